@@ -1,0 +1,61 @@
+# The two commands of a new user are `make demo` and `make test`; each sets up .venv first.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO_CORPUS ?= data/demo
+DEMO_RUN ?= runs/demo
+# Two workers on two cores; more where there are more.
+TEST_WORKERS ?= auto
+
+.PHONY: help install venv-module demo test lint typecheck constraints clean
+
+help:
+	@echo "make demo         write the synthetic demo corpus, train on it, evaluate, name the report"
+	@echo "make test         run the whole test suite"
+	@echo "make lint         ruff: rules and format"
+	@echo "make typecheck    mypy over package, tests, configs and benchmarks"
+	@echo "make constraints  resolve the newest versions and pin them in constraints.txt"
+	@echo "make clean        remove .venv, the demo corpus and the demo run"
+	@echo "PYTHON=python3.12 make test    use another interpreter (3.11 or newer)"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1); set PYTHON=" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory venv-module
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulate,test,dev]'
+	@touch $@
+
+# Debian splits this part of Python off; root on such a machine gets it, others are told.
+venv-module:
+	@test "$$(id -u)" = 0 && command -v apt-get >/dev/null || \
+	  { echo "error: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	apt-get update -qq && apt-get install -y -qq python3-venv
+
+demo: install
+	$(BIN)/python -m rawnet_jax demo-corpus --output $(DEMO_CORPUS)
+	$(BIN)/python train.py --config configs/conv1d_demo.py --workdir $(DEMO_RUN) --config.data.root=$(DEMO_CORPUS)
+	$(BIN)/python evaluate.py --workdir $(DEMO_RUN)
+
+test: install
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: install
+	$(BIN)/mypy
+
+# pip-tools writes what it resolves; registries and local paths stay out of the file.
+constraints: install
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra simulate --extra test --extra dev --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+	  --output-file constraints.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) $(DEMO_CORPUS) $(DEMO_RUN)

@@ -1,0 +1,1 @@
+"""Audio spoof detection from the raw waveform, in JAX and Flax."""

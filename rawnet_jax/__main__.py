@@ -1,0 +1,8 @@
+"""``python -m rawnet_jax COMMAND``."""
+
+import sys
+
+from rawnet_jax.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

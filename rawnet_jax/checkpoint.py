@@ -1,0 +1,216 @@
+"""Checkpoints of a run: the latest states to go on from, and the best ones to score with.
+
+``WORKDIR/checkpoints/latest/STEP`` and ``…/best/STEP`` are written by orbax, under a temporary name
+until they are whole. A checkpoint has three parts: ``variables`` (all that scoring needs),
+``optimizer`` (the rest of the training state) and ``run`` (JSON: loader position, resolved config,
+figures of the epoch so far).
+"""
+
+import contextlib
+import gc
+import io
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from rawnet_jax.errors import CheckpointError
+from rawnet_jax.training.state import TrainState
+
+FOLDER = "checkpoints"
+NUM_LATEST = 2
+"""Latest checkpoints kept: should one be damaged, the run goes on from the one before."""
+
+_READS_END_S = 0.3
+
+
+def _abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+    )
+
+
+def _split(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
+    optimizer = {
+        "step": state.step,
+        "opt_state": state.opt_state,
+        "key": state.key,
+        "failed_step": state.failed_step,
+    }
+    return state.variables, optimizer
+
+
+class Checkpoints:
+    """Writes and reads the checkpoints of one run.
+
+    Args:
+        workdir: of the run.
+        keep_best: how many of the best to keep.
+    """
+
+    def __init__(self, workdir: Path, keep_best: int) -> None:
+        folder = (workdir / FOLDER).absolute()
+        latest = ocp.CheckpointManagerOptions(max_to_keep=NUM_LATEST, create=True)
+        best = ocp.CheckpointManagerOptions(
+            max_to_keep=keep_best,
+            best_fn=lambda metrics: metrics["dev_eer"],
+            best_mode="min",
+            create=True,
+        )
+        self._latest = ocp.CheckpointManager(folder / "latest", options=latest)
+        self._best = ocp.CheckpointManager(folder / "best", options=best)
+
+    def save_latest(self, state: TrainState, run: dict[str, Any]) -> None:
+        """Save a state to go on from; returns once the state may be changed."""
+        variables, optimizer = _split(state)
+        step = int(state.step)
+        self._wait()
+        if step in self._latest.all_steps():
+            return
+        self._latest.save(
+            step,
+            args=ocp.args.Composite(
+                variables=ocp.args.StandardSave(variables),
+                optimizer=ocp.args.StandardSave(optimizer),
+                run=ocp.args.JsonSave(run),
+            ),
+        )
+
+    def save_best(self, state: TrainState, run: dict[str, Any], dev_eer: float) -> None:
+        """Offer a state as one of the best; it is dropped if enough better ones exist."""
+        self._wait()
+        self._best.save(
+            int(state.step),
+            metrics={"dev_eer": dev_eer},
+            args=ocp.args.Composite(
+                variables=ocp.args.StandardSave(state.variables), run=ocp.args.JsonSave(run)
+            ),
+        )
+
+    def restore_latest(
+        self, template: TrainState, sharding: jax.sharding.Sharding
+    ) -> tuple[TrainState, dict[str, Any]] | None:
+        """Restore the newest state, or return None where the run is new.
+
+        Best checkpoints of later steps are removed: the run is about to make them again.
+
+        Raises:
+            CheckpointError: if the newest checkpoint cannot be read; names what to delete.
+        """
+        step = self._latest.latest_step()
+        if step is None:
+            return None
+        variables, optimizer = _split(template)
+        wanted = ocp.args.Composite(
+            variables=ocp.args.StandardRestore(_abstract(variables, sharding)),
+            optimizer=ocp.args.StandardRestore(_abstract(optimizer, sharding)),
+            run=ocp.args.JsonRestore(),
+        )
+        restored = _read(self._latest, step, partial(self._latest.restore, step, args=wanted))
+        for later in [s for s in self._best.all_steps() if s > step]:
+            self._best.delete(later)
+        optimizer = restored["optimizer"]
+        state = template.replace(
+            params=restored["variables"]["params"],
+            batch_stats=restored["variables"]["batch_stats"],
+            **optimizer,
+        )
+        return state, restored["run"]
+
+    def _wait(self) -> None:
+        """Let a save in the background end; two at once mix up orbax's barriers between hosts."""
+        self._latest.wait_until_finished()
+        self._best.wait_until_finished()
+
+    def close(self) -> None:
+        """Wait until all is written."""
+        self._latest.close()
+        self._best.close()
+
+
+def _read(manager: ocp.CheckpointManager, step: int, read: Callable[[], Any]) -> Any:
+    # Reads of other arrays that are under way when one fails end in tracebacks on stderr, from
+    # threads of tensorstore; the one line that we raise says it all.
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            return read()
+        except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
+            reason = " ".join(str(error).split())[:200]
+        gc.collect()
+        time.sleep(_READS_END_S)
+    others = [s for s in manager.all_steps() if s != step]
+    hint = f"delete this folder to use step {max(others)}" if others else "there is no other"
+    folder = Path(manager.directory) / str(step)
+    raise CheckpointError(f"{folder}: cannot be restored ({reason}); {hint}")
+
+
+def restore_variables(
+    workdir: Path, which: str, template: dict[str, Any], sharding: jax.sharding.Sharding
+) -> tuple[dict[str, Any], int]:
+    """Restore what scoring needs.
+
+    Args:
+        workdir: of the run.
+        which: ``best``, ``latest`` or a step number.
+        template: the model's variables, or their shapes.
+        sharding: where to put them.
+
+    Returns:
+        The variables and the step they were saved at.
+
+    Raises:
+        CheckpointError: if there is no such checkpoint, or it is damaged, or of another model.
+    """
+    folder = (workdir / FOLDER).absolute()
+    if which not in ("best", "latest") and not which.isdigit():
+        raise CheckpointError(f"checkpoint {which!r}: wanted best, latest or a step number")
+    for kind in ("latest",) if which == "latest" else ("best", "latest"):
+        if not (folder / kind).is_dir():
+            continue
+        options = ocp.CheckpointManagerOptions(
+            best_fn=(lambda metrics: metrics["dev_eer"]) if kind == "best" else None,
+            best_mode="min",
+            create=False,
+        )
+        handlers = {
+            "variables": ocp.StandardCheckpointHandler(),
+            "run": ocp.JsonCheckpointHandler(),
+        }
+        with ocp.CheckpointManager(
+            folder / kind, options=options, item_handlers=handlers
+        ) as manager:
+            step = _choose(manager, which)
+            if step is None:
+                continue
+            wanted = ocp.args.Composite(
+                variables=ocp.args.StandardRestore(_abstract(template, sharding))
+            )
+            _refuse_other_model(manager, step, template)
+            return _read(manager, step, partial(manager.restore, step, args=wanted)).variables, step
+    raise CheckpointError(f"{folder}: no {which} checkpoint here; train the run first")
+
+
+def _refuse_other_model(manager: ocp.CheckpointManager, step: int, template: Any) -> None:
+    saved = _shapes(_read(manager, step, partial(manager.item_metadata, step)).variables)
+    wanted = _shapes(template)
+    for name in sorted(saved | wanted):
+        if saved.get(name) != wanted.get(name):
+            raise CheckpointError(
+                f"{manager.directory}/{step}: made by another model: {name} is "
+                f"{saved.get(name, 'not there')}, the config's is {wanted.get(name, 'not there')}"
+            )
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree))
+    return {jax.tree_util.keystr(k, simple=True, separator="/"): leaf.shape for k, leaf in leaves}
+
+
+def _choose(manager: ocp.CheckpointManager, which: str) -> int | None:
+    if which.isdigit():
+        return int(which) if int(which) in manager.all_steps() else None
+    return manager.best_step() if which == "best" else manager.latest_step()

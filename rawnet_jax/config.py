@@ -1,0 +1,262 @@
+"""What an experiment is: every setting, its default, its unit.
+
+A file in `configs/` returns a `Config` that differs from these defaults in a few fields; the
+command line overrides single fields (``--config.optimizer.learning_rate=3e-4``). Model settings are
+the fields of the model's Linen module and live in ``model.fields``.
+"""
+
+import copy
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from rawnet_jax.errors import ConfigError
+
+
+def one_of(default: str, *others: str) -> Any:
+    """Declare a field that takes one of a few words; the first is the default."""
+    return field(default=default, metadata={"choices": (default, *others)})
+
+
+def at_least(default: float, lowest: float) -> Any:
+    """Declare a number field with a smallest allowed value."""
+    return field(default=default, metadata={"lowest": lowest})
+
+
+class Section:
+    """Base of all parts of a config: a misspelt field fails, and a frozen part stays as it is."""
+
+    _frozen = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._frozen:
+            raise ConfigError(f"the config is in use; its field {name!r} can no longer be changed")
+        known = [f.name for f in dataclasses.fields(self)]  # type: ignore[arg-type]
+        if name not in known:
+            raise ConfigError(f"{unknown_field(name, known)} in {type(self).__name__}")
+        super().__setattr__(name, value)
+
+
+def unknown_field(name: str, known: typing.Iterable[str]) -> str:
+    """Say that a field does not exist and name the nearest that does."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else "known: " + ", ".join(known)
+    return f"unknown config field {name!r}; {hint}"
+
+
+@dataclass
+class ProblemPolicy(Section):
+    """What happens when data is not as it should be: ``"error"`` stops, ``"warn"`` counts on.
+
+    A warned-about line or file is left out, counted and named in the log.
+    """
+
+    # a protocol line with the wrong number or form of columns
+    bad_line: str = one_of("error", "warn")
+    # a key that is neither bona fide nor spoof
+    unknown_key: str = one_of("error", "warn")
+    # named twice in a protocol; "warn" keeps the first
+    duplicate_utterance: str = one_of("error", "warn")
+    # named in the protocol, not on disk
+    missing_audio: str = one_of("error", "warn")
+    # on disk, named in no protocol (2019 LA enrolment files)
+    unlisted_audio: str = one_of("warn", "error")
+    # unreadable, empty, truncated, silent, NaN, out of bounds
+    bad_audio: str = one_of("error", "warn")
+
+
+@dataclass
+class AudioConfig(Section):
+    """Bounds on what is decoded. They hold while decoding, whatever a file's header says."""
+
+    min_duration_s: float = 0.01  # shorter is "too short"
+    max_duration_s: float = 600.0  # longer is "too long", counted after resampling
+    min_sample_rate_hz: int = 4_000
+    max_sample_rate_hz: int = 384_000
+    max_channels: int = 16  # averaged to mono
+    min_peak: float = 1e-4  # full scale = 1; a file that never exceeds it is "silent"
+
+
+@dataclass
+class DataConfig(Section):
+    """Which corpus, which part of it, and how clips become fixed-size arrays."""
+
+    corpus: str = "asvspoof2017"  # a name from rawnet_jax.data.corpus.CORPORA
+    root: str = ""  # folder of the corpus in its published layout
+    train_protocol: str = ""  # relative to root; "" = where the published layout has it
+    dev_protocol: str = ""
+    eval_protocol: str = ""
+    audio_dir: str = ""  # relative to root, for all partitions; "" = published layout
+    subset: str = ""  # ASVspoof 2021 keys: eval, progress or hidden trials only; "" = all
+
+    dev_source: str = one_of("auto", "official", "speaker_disjoint", "stratified", "notebook")
+    dev_fraction: float = 0.2  # share of train held out when dev is not the official one
+    split_seed: int = 42  # seed of that split
+
+    problems: ProblemPolicy = field(default_factory=ProblemPolicy)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+
+    num_samples: int = at_least(16_000, 1)  # clip length in samples at 16 kHz
+    crop: str = one_of("first", "random")  # which part of a longer clip in training
+    pad: str = one_of("zero", "repeat")  # how a shorter clip is filled: on the right, or tiled
+
+    cache_dir: str = ""  # decoded audio; "" = $RAWNET_JAX_CACHE or ~/.cache/rawnet_jax
+    num_workers: int = at_least(0, 0)  # decoding processes; 0 = one a core
+    num_threads: int = at_least(1, 1)  # threads that assemble batches
+    prefetch_batches: int = at_least(8, 1)  # batches kept ready on the host
+
+
+@dataclass
+class ModelConfig(Section):
+    """Which network. `fields` go to its constructor by name."""
+
+    name: str = "conv1d"  # a row of rawnet_jax.models.registry
+    fields: ConfigDict = field(default_factory=ConfigDict)
+
+
+@dataclass
+class LossConfig(Section):
+    """What training minimises."""
+
+    name: str = "bce"  # a row of rawnet_jax.losses.LOSSES
+    class_weights: tuple[float, ...] = (1.0, 1.0)  # (spoof, bonafide)
+
+
+@dataclass
+class ScheduleConfig(Section):
+    """Learning rate over time, as a factor on `OptimizerConfig.learning_rate`."""
+
+    name: str = one_of("constant", "cosine", "step", "exponential")
+    warmup_steps: int = 0  # linear from 0; 0 = none
+    final_factor: float = 0.0  # cosine: factor at the last step
+    decay_factor: float = 0.5  # step, exponential: factor a period
+    decay_epochs: float = 10.0  # step, exponential: length of a period in epochs
+
+
+@dataclass
+class OptimizerConfig(Section):
+    """How parameters move. Defaults are the seed's: Keras Adam."""
+
+    name: str = one_of("adam", "adamw", "sgd", "rmsprop")
+    learning_rate: float = at_least(1e-3, 0.0)
+    beta1: float = 0.9  # adam, adamw
+    beta2: float = 0.999  # adam, adamw; rmsprop: decay of squared gradients
+    epsilon: float = 1e-7
+    momentum: float = 0.0  # sgd, rmsprop
+    # adamw: decoupled; the others: L2 added to the gradient
+    weight_decay: float = at_least(0.0, 0.0)
+    clip_norm: float = at_least(0.0, 0.0)  # global gradient norm; 0 = no clipping
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+
+
+@dataclass
+class TrainConfig(Section):
+    """The loop."""
+
+    num_epochs: int = at_least(10, 1)  # a finished run may be asked for more
+    batch_size: int = at_least(32, 1)  # over all devices and hosts together
+    seed: int = at_least(0, 0)  # initial parameters, dropout, order of clips, crops
+    save_every_steps: int = at_least(0, 0)  # checkpoint inside an epoch too; 0 = only at its end
+    log_every_steps: int = at_least(20, 1)  # scalars and the check for NaN
+    keep_checkpoints: int = at_least(1, 1)  # best ones kept, beside the latest
+
+
+@dataclass
+class EvalConfig(Section):
+    """Scoring."""
+
+    batch_size: int = at_least(64, 1)  # over all devices and hosts together
+    spoof_threshold: float = 0.5  # the seed's table: spoof if P(spoof) is at least this
+
+
+@dataclass
+class RuntimeConfig(Section):
+    """What depends on the machine, not on the experiment."""
+
+    matmul_precision: str = one_of("highest", "high", "default")  # on GPU and TPU
+
+
+@dataclass
+class Config(Section):
+    """One experiment."""
+
+    name: str = "experiment"
+    note: str = ""  # stands in the report: what a reader of its figures must know
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+def walk(section: Section, prefix: str = "config") -> Iterator[tuple[str, Section, Any]]:
+    """Yield ``(dotted name, section, field)`` for every leaf field, depth first."""
+    for f in dataclasses.fields(section):  # type: ignore[arg-type]
+        value = getattr(section, f.name)
+        if isinstance(value, Section):
+            yield from walk(value, f"{prefix}.{f.name}")
+        else:
+            yield f"{prefix}.{f.name}", section, f
+
+
+def checked(config: Config) -> Config:
+    """Return a frozen deep copy of a config after checking types, choices and bounds.
+
+    Raises:
+        ConfigError: naming the field, what it is and what was wanted.
+    """
+    config = copy.deepcopy(config)
+    for name, section, f in walk(config):
+        _check_field(name, getattr(section, f.name), f)
+    if len(config.loss.class_weights) != 2 or min(config.loss.class_weights) < 0:
+        raise ConfigError(
+            f"config.loss.class_weights is {config.loss.class_weights}; two numbers of at least 0 "
+            "were wanted: (spoof, bonafide)"
+        )
+    _set_frozen(config, True)
+    return config
+
+
+def thawed(config: Config) -> Config:
+    """Return a deep copy that may be changed."""
+    config = copy.deepcopy(config)
+    _set_frozen(config, False)
+    return config
+
+
+def _check_field(name: str, value: Any, f: Any) -> None:
+    wanted = f.type
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if isinstance(wanted, types.GenericAlias):
+        members = value if isinstance(value, tuple) else (None,)
+        ok = all(isinstance(member, int | float) for member in members)
+    else:
+        ok = type(value) is wanted
+    if not ok:
+        expected = getattr(wanted, "__name__", wanted)
+        raise ConfigError(f"{name} is {value!r} ({type(value).__name__}); wanted: {expected}")
+    choices = f.metadata.get("choices")
+    if choices and value not in choices:
+        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    lowest = f.metadata.get("lowest")
+    if lowest is not None and not value >= lowest:
+        raise ConfigError(f"{name} is {value}; it must be at least {lowest}")
+
+
+def _set_frozen(section: Section, frozen: bool) -> None:
+    for f in dataclasses.fields(section):  # type: ignore[arg-type]
+        value = getattr(section, f.name)
+        if isinstance(value, Section):
+            _set_frozen(value, frozen)
+        elif isinstance(value, ConfigDict):
+            value.lock() if frozen else value.unlock()
+    object.__setattr__(section, "_frozen", frozen)

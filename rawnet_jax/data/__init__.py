@@ -1,0 +1,1 @@
+"""Protocols, audio, caches, batches."""

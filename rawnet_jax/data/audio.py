@@ -1,0 +1,208 @@
+"""Audio files to mono 16 kHz waveforms, and the 16-bit form that the cache keeps.
+
+A file is input from strangers: every bound of `AudioConfig` holds *while* decoding, in blocks of
+bounded size, whatever the header says.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+
+from rawnet_jax.config import AudioConfig
+from rawnet_jax.errors import AudioError
+from rawnet_jax.labels import SAMPLE_RATE_HZ
+
+INT16_SCALE = 32_768
+"""Full scale of 16-bit audio: a waveform sample of 1.0."""
+
+_BLOCK_VALUES = 2**20  # 4 MB of float32; after every read libsndfile seeks, so blocks are large
+_MAX_PEAK = 1e3  # full scale = 1; beyond it samples are garbage or integers stored as floats
+_UNKNOWN_FRAMES = 2**62  # libsndfile's frame count for a header without one is 2^63 - 1
+_STREAMED_BYTES = 0x7FFF_0000  # programs that write to a pipe claim about 2 or 4 GiB of samples
+_DATA_BYTES = re.compile(r"(?:data|ssnd|data size)\s*: (\d+) \(should be (\d+)\)", re.IGNORECASE)
+
+
+def read_waveform(path: str | PathLike[str], config: AudioConfig) -> np.ndarray:
+    """Decode one file (WAV, FLAC, Ogg, MP3 and what else libsndfile reads).
+
+    Channels are averaged; other rates than 16 kHz are resampled (soxr, "HQ").
+
+    Args:
+        path: the file.
+        config: bounds on what is accepted.
+
+    Returns:
+        float32 [num_samples], num_samples >= 1, 16 kHz, full scale = 1, all finite.
+
+    Raises:
+        AudioError: if the file cannot be used; its `reason` is one of missing, not a file,
+            unreadable, empty, not audio, unknown length, truncated, damaged, too short, too long,
+            too many channels, sample rate out of bounds, not finite, too loud, silent.
+    """
+    with open_audio(path, config) as file:
+        blocks = _mono_blocks(path, file, config)
+        if file.samplerate != SAMPLE_RATE_HZ:
+            blocks = _resampled(blocks, file.samplerate)
+        waveform = _joined(list(blocks))
+    if not len(waveform):
+        raise AudioError(path, "too short", "no sample is left at 16 kHz")
+    if _peak(waveform) < config.min_peak:
+        raise AudioError(path, "silent", f"no sample exceeds {config.min_peak:g} of full scale")
+    return waveform
+
+
+def open_audio(path: str | PathLike[str], config: AudioConfig) -> soundfile.SoundFile:
+    """Open one file and check what its header claims; no sample is decoded.
+
+    Raises:
+        AudioError: as `read_waveform`, for what shows without decoding.
+    """
+    _check_file(path)
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless ".raw"
+        raise AudioError(path, *_why_not_opened(path, error)) from None
+    try:
+        _check_header(path, file, config)
+    except AudioError:
+        file.close()
+        raise
+    return file
+
+
+def to_int16(waveform: np.ndarray) -> tuple[np.ndarray, int]:
+    """Round a waveform to 16 bit.
+
+    Args:
+        waveform: float [num_samples], full scale = 1, finite.
+
+    Returns:
+        int16 [num_samples], and how many samples were beyond full scale and are clipped.
+        What came from a 16-bit file comes out as it was in the file.
+    """
+    scaled = waveform * np.float32(INT16_SCALE)
+    np.rint(scaled, out=scaled)
+    num_clipped = 0
+    if len(scaled) and (scaled.max() > 32_767 or scaled.min() < -32_768):
+        num_clipped = int(np.count_nonzero((scaled > 32_767) | (scaled < -32_768)))
+        np.clip(scaled, -32_768, 32_767, out=scaled)
+    return scaled.astype(np.int16), num_clipped
+
+
+def from_int16(samples: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Return int16 samples as float32, full scale = 1; exact. `out` takes the result if given."""
+    return np.multiply(samples, np.float32(1 / INT16_SCALE), out=out, dtype=np.float32)
+
+
+def _check_file(path: str | PathLike[str]) -> None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise AudioError(path, "missing", "there is no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise AudioError(path, "unreadable", str(error)) from None
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise AudioError(path, "not a file", "a regular file was wanted")
+    if status.st_size == 0:
+        raise AudioError(path, "empty", "the file has no bytes")
+
+
+def _why_not_opened(path: str | PathLike[str], error: Exception) -> tuple[str, str]:
+    if not os.access(path, os.R_OK):
+        return "unreadable", "no permission to read it"
+    text = getattr(error, "error_string", str(error))
+    return "not audio", f"WAV, FLAC, Ogg or MP3 was wanted: {text}"
+
+
+def _check_header(path: str | PathLike[str], file: Any, config: AudioConfig) -> None:
+    if file.channels > config.max_channels:
+        raise AudioError(
+            path, "too many channels", f"{file.channels}; the limit is {config.max_channels}"
+        )
+    if not config.min_sample_rate_hz <= file.samplerate <= config.max_sample_rate_hz:
+        raise AudioError(
+            path,
+            "sample rate out of bounds",
+            f"{file.samplerate} Hz; wanted {config.min_sample_rate_hz} to"
+            f" {config.max_sample_rate_hz} Hz",
+        )
+    if file.frames >= _UNKNOWN_FRAMES:
+        raise AudioError(path, "unknown length", "its header gives none; encode it again")
+    # libsndfile silently shortens what a header claims to what the file holds; its log tells.
+    log = file.extra_info
+    claim = _DATA_BYTES.search(log)
+    if claim and int(claim[2]) < int(claim[1]) < _STREAMED_BYTES:
+        raise AudioError(path, "truncated", f"{claim[2]} of {claim[1]} bytes of samples")
+    if "lacks an end-of-stream" in log:
+        raise AudioError(path, "truncated", "its last Ogg page is missing")
+    if file.frames <= 0:
+        raise AudioError(path, "empty", "the file has no samples")
+
+
+def _mono_blocks(path: str | PathLike[str], file: Any, config: AudioConfig) -> Iterator[np.ndarray]:
+    """Yield float32 mono blocks at the file's own rate; raise as soon as a bound is passed."""
+    max_frames = int(config.max_duration_s * file.samplerate)
+    block_frames = max(1, _BLOCK_VALUES // file.channels)
+    num_frames = 0
+    while True:
+        wanted = min(block_frames, max_frames + 1 - num_frames)
+        try:
+            block = file.read(wanted, dtype="float32")
+        except soundfile.SoundFileError as error:
+            text = getattr(error, "error_string", str(error))
+            where = f"after {num_frames} of {file.frames} frames"
+            raise AudioError(path, "damaged", f"the decoder gave up {where}: {text}") from None
+        num_frames += len(block)
+        if num_frames > max_frames:
+            raise AudioError(path, "too long", f"more than {config.max_duration_s:g} s")
+        if len(block):
+            _check_level(path, _peak(block))
+            yield block if block.ndim == 1 else block.mean(axis=1, dtype=np.float32)
+        if len(block) < wanted or num_frames == file.frames:
+            break
+    _check_length(path, num_frames, file, config)
+
+
+def _check_length(
+    path: str | PathLike[str], num_frames: int, file: Any, config: AudioConfig
+) -> None:
+    # An MP3 without a Xing header has no frame count; libsndfile estimates one from its size.
+    slack = file.frames // 20 if file.format == "MP3" else 0
+    if num_frames < file.frames - slack:
+        raise AudioError(path, "truncated", f"{num_frames} of {file.frames} frames")
+    if num_frames < config.min_duration_s * file.samplerate:
+        raise AudioError(
+            path,
+            "too short",
+            f"{num_frames / file.samplerate:.4f} s; wanted {config.min_duration_s:g} s or more",
+        )
+
+
+def _peak(samples: np.ndarray) -> float:
+    """Largest magnitude; NaN if there is one."""
+    return float(max(samples.max(), -samples.min()))
+
+
+def _check_level(path: str | PathLike[str], peak: float) -> None:
+    if not np.isfinite(peak):
+        raise AudioError(path, "not finite", "it holds NaN or infinite samples")
+    if peak > _MAX_PEAK:
+        raise AudioError(path, "too loud", f"a sample is {peak:.3g} times full scale")
+
+
+def _resampled(blocks: Iterator[np.ndarray], sample_rate_hz: int) -> Iterator[np.ndarray]:
+    stream = soxr.ResampleStream(sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+
+
+def _joined(blocks: list[np.ndarray]) -> np.ndarray:
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

@@ -1,0 +1,323 @@
+"""What is in a corpus, and what is wrong with it."""
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from tqdm import tqdm
+
+from rawnet_jax.config import AudioConfig, DataConfig
+from rawnet_jax.data.audio import open_audio, read_waveform
+from rawnet_jax.data.corpus import Clip, load_partition, present_partitions
+from rawnet_jax.data.layouts import PartitionLayout
+from rawnet_jax.data.places import layout_of, locate_partition, locate_protocol
+from rawnet_jax.data.trial import ProblemLedger
+from rawnet_jax.errors import AudioError, DataError
+from rawnet_jax.labels import SAMPLE_RATE_HZ, Label
+
+_FILES_A_TASK = 64
+
+
+@dataclass
+class AudioSummary:
+    """What the files of one partition are.
+
+    Attributes:
+        durations_s: float64 [num_readable_files].
+        sample_rates_hz: number of files by sample rate.
+        channels: number of files by number of channels.
+        formats: number of files by container and coding, such as ``FLAC PCM_16``.
+    """
+
+    durations_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    sample_rates_hz: Counter[int] = field(default_factory=Counter)
+    channels: Counter[int] = field(default_factory=Counter)
+    formats: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class PartitionHealth:
+    """What is in one partition.
+
+    Attributes:
+        partition: train, dev or eval.
+        protocol: where its list is.
+        failure: why it cannot be loaded at all; "" = it can.
+        counts: trials with audio by label; None = without label.
+        speakers: names of all speakers.
+        attacks: number of trials by attack.
+        audio: of the files that can be read.
+        problems: how many of each kind, by the names of `ProblemPolicy`.
+        examples: messages of the first few problems of a kind.
+        published: what it should hold; None where nothing is published about the list.
+    """
+
+    partition: str
+    protocol: str
+    failure: str = ""
+    counts: Counter[Label | None] = field(default_factory=Counter)
+    speakers: frozenset[str] = frozenset()
+    attacks: Counter[str] = field(default_factory=Counter)
+    audio: AudioSummary = field(default_factory=AudioSummary)
+    problems: Counter[str] = field(default_factory=Counter)
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    published: PartitionLayout | None = None
+
+
+@dataclass
+class CorpusHealth:
+    """What is in a corpus.
+
+    Attributes:
+        corpus: its name.
+        root: its folder.
+        partitions: those that are there.
+        absent: those that are published and are not there.
+        errors: what training or evaluation would stop at, one line each.
+        remarks: what else is worth knowing, one line each.
+    """
+
+    corpus: str
+    root: str
+    partitions: tuple[PartitionHealth, ...]
+    absent: tuple[str, ...]
+    errors: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether training and evaluation would accept the corpus."""
+        return not self.errors
+
+
+def examine(config: DataConfig, *, decode: bool = False, progress: bool = True) -> CorpusHealth:
+    """Read every list of a corpus and the header of every file; count problems, stop at none.
+
+    Args:
+        config: which corpus, and where. What counts as an error is ``config.problems``.
+        decode: decode every file to its end, which takes as long as building the cache.
+        progress: whether to draw progress bars.
+
+    Raises:
+        ConfigError: unknown corpus or policy.
+        DataError: no partition of the corpus is there.
+    """
+    policy = ProblemLedger(config.problems)
+    present = present_partitions(config)
+    if not present:
+        locate_partition(config, next(iter(layout_of(config).partitions)))  # says what it misses
+    partitions = tuple(
+        _examine_partition(config, name, decode=decode, progress=progress) for name in present
+    )
+    layout = layout_of(config)
+    absent = tuple(name for name in layout.partitions if name not in present)
+    return CorpusHealth(
+        corpus=config.corpus,
+        root=config.root,
+        partitions=partitions,
+        absent=absent if layout.official else (),
+        errors=tuple(_errors(partitions, policy)),
+        remarks=tuple(_remarks(partitions, policy)),
+    )
+
+
+def _examine_partition(
+    config: DataConfig, partition: str, *, decode: bool, progress: bool
+) -> PartitionHealth:
+    protocol, named = locate_protocol(config, partition)
+    health = PartitionHealth(partition, str(protocol))
+    layout = layout_of(config)
+    if layout.official and not named and not config.subset:
+        health.published = layout.partitions[partition]
+    ledger = ProblemLedger.counting()
+    health.problems, health.examples = ledger.counts, ledger.examples
+    try:
+        clips = load_partition(config, partition, ledger)
+    except DataError as error:
+        health.failure = str(error)
+        return health
+    trials = [clip.trial for clip in clips]
+    health.counts = Counter(trial.label for trial in trials)
+    health.speakers = frozenset(t.speaker_id for t in trials if t.speaker_id is not None)
+    health.attacks = Counter(t.attack_id for t in trials if t.attack_id is not None)
+    health.audio = _examine_audio(clips, config.audio, ledger, decode=decode, progress=progress)
+    return health
+
+
+_Probe = tuple[float, int, int, str]  # duration_s, sample_rate_hz, channels, format
+
+
+def _examine_audio(
+    clips: Sequence[Clip],
+    config: AudioConfig,
+    ledger: ProblemLedger,
+    *,
+    decode: bool,
+    progress: bool,
+) -> AudioSummary:
+    def probe_all(some: Sequence[Clip]) -> list[_Probe | AudioError]:
+        return [_probe(clip, config, decode=decode) for clip in some]
+
+    summary = AudioSummary()
+    durations: list[float] = []
+    # A task a file would hold as many futures as there are files, up to a million.
+    tasks = [clips[i : i + _FILES_A_TASK] for i in range(0, len(clips), _FILES_A_TASK)]
+    with (
+        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
+        tqdm(total=len(clips), unit=" files", disable=not progress, leave=False) as bar,
+    ):
+        for probes in pool.map(probe_all, tasks):
+            bar.update(len(probes))
+            for probe in probes:
+                if isinstance(probe, AudioError):
+                    ledger.report("bad_audio", str(probe))
+                    continue
+                duration_s, sample_rate_hz, channels, kind = probe
+                durations.append(duration_s)
+                summary.sample_rates_hz[sample_rate_hz] += 1
+                summary.channels[channels] += 1
+                summary.formats[kind] += 1
+    summary.durations_s = np.asarray(durations, dtype=np.float64)
+    return summary
+
+
+def _probe(clip: Clip, config: AudioConfig, *, decode: bool) -> _Probe | AudioError:
+    try:
+        with open_audio(clip.path, config) as file:
+            duration_s = file.frames / file.samplerate
+            rate, channels, kind = file.samplerate, file.channels, f"{file.format} {file.subtype}"
+        if decode:
+            duration_s = len(read_waveform(clip.path, config)) / SAMPLE_RATE_HZ
+        elif duration_s < config.min_duration_s:
+            raise AudioError(clip.path, "too short", f"{duration_s:.4f} s by its header")
+        elif duration_s > config.max_duration_s:
+            raise AudioError(clip.path, "too long", f"{duration_s:.0f} s by its header")
+    except AudioError as error:
+        return error
+    return duration_s, rate, channels, kind
+
+
+def _errors(partitions: Sequence[PartitionHealth], policy: ProblemLedger) -> list[str]:
+    errors = [f"{p.partition}: {p.failure}" for p in partitions if p.failure]
+    for health in partitions:
+        errors += [
+            f"{health.partition}: {kind} ({number:,})"
+            for kind, number in sorted(health.problems.items())
+            if policy.is_fatal(kind)
+        ]
+    return errors
+
+
+def _remarks(partitions: Sequence[PartitionHealth], policy: ProblemLedger) -> list[str]:
+    remarks = []
+    for health in partitions:
+        if health.failure:
+            continue
+        name = health.partition
+        remarks += [
+            f"{name}: {kind} ({number:,})"
+            for kind, number in sorted(health.problems.items())
+            if not policy.is_fatal(kind) and number != _expected(kind, health.published)
+        ]
+        if _differs(health):
+            remarks.append(f"{name}: the number of trials is not the published one")
+        if not health.counts[None] and not all(health.counts[label] for label in Label):
+            remarks.append(f"{name}: all trials are of one class")
+    for one, other in itertools.combinations(partitions, 2):
+        shared = one.speakers & other.speakers
+        if shared:
+            remarks.append(
+                f"{one.partition} and {other.partition} share speakers "
+                f"({len(shared):,}, such as {min(shared)})"
+            )
+    return remarks
+
+
+def _expected(kind: str, published: PartitionLayout | None) -> int:
+    if kind != "unlisted_audio" or published is None:
+        return 0
+    return published.num_enrolment or 0
+
+
+def _differs(health: PartitionHealth) -> bool:
+    if health.published is None or health.published.num_trials is None:
+        return False
+    if health.counts[None]:
+        return health.counts.total() != sum(health.published.num_trials)
+    return _num_trials(health) != health.published.num_trials
+
+
+def _num_trials(health: PartitionHealth) -> tuple[int, int]:
+    return health.counts[Label.BONAFIDE], health.counts[Label.SPOOF]
+
+
+def format_health(health: CorpusHealth) -> str:
+    """Return a report of several lines for the terminal; its last line is the verdict."""
+    lines = [f"{health.corpus} in {health.root}"]
+    for partition in health.partitions:
+        lines += ["", f"{partition.partition}: {partition.protocol}"]
+        lines += [f"  {title:<10}{text}" for title, text in _facts(partition)]
+    if health.absent:
+        lines += ["", f"not there: {', '.join(health.absent)}"]
+    if health.remarks:
+        lines += ["", "Remarks:", *(f"  {line}" for line in health.remarks)]
+    if health.errors:
+        lines += ["", "Errors:", *(f"  {line}" for line in health.errors)]
+        lines += ["", f"NOT healthy: {len(health.errors)} errors, {len(health.remarks)} remarks"]
+    else:
+        lines += ["", f"Healthy: no errors, {len(health.remarks)} remarks"]
+    return "\n".join(lines)
+
+
+def _facts(health: PartitionHealth) -> list[tuple[str, str]]:
+    """Return titles and texts of the lines about one partition."""
+    if health.failure:
+        return [("failed", health.failure)]
+    facts = [("trials", _trials_line(health)), ("speakers", f"{len(health.speakers):,}")]
+    if health.attacks:
+        facts.append(("attacks", _tally(health.attacks)))
+    audio = health.audio
+    if len(audio.durations_s):
+        low, middle, high = np.quantile(audio.durations_s, [0.0, 0.5, 1.0])
+        hours = audio.durations_s.sum() / 3600
+        facts += [
+            ("audio", f"{len(audio.durations_s):,} files, {hours:.2f} h"),
+            ("duration", f"{low:.2f} to {high:.2f} s, median {middle:.2f} s"),
+            ("rate", _tally(audio.sample_rates_hz, " Hz")),
+            ("channels", _tally(audio.channels)),
+            ("format", _tally(audio.formats)),
+        ]
+    for kind, number in sorted(health.problems.items()):
+        facts.append(("problem", f"{kind}: {number:,}{_enrolment_note(kind, health)}"))
+        facts += [("", f"  {message}") for message in health.examples[kind]]
+    return facts
+
+
+def _trials_line(health: PartitionHealth) -> str:
+    num_bonafide, num_spoof = _num_trials(health)
+    line = f"{num_bonafide:,} bona fide, {num_spoof:,} spoof"
+    if health.counts[None]:
+        line += f", {health.counts[None]:,} without label"
+    if health.published is None or health.published.num_trials is None:
+        return line
+    if not _differs(health):
+        return f"{line} (as published)"
+    num_bonafide, num_spoof = health.published.num_trials
+    return f"{line} (published: {num_bonafide:,} and {num_spoof:,})"
+
+
+def _enrolment_note(kind: str, health: PartitionHealth) -> str:
+    expected = _expected(kind, health.published)
+    return f" ({expected:,} enrolment files are published with it)" if expected else ""
+
+
+def _tally(counter: Counter, unit: str = "") -> str:
+    """Write ``16000 Hz: 20, 8000 Hz: 1``, in falling order, the rest summed up."""
+    most = counter.most_common(20)
+    text = ", ".join(f"{value}{unit}: {number:,}" for value, number in most)
+    left = len(counter) - len(most)
+    return f"{text} and {left} more" if left else text

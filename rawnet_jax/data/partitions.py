@@ -1,0 +1,74 @@
+"""From a config to the caches that training and evaluation read."""
+
+import logging
+from collections import Counter
+
+from rawnet_jax.config import DataConfig
+from rawnet_jax.data.cache import Cache, open_or_build
+from rawnet_jax.data.corpus import load_partition
+from rawnet_jax.data.splits import load_train_and_dev
+from rawnet_jax.data.trial import ProblemLedger
+from rawnet_jax.errors import DataError
+from rawnet_jax.labels import Label
+
+_LOG = logging.getLogger(__name__)
+
+
+def load_training_caches(config: DataConfig, progress: bool) -> tuple[Cache, Cache]:
+    """Open, or decode, the train and dev clips.
+
+    Args:
+        config: which corpus, and how it is split.
+        progress: whether to draw progress bars.
+
+    Returns:
+        ``(train, dev)``.
+
+    Raises:
+        DataError: if either is empty or lacks a class, or the corpus has a fatal problem.
+    """
+    ledger = ProblemLedger(config.problems)
+    train_clips, dev_clips = load_train_and_dev(config, ledger)
+    train = open_or_build(train_clips, config, ledger, progress=progress)
+    dev = open_or_build(dev_clips, config, ledger, progress=progress)
+    _warn(ledger)
+    _require_both_classes(train, "train", config)
+    _require_both_classes(dev, "dev", config)
+    return train, dev
+
+
+def load_scoring_cache(config: DataConfig, partition: str, progress: bool) -> Cache:
+    """Open, or decode, the clips of a partition to be scored.
+
+    Args:
+        config: which corpus. A dev partition is the one that training selected on.
+        partition: ``train``, ``dev`` or ``eval``.
+        progress: whether to draw progress bars.
+
+    Raises:
+        DataError: if it is empty or the corpus has a fatal problem.
+    """
+    ledger = ProblemLedger(config.problems)
+    if partition == "eval":
+        clips = load_partition(config, "eval", ledger)
+    else:
+        clips = load_train_and_dev(config, ledger)[partition == "dev"]
+    cache = open_or_build(clips, config, ledger, progress=progress)
+    _warn(ledger)
+    if not len(cache):
+        raise DataError(f"{config.root}: partition {partition} has no usable clip")
+    return cache
+
+
+def _warn(ledger: ProblemLedger) -> None:
+    if ledger.counts:
+        _LOG.warning("left out or passed over: %s", ", ".join(ledger.summary()))
+
+
+def _require_both_classes(cache: Cache, partition: str, config: DataConfig) -> None:
+    counts = Counter(trial.label for trial in cache.trials)
+    if not counts[Label.BONAFIDE] or not counts[Label.SPOOF]:
+        raise DataError(
+            f"{config.root}: partition {partition} has {counts[Label.BONAFIDE]} bona fide and "
+            f"{counts[Label.SPOOF]} spoof clips; at least one of each was wanted"
+        )

@@ -1,0 +1,1 @@
+"""Figures from scores: numpy in, numbers out."""

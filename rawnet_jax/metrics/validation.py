@@ -1,0 +1,84 @@
+"""What every metric asks of its input."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rawnet_jax.errors import MetricError
+from rawnet_jax.labels import Label
+
+
+def validate_scores(
+    bonafide_scores: ArrayLike, spoof_scores: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Check the scores of both classes.
+
+    Args:
+        bonafide_scores: [Nb], higher = more bona fide.
+        spoof_scores: [Ns], in the same unit.
+
+    Returns:
+        Both as float64.
+
+    Raises:
+        MetricError: a class is empty, not one-dimensional, not numeric, or holds NaN or infinity.
+    """
+    return _class_scores(bonafide_scores, "bona fide"), _class_scores(spoof_scores, "spoof")
+
+
+def validate_labelled(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Check scores that stand beside their labels; one class alone is allowed.
+
+    Args:
+        scores: [N], higher = more bona fide.
+        labels: [N], values of `rawnet_jax.labels.Label`.
+
+    Returns:
+        Scores as float64 and labels as int8.
+
+    Raises:
+        MetricError: there are no trials, lengths differ, a label is not 0 or 1, or a score is not
+            a finite number.
+    """
+    checked = _finite_vector(scores, "scores")
+    label = np.asarray(labels)
+    if label.shape != checked.shape:
+        raise MetricError(
+            f"{checked.size} scores and labels of shape {label.shape}; one label a score was wanted"
+        )
+    if not checked.size:
+        raise MetricError("there are no trials to measure")
+    wrong = np.flatnonzero((label != Label.SPOOF) & (label != Label.BONAFIDE))
+    if wrong.size:
+        raise MetricError(
+            f"labels[{wrong[0]}] is {label[wrong[0]]}; 0 (spoof) or 1 (bona fide) was wanted"
+        )
+    return checked, label.astype(np.int8)
+
+
+def split_by_label(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return (bona fide scores, spoof scores), each in the given order; checked as above."""
+    score, label = validate_labelled(scores, labels)
+    return score[label == Label.BONAFIDE], score[label == Label.SPOOF]
+
+
+def _class_scores(scores: ArrayLike, name: str) -> np.ndarray:
+    array = _finite_vector(scores, f"{name} scores")
+    if not array.size:
+        raise MetricError(f"there are no {name} scores; both classes are needed")
+    return array
+
+
+def _finite_vector(scores: ArrayLike, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise MetricError(f"{name} are not numbers: {error}") from error
+    if array.ndim != 1:
+        raise MetricError(f"{name} have shape {array.shape}; one dimension was wanted")
+    wrong = np.flatnonzero(~np.isfinite(array))
+    if wrong.size:
+        raise MetricError(
+            f"{name}[{wrong[0]}] is {array[wrong[0]]}, as {wrong.size} of {array.size} that are "
+            "not finite; finite numbers were wanted"
+        )
+    return array

@@ -1,0 +1,84 @@
+"""The Conv1D classifier: a small convolution stack over one second of raw waveform.
+
+The "RawNet2-inspired" Keras network that this project grew from, with its 13,409 values (13,217
+trained, 192 running statistics of BatchNorm):
+
+    Conv 32, width 80, stride 16 - ReLU - BatchNorm            - dropout .3   [B, T/16, 32]
+    Conv 64, width  3, stride  1 - ReLU - BatchNorm - max 2    - dropout .3   [B, T/32, 64]
+    mean over time - Dense 64 - ReLU - dropout .5 - Dense 1                   [B]
+
+Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``logits [B]`` (log
+odds of bona fide speech, which is also the score) and ``embedding [B, 64]``. Any T of at least 32
+samples works; the published network has T = 16,000. A short clip is padded with zeros by the
+loader, and the zeros count as signal here, as they do in the original.
+
+Keras calls the positive class spoof; here the last layer's sign is the other way round, so that
+the logit points to bona fide speech. `rawnet_jax.interop.keras` flips it on import.
+"""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+
+from rawnet_jax.contract import ModelOutput
+from rawnet_jax.models.layers import max_pool_1d, row_mask
+
+
+class Conv1DClassifier(nn.Module):
+    """Raw-waveform classifier; every number of the published network is a field.
+
+    Attributes:
+        channels: filters of each convolution.
+        kernel_sizes: width of each convolution in frames of its input.
+        strides: stride of each convolution.
+        pool_sizes: max-pooling after each convolution; 1 = none.
+        block_dropout: dropout rate after each convolution.
+        hidden_features: width of the dense layer, and of the embedding.
+        hidden_dropout: dropout rate after the dense layer.
+        bn_momentum: share of the old running statistic kept at each step (Keras: .99).
+        bn_epsilon: added to the variance (Keras: 1e-3).
+    """
+
+    channels: tuple[int, ...] = (32, 64)
+    kernel_sizes: tuple[int, ...] = (80, 3)
+    strides: tuple[int, ...] = (16, 1)
+    pool_sizes: tuple[int, ...] = (1, 2)
+    block_dropout: tuple[float, ...] = (0.3, 0.3)
+    hidden_features: int = 64
+    hidden_dropout: float = 0.5
+    bn_momentum: float = 0.99
+    bn_epsilon: float = 1e-3
+
+    @nn.compact
+    def __call__(
+        self, waveform: jax.Array, num_samples: jax.Array, *, train: bool = False
+    ) -> ModelOutput:
+        """Score clips; see the module's docstring for shapes."""
+        glorot = nn.initializers.glorot_uniform()
+        batch_norm = partial(
+            nn.BatchNorm,
+            use_running_average=not train,
+            momentum=self.bn_momentum,
+            epsilon=self.bn_epsilon,
+        )
+        x = waveform[:, :, None]
+        blocks = zip(
+            self.channels,
+            self.kernel_sizes,
+            self.strides,
+            self.pool_sizes,
+            self.block_dropout,
+            strict=True,
+        )
+        for i, (features, width, stride, pool, dropout) in enumerate(blocks):
+            x = nn.Conv(features, (width,), (stride,), kernel_init=glorot, name=f"conv_{i}")(x)
+            x = nn.relu(x)
+            x = batch_norm(name=f"norm_{i}")(x, mask=row_mask(num_samples, x.ndim))
+            x = max_pool_1d(x, pool)
+            x = nn.Dropout(dropout, deterministic=not train)(x)
+        x = x.mean(axis=1)
+        embedding = nn.relu(nn.Dense(self.hidden_features, kernel_init=glorot, name="hidden")(x))
+        x = nn.Dropout(self.hidden_dropout, deterministic=not train)(embedding)
+        logits = nn.Dense(1, kernel_init=glorot, name="head")(x)[:, 0]
+        return ModelOutput(score=logits, logits=logits, embedding=embedding)

@@ -1,0 +1,113 @@
+"""From clips to scores, on any number of devices and hosts."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from rawnet_jax.contract import Batch, HostBatch, StepOutput
+from rawnet_jax.losses import Loss, weighted_sums
+from rawnet_jax.mesh import replicated, split_rows, to_devices
+
+MAX_IN_FLIGHT = 8
+"""Batches dispatched before the first result is fetched: enough to hide the host's work."""
+
+
+def eval_step(
+    variables: dict[str, Any],
+    batch: Batch,
+    *,
+    model: nn.Module,
+    loss: Loss,
+    class_weights: tuple[float, ...] = (1.0, 1.0),
+) -> StepOutput:
+    """Score one batch with dropout off and running statistics.
+
+    Args:
+        variables: ``{"params", "batch_stats"}``.
+        batch: one global batch.
+        model: the network.
+        loss: only reported, never used for the score.
+        class_weights: (spoof, bonafide), of the loss.
+    """
+    output: Any = model.apply(variables, batch["waveform"], batch["num_samples"], train=False)
+    sums = weighted_sums(
+        loss(output, batch["label"]), batch["label"], batch["num_samples"], class_weights
+    )
+    return StepOutput(*sums, output.score, batch["label"], batch["index"])
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one partition.
+
+    Attributes:
+        score: float32 [N] in the partition's order, higher = more bona fide.
+        loss: weighted mean loss over the labelled clips; NaN if none is labelled.
+    """
+
+    score: np.ndarray
+    loss: float
+
+
+class Scorer:
+    """Scores batches with one compiled step.
+
+    Args:
+        model: the network.
+        mesh: the devices.
+        loss: reported beside the scores.
+        class_weights: (spoof, bonafide), of the loss.
+    """
+
+    def __init__(
+        self, model: nn.Module, mesh: Mesh, loss: Loss, class_weights: tuple[float, ...]
+    ) -> None:
+        self._mesh = mesh
+        self._step = jax.jit(
+            partial(eval_step, model=model, loss=loss, class_weights=class_weights),
+            in_shardings=(replicated(mesh), split_rows(mesh)),
+            out_shardings=replicated(mesh),
+        )
+
+    def score(
+        self,
+        variables: dict[str, Any],
+        batches: Iterable[HostBatch],
+        num_clips: int,
+        progress: tqdm | None = None,
+    ) -> Scores:
+        """Score every clip of a partition once.
+
+        Args:
+            variables: of the model.
+            batches: this process's rows of each batch, covering indices 0 … num_clips - 1.
+            num_clips: N.
+            progress: a bar to move by one a batch.
+        """
+        score = np.full(num_clips, np.nan, np.float32)
+        sums = np.zeros(2)
+        pending: deque[StepOutput] = deque()
+
+        def collect() -> None:
+            output = jax.device_get(pending.popleft())
+            real = output.index >= 0
+            score[output.index[real]] = output.score[real]
+            sums[:] += (output.loss_sum, output.weight_sum)
+
+        for batch in batches:
+            pending.append(self._step(variables, to_devices(self._mesh, batch)))
+            if len(pending) > MAX_IN_FLIGHT:
+                collect()
+            if progress is not None:
+                progress.update()
+        while pending:
+            collect()
+        return Scores(score, float(sums[0] / sums[1]) if sums[1] else float("nan"))

@@ -1,0 +1,84 @@
+"""Everything that a training step reads and writes."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from rawnet_jax.errors import ConfigError
+
+NO_FAILURE = -1
+
+
+class TrainState(struct.PyTreeNode):
+    """State of a run. It is what a checkpoint holds.
+
+    Attributes:
+        step: int32, batches trained on.
+        params: float32 pytree.
+        batch_stats: running statistics of BatchNorm; empty for a model without.
+        opt_state: of the optax optimiser.
+        key: uint32 key data; step n's randomness is ``fold_in(key, n)``.
+        failed_step: int32, the step whose loss or gradient was not finite, -1 = none. From there on
+            steps change nothing, so that the state stays the last good one however late the host
+            looks.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    key: jax.Array
+    failed_step: jax.Array
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The collections that the model's ``apply`` takes."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def init_variables(model: nn.Module, key: jax.Array, num_samples: int) -> dict[str, Any]:
+    """Draw a model's initial ``params`` and ``batch_stats`` (empty for a model without).
+
+    Raises:
+        ConfigError: if the model's fields do not fit together or to the clip length.
+    """
+    example = jnp.zeros((1, num_samples), jnp.float32)
+    try:
+        variables = model.init(key, example, jnp.full((1,), num_samples, jnp.int32))
+    except (ValueError, TypeError, ZeroDivisionError, IndexError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(
+            f"config.model.fields do not make a {type(model).__name__} for clips of "
+            f"{num_samples} samples: {reason}"
+        ) from error
+    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+
+
+def create_state(
+    model: nn.Module, optimizer: optax.GradientTransformation, seed: int, num_samples: int
+) -> TrainState:
+    """Draw initial parameters.
+
+    Args:
+        model: the network.
+        optimizer: its optimiser.
+        seed: of the parameters and of all later randomness.
+        num_samples: clip length that the shapes are made for.
+
+    Raises:
+        ConfigError: if the model's fields do not fit together or to the clip length.
+    """
+    init_key, step_key = jax.random.split(jax.random.key(seed))
+    variables = init_variables(model, init_key, num_samples)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=variables["params"],
+        batch_stats=variables["batch_stats"],
+        opt_state=optimizer.init(variables["params"]),
+        key=jax.random.key_data(step_key),
+        failed_step=jnp.full((), NO_FAILURE, jnp.int32),
+    )

@@ -1,0 +1,237 @@
+"""Score files: what is written is read again to the last bit, and bad lines are named."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rawnet_jax.data.score_file import SCORE_FILE_FORMS, ScoreTable, read_scores, write_scores
+from rawnet_jax.errors import DataError
+
+AWKWARD = [0.1, -0.0, 1e-300, 1.7976931348623157e308, 5e-324, 1 / 3, -123456.789]
+
+
+def table_of(scores: np.ndarray | list[float]) -> ScoreTable:
+    names = [f"LA_E_{i}" for i in range(len(scores))]
+    labels = np.arange(len(scores)) % 2
+    attacks = [None if label else "A07" for label in labels]
+    return ScoreTable(names, np.asarray(scores), labels, attacks)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize("form", SCORE_FILE_FORMS)
+def test_every_form_keeps_scores_to_the_last_bit(tmp_path: Path, form: str) -> None:
+    rng = np.random.default_rng(0)
+    for scores in (np.array(AWKWARD), rng.normal(size=50).astype(np.float32)):
+        table = table_of(scores)
+        write_scores(tmp_path / "scores.txt", table, form)
+        read = read_scores(tmp_path / "scores.txt")
+        assert list(read.utterance_ids) == list(table.utterance_ids)
+        assert read.scores.dtype == np.float64
+        assert read.scores.tobytes() == table.scores.tobytes()
+        assert read.scores.astype(scores.dtype).tobytes() == scores.tobytes()
+
+
+def test_2019_form_keeps_keys_and_attacks(tmp_path: Path) -> None:
+    table = ScoreTable(
+        ["a", "b", "c"], np.array([1, -2, -3.5]), np.array([1, 0, 0]), [None, "A01", None]
+    )
+    path = tmp_path / "scores.txt"
+    write_scores(path, table)
+    assert path.read_text() == "a - bonafide 1.0\nb A01 spoof -2.0\nc - spoof -3.5\n"
+    read = read_scores(path)
+    assert read.labels is not None
+    assert read.labels.tolist() == [1, 0, 0]
+    assert read.attack_ids == [None, "A01", None]
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("asvspoof2019", "a - - 1.5\nb - - -2.0\n"),
+        ("asvspoof2021", "a 1.5\nb -2.0\n"),
+        ("asvspoof5", "filename\tcm-score\na\t1.5\nb\t-2.0\n"),
+    ],
+)
+def test_tables_without_keys(tmp_path: Path, form: str, text: str) -> None:
+    path = tmp_path / "scores.txt"
+    write_scores(path, ScoreTable(["a", "b"], np.array([1.5, -2.0])), form)
+    assert path.read_text() == text
+    read = read_scores(path)
+    assert read.labels is None
+    assert read.scores.tolist() == [1.5, -2.0]
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+def test_any_finite_number_survives(tmp_path_factory, scores: list[float]) -> None:
+    path = tmp_path_factory.mktemp("scores") / "scores.txt"
+    write_scores(path, table_of(scores))
+    assert read_scores(path).scores.tobytes() == np.array(scores).tobytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a A01 spoof -2\r\nb - bonafide 3e0\r\n",  # Windows
+        "\ufeffa A01 spoof -2\nb - bonafide 3\n",  # with a byte order mark
+        "\n  a\tA01   spoof  -2 \n\nb - genuine +3.0\n\n",  # tabs, blanks, the key of 2017
+        "a A01 SPOOF -2\nb - Bonafide 3",  # no line end, capitals
+    ],
+)
+def test_2019_files_as_they_are_found(tmp_path: Path, text: str) -> None:
+    read = read_scores(write(tmp_path / "s.txt", text))
+    assert read.utterance_ids == ["a", "b"]
+    assert read.scores.tolist() == [-2, 3]
+    assert read.labels is not None
+    assert read.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "filename\tcm-score\na\t-2\nb\t3\n",
+        "filename cm-score\na -2\nb 3\n",
+        "FileName\tasv-score\tCM-Score\n a \t9\t-2\nb\t9\t3\n",  # columns by name, others ignored
+    ],
+)
+def test_tables_with_a_header(tmp_path: Path, text: str) -> None:
+    read = read_scores(write(tmp_path / "s.tsv", text))
+    assert (read.utterance_ids, read.scores.tolist()) == (["a", "b"], [-2, 3])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("a A01 spoof 1\nb - bonafide\n", 2, "3 columns; 4 as above were wanted"),
+        ("a 1\nb 2 3\n", 2, "3 columns; 2"),
+        ("a target 1\n", 1, "3 columns; wanted 'utterance attack key score'"),
+        ("a\n", 1, "1 columns; wanted"),
+        ("filename\tscore\na\t1\n", 1, "score 'score'; a finite number"),
+        ("a 1\nb high\n", 2, "score 'high'; a finite number was wanted"),
+        ("a 1\nb nan\n", 2, "score 'nan'"),
+        ("a 1\nb -inf\n", 2, "score '-inf'"),
+        ("a 1\nb 1_000\n", 2, "score '1_000'"),
+        ("a 1\n\nb 1,5\n", 3, "score '1,5'"),
+        ("a - real 1\n", 1, "key 'real'; 'bonafide' or 'spoof'"),
+        ("a - spoof 1\nb - - 1\n", 2, "key '-'"),
+        ("a 1\nb 1\n\na 2\n", 4, "'a' was scored in line 1 already"),
+        ("filename\tcm-score\na\t1\na\t2\n", 3, "'a' was scored in line 2"),
+        ("filename\tcm-score\na\n", 2, "1 columns; 2"),
+        ("filename\tcm-score\n\t1\n", 2, "no name"),
+        ("filename\tcm-score\n", 1, "no scores below"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path: Path, text: str, line: int, message: str) -> None:
+    path = write(tmp_path / "s.txt", text)
+    with pytest.raises(DataError) as caught:
+        read_scores(path)
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"", b" \n\n", b"a \xff\xfe 1\n", b"a\x00 1\n"])
+def test_files_that_are_no_text(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "s.txt").write_bytes(data)
+    with pytest.raises(DataError, match=r"s\.txt"):
+        read_scores(tmp_path / "s.txt")
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent\.txt"):
+        read_scores(tmp_path / "absent.txt")
+
+
+@pytest.mark.parametrize(
+    ("names", "scores", "labels", "attacks", "message"),
+    [
+        (["a", "b"], [1.0], None, None, "2 utterances, but scores"),
+        (["a"], [[1.0]], None, None, "1 utterances, but scores"),
+        (["a"], [1.0], [1, 0], None, "but labels"),
+        (["a"], [1.0], None, [None, None], "but attack_ids"),
+        (["a"], [1.0], [-1], None, "a label is neither 0"),
+        (["a", "b"], [1.0, np.nan], None, None, "score of 'b' is nan"),
+        (["a", "b", "a"], [1.0, 2.0, 3.0], None, None, "'a' is scored twice"),
+    ],
+)
+def test_tables_that_do_not_fit_together(names, scores, labels, attacks, message) -> None:
+    with pytest.raises(DataError, match=message):
+        ScoreTable(names, scores, labels, attacks)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "fits"),
+    [
+        ("two words", "asvspoof2019", False),
+        ("two words", "asvspoof2021", False),
+        ("two words", "asvspoof5", True),
+        ("a\tb", "asvspoof5", False),
+        ("a\nb", "asvspoof5", False),
+        ("", "asvspoof5", False),
+        ("", "asvspoof2021", False),
+        (" a", "asvspoof2021", False),
+    ],
+)
+def test_names_that_would_not_be_read_again_are_refused(tmp_path, name, form, fits) -> None:
+    path = tmp_path / "s.txt"
+    table = ScoreTable([name], np.array([1.0]))
+    if fits:
+        write_scores(path, table, form)
+        assert read_scores(path).utterance_ids == [name]
+    else:
+        with pytest.raises(DataError, match="cannot stand in one column"):
+            write_scores(path, table, form)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_an_attack_of_two_words_is_refused(tmp_path: Path) -> None:
+    table = ScoreTable(["a"], np.array([1.0]), np.array([0]), ["A 01"])
+    with pytest.raises(DataError, match="'A 01' cannot stand"):
+        write_scores(tmp_path / "s.txt", table)
+    write_scores(tmp_path / "s.txt", table, "asvspoof2021")  # which names no attacks
+
+
+def test_an_unknown_form_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="form 'csv' is unknown; known: asvspoof2019"):
+        write_scores(tmp_path / "s.txt", table_of([1.0]), "csv")
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "s.txt"
+    write_scores(path, table_of([1.0]))
+    before = path.read_bytes()
+
+    def full_disk(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rawnet_jax.atomic_file.os.replace", full_disk)
+    with pytest.raises(DataError, match=r"s\.txt: cannot be written: No space left"):
+        write_scores(path, table_of([2.0]))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be written: No such file"):
+        write_scores(tmp_path / "absent" / "s.txt", table_of([1.0]))
+
+
+def test_published_scores_are_read_fast_and_written_as_they_were(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    path = shared_data / "scores" / "lfcc_resnet18_softmax.ASVspoof2019.LA.cm.eval.scores.txt"
+    start = time.perf_counter()
+    table = read_scores(path)
+    assert time.perf_counter() - start < 1.0  # 0.16 s alone; the machine may be busy
+    assert len(table) == 71_237
+    assert table.labels is not None
+    assert table.labels.sum() == 7_355
+    write_scores(tmp_path / "again.txt", table)
+    assert (tmp_path / "again.txt").read_bytes() == path.read_bytes()

@@ -46,7 +46,7 @@ def write_tiny_corpus(root: Path) -> Path:
             bonafide, utterance = i % 2 == 0, f"{partition[0].upper()}_{i:03d}"
             time_s = np.arange(rng.integers(800, 2400)) / 16_000
             tone = np.sin(2 * np.pi * rng.uniform(200, 900) * time_s) * bonafide
-            waveform = 0.1 * tone + 0.05 * rng.standard_normal(len(time_s))
+            waveform = 0.1 * tone + 0.2 * rng.standard_normal(len(time_s))
             soundfile.write(root / "flac" / f"{utterance}.flac", waveform, 16_000)
             attack, key = ("-", "bonafide") if bonafide else (f"A0{1 + i % 3}", "spoof")
             lines.append(f"SPK_{partition}_{i % 4} {utterance} - {attack} {key}\n")

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -26,7 +27,7 @@ from rawnet_jax.data.cache import Cache
 from rawnet_jax.data.loader import BatchIterator, BatchSource
 from rawnet_jax.data.partitions import load_training_caches
 from rawnet_jax.errors import CheckpointError, ConfigError, Interrupted, TrainingError
-from rawnet_jax.losses import loss_named
+from rawnet_jax.losses import Loss, loss_named
 from rawnet_jax.mesh import (
     barrier,
     check_batch_size,
@@ -91,6 +92,13 @@ class Trainer:
         self.train_cache, self.dev_cache = load_training_caches(config.data, self.bars.shown)
         self.source = self._source(self.train_cache, train=True)
         self.num_steps = self.source.batches_per_epoch * config.train.num_epochs
+        self._compile(model, loss)
+        self.checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
+        self.trials_id = _fingerprint(self.train_cache)
+
+    def _compile(self, model: nn.Module, loss: Loss) -> None:
+        """Make the schedule, the jitted functions (compiled at their first call) and the scorer."""
+        config = self.config
         self.schedule = make_schedule(
             config.optimizer.schedule,
             config.optimizer.learning_rate,
@@ -115,8 +123,6 @@ class Trainer:
             out_shardings=replicated(self.mesh),
         )
         self.scorer = Scorer(model, self.mesh, loss, config.loss.class_weights)
-        self.checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
-        self.trials_id = _fingerprint(self.train_cache)
 
     def _source(self, cache: Cache, *, train: bool) -> BatchSource:
         config = self.config
@@ -146,7 +152,7 @@ class Trainer:
         """
         state, record = self._start()
         position = int(state.step)
-        if position >= self.num_steps:
+        if position >= self.num_steps and self.first:
             print(f"{self.workdir}: all {self.config.train.num_epochs} epochs are trained already")
         log = RunLog(self.workdir, position, self.first)
         batches = BatchIterator(

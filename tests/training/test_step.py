@@ -21,6 +21,7 @@ from rawnet_jax.training.step import train_step
 SAMPLES = 800
 BATCH = 16
 MODEL = build_model(model_config("conv1d", channels=(4, 6), hidden_features=8))
+STILL = OptimizerConfig(name="sgd")
 OPTIMIZER = make_optimizer(OptimizerConfig(), lambda _: 1e-3)
 
 
@@ -95,6 +96,19 @@ def test_same_seed_same_bits_other_seed_other_bits(twenty_steps):
         np.testing.assert_array_equal(a, b)
     kernel = twenty_steps[0].params["conv_1"]["kernel"]
     assert np.abs(kernel - other.params["conv_1"]["kernel"]).max() > 1e-3
+
+
+def test_dropout_is_drawn_anew_at_each_step():
+    """The same batch at two steps, with parameters that stand still, gets two sets of scores."""
+    still = jax.jit(
+        partial(train_step, model=MODEL, loss=bce, optimizer=make_optimizer(STILL, lambda _: 0.0))
+    )
+    state = create_state(MODEL, make_optimizer(STILL, lambda _: 0.0), 0, SAMPLES)
+    after, first, _ = still(state, make_batch(0))
+    _, second, _ = still(after, make_batch(0))
+    assert np.abs(first.score - second.score).max() > 1e-4
+    _, again, _ = still(state, make_batch(0))
+    np.testing.assert_array_equal(first.score, again.score)
 
 
 def test_not_a_number_freezes_the_last_good_state():

@@ -1,6 +1,7 @@
 """Rooms and background noise."""
 
 import math
+import sys
 
 import numpy as np
 import pyroomacoustics
@@ -14,6 +15,7 @@ from rawnet_jax.data.rooms import (
     reverberate,
     room_impulse_response,
 )
+from rawnet_jax.errors import DataError
 
 ROOM = Environment("E99", "test", (5.0, 4.0, 2.8), 0.45, (0.5, 1.0), (20.0, 20.0))
 
@@ -111,3 +113,9 @@ def test_hum_is_at_the_mains_frequency():
     noise = add_background(silence_with_level, room, np.random.default_rng(6)) - 0.1
     power = np.abs(np.fft.rfft(noise * np.hanning(len(noise)))) ** 2
     assert np.fft.rfftfreq(len(noise), 1 / 16_000)[np.argmax(power)] == pytest.approx(50, abs=1)
+
+
+def test_missing_simulator_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyroomacoustics", None)
+    with pytest.raises(DataError, match=r"pip install 'rawnet_jax\[simulate\]'"):
+        room_impulse_response(ROOM, np.random.default_rng(0))

@@ -60,7 +60,7 @@ def _run(arguments: list[str]) -> int:
 
 def _add_commands(commands: argparse._SubParsersAction) -> None:
     # Imported here so that an error in one line of input costs no start-up of JAX.
-    from rawnet_jax.commands import check, corpora, evaluate, train
+    from rawnet_jax.commands import check, corpora, evaluate, fuse, seeds, train
 
-    for command in (train, evaluate, check, corpora):
+    for command in (train, evaluate, fuse, seeds, check, corpora):
         command.add_parser(commands)

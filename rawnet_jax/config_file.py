@@ -191,18 +191,29 @@ def refuse_other_experiment(saved: Config, given: Config, workdir: Path) -> None
     Raises:
         ConfigError: naming every field that differs and would change the computation.
     """
-    before, now = _leaves(to_dict(saved)), _leaves(to_dict(given))
     free = tuple(name for name in FREE_TO_CHANGE if not _fixed(name, given))
-    different = [
-        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
-        for name in sorted(before | now)
-        if before.get(name) != now.get(name) and not name.startswith(free)
-    ]
+    different = differences(saved, given, free)
     if different:
         raise ConfigError(
             f"{workdir} holds a run with other settings: {'; '.join(different)}; "
             "use another --workdir, or the settings of that run"
         )
+
+
+def differences(saved: Config, given: Config, free: Sequence[str] = ()) -> list[str]:
+    """Name every field in which two configs differ, with both values.
+
+    Args:
+        saved: the one that was.
+        given: the one that is.
+        free: dotted names, such as ``config.eval``, of fields and groups that may differ.
+    """
+    before, now = _leaves(to_dict(saved)), _leaves(to_dict(given))
+    return [
+        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+        for name in sorted(before | now)
+        if before.get(name) != now.get(name) and not name.startswith(tuple(free))
+    ]
 
 
 def _leaves(values: dict[str, Any], prefix: str = "config") -> dict[str, Any]:

@@ -17,13 +17,13 @@ class BatchBars:
     def __init__(self, shown: bool) -> None:
         self.shown = shown
 
-    def __call__(self, description: str, total: int, initial: int = 0) -> tqdm:
-        """Return a bar over `total` batches, `initial` of them done."""
+    def __call__(self, description: str, total: int, initial: int = 0, unit: str = "batch") -> tqdm:
+        """Return a bar over `total` batches (or another unit), `initial` of them done."""
         return tqdm(
             desc=description,
             total=total,
             initial=initial,
-            unit="batch",
+            unit=unit,
             leave=False,
             dynamic_ncols=True,
             disable=not self.shown,

@@ -1,76 +1,69 @@
-"""``evaluate``: scores, figures and a report of a trained run."""
+"""``evaluate``: figures and a report, of a trained run or of any system's score files."""
 
 import argparse
-import platform
-import shlex
-import sys
-from datetime import datetime
 from pathlib import Path
 
-import flax
-import jax
-import numpy as np
-
-from rawnet_jax.checkpoint import restore_variables
-from rawnet_jax.commands.train import add_distributed_arguments, join_processes
-from rawnet_jax.config import Config
-from rawnet_jax.config_file import read_config, with_overrides
-from rawnet_jax.data.cache import Cache
-from rawnet_jax.data.loader import BatchIterator, BatchSource
-from rawnet_jax.data.partitions import load_scoring_cache
-from rawnet_jax.data.score_file import ScoreTable, write_scores
-from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.evaluation.report import ReportContext, write_report
-from rawnet_jax.evaluation.summary import (
-    ScoredSystem,
-    Summary,
-    format_table,
-    summarise,
-    write_metrics,
-)
-from rawnet_jax.losses import loss_named
-from rawnet_jax.mesh import check_batch_size, make_mesh, replicated
-from rawnet_jax.models.registry import build_model
+from rawnet_jax.commands.evaluate_run import evaluate_run
+from rawnet_jax.commands.evaluate_scores import evaluate_scores
+from rawnet_jax.commands.train import add_distributed_arguments
+from rawnet_jax.data.asv_score_file import read_asv_scores
+from rawnet_jax.data.protocol_file import PROTOCOL_CORPORA
+from rawnet_jax.errors import ConfigError
+from rawnet_jax.evaluation.assess import AssessOptions, Resampling
+from rawnet_jax.evaluation.decision import RULES_IN_WORDS, parse_rule
+from rawnet_jax.metrics.calibration import CALIBRATION_KINDS
+from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS, CostModel
 from rawnet_jax.progress import BatchBars
-from rawnet_jax.scoring.scorer import Scorer, Scores
-from rawnet_jax.training.state import init_variables
-from rawnet_jax.training.writer import epoch_history
 
 EPILOG = """\
-Written into the output folder: scores.txt (utterance attack key score; higher = more bona fide),
-metrics.json, and report.html, one file to open in any browser.
+A trained run:
+  python evaluate.py --workdir runs/x
+scores a partition, and dev for threshold and calibration. The config comes from the work
+directory. Where the corpus lies, and how it is scored, may be overridden:
+  --config.data.root=/elsewhere --config.eval.batch_size=256
 
-The config comes from the work directory. Where the corpus lies, and how it is scored, may be
-overridden: --config.data.root=/elsewhere --config.eval.batch_size=256
+Score files of any system, no model needed:
+  python evaluate.py --scores a.txt b.txt --protocol ASVspoof2019.LA.cm.eval.trl.txt \\
+    --asv-scores ASVspoof2019.LA.asv.eval.gi.trl.scores.txt
+Lines are 'utterance attack key score' or 'utterance score', or the file has a header with filename
+and cm-score. Scores and trials are joined by utterance. Higher must mean more bona fide.
+
+Written into the output folder: metrics.json, figures.csv, attacks.csv, breakdowns.csv,
+fairness.csv, unmatched.csv (utterances without a partner), calibration.json (with dev scores) and
+report.html, one file to open in any browser; of a run also scores.txt and dev_scores.txt.
+
+A threshold is never chosen on the trials that it is judged on: rules that look for one need dev
+scores. docs/metrics.md explains every figure.
 """
 
-CHANGEABLE = ("--config.data.", "--config.eval.", "--config.runtime.", "--config.note")
+_RUN_ONLY = ("checkpoint", "no_dev")
+_SCORES_ONLY = (
+    *("protocol", "corpus", "names", "dev_scores", "dev_protocol", "dev_corpus"),
+    *("where", "allow_missing"),
+)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the command."""
     parser = commands.add_parser(
         "evaluate",
-        help="score a trained run and write its report",
-        description="Score a partition with a trained run and write scores, figures, a report.",
+        help="figures and a report of a trained run, or of score files",
+        description="Figures, tables and a report: of a trained run, or of any score files.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--workdir", required=True, type=Path, help="folder of the trained run")
-    parser.add_argument(
-        "--partition",
-        choices=("eval", "dev", "train"),
-        default="eval",
-        help="what to score (default: %(default)s; dev is what training selected on)",
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--workdir", type=Path, help="folder of the trained run")
+    what.add_argument(
+        "--scores", type=Path, nargs="+", metavar="FILE", help="score files, one a system"
     )
+    _add_run_arguments(parser.add_argument_group("a trained run"))
+    _add_score_arguments(parser.add_argument_group("score files"))
+    _add_analysis_arguments(parser.add_argument_group("what to compute"))
     parser.add_argument(
-        "--checkpoint",
-        default="best",
-        metavar="WHICH",
-        help="best (by dev EER), latest, or a step number (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--output", type=Path, help="folder for the results (default: WORKDIR/PARTITION)"
+        "--output",
+        type=Path,
+        help="folder for the results (default: WORKDIR/PARTITION; of score files: ./evaluation)",
     )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     add_distributed_arguments(parser)
@@ -79,123 +72,147 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Run the command; returns the exit status."""
-    fixed = [word for word in overrides if not word.startswith(CHANGEABLE)]
-    if fixed:
-        raise ConfigError(
-            f"{fixed[0]}: belongs to the training of {args.workdir}; evaluate takes only "
-            f"{', '.join(prefix.rstrip('.') for prefix in CHANGEABLE)}"
-        )
-    config = with_overrides(read_config(args.workdir), overrides)
-    join_processes(args)
-    jax.config.update("jax_default_matmul_precision", config.runtime.matmul_precision)
-    progress = not args.no_progress and jax.process_index() == 0
-    cache = load_scoring_cache(config.data, args.partition, progress)
-    scores, step = score_run(config, args.workdir, args.checkpoint, cache, progress)
-    if jax.process_index() == 0:
-        output = args.output or args.workdir / args.partition
-        _write_results(config, args, cache, scores.score, step, output)
-    return 0
+    options = _options(args)
+    if args.workdir is not None:
+        _refuse(args, "--scores", _SCORES_ONLY)
+        return evaluate_run(args, overrides, options)
+    _refuse(args, "--workdir", _RUN_ONLY)
+    if overrides:
+        raise ConfigError(f"{overrides[0]}: belongs to a trained run; there is none with --scores")
+    return evaluate_scores(args, options)
 
 
-def score_run(
-    config: Config, workdir: Path, checkpoint: str, cache: Cache, progress: bool
-) -> tuple[Scores, int]:
-    """Score clips with a checkpoint of a run.
-
-    Args:
-        config: of the run.
-        workdir: of the run.
-        checkpoint: ``best``, ``latest`` or a step number.
-        cache: the clips.
-        progress: whether to draw a bar.
-
-    Returns:
-        Scores in the cache's order and the step of the checkpoint.
-    """
-    mesh = make_mesh()
-    check_batch_size(mesh, config.eval.batch_size, "config.eval.batch_size")
-    model = build_model(config.model)
-    shapes = jax.eval_shape(
-        lambda: init_variables(model, jax.random.key(0), config.data.num_samples)
+def _add_run_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--partition",
+        choices=("eval", "dev", "train"),
+        default="eval",
+        help="what to score, or to take from a list that names partitions (default: %(default)s; "
+        "dev is what training selected on)",
     )
-    variables, step = restore_variables(workdir, checkpoint, shapes, replicated(mesh))
-    source = BatchSource(
-        cache,
-        batch_size=config.eval.batch_size,
-        num_samples=config.data.num_samples,
-        pad=config.data.pad,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+    group.add_argument(
+        "--checkpoint",
+        metavar="WHICH",
+        help="best (by dev EER), latest, or a step number (default: best)",
     )
-    scorer = Scorer(model, mesh, loss_named(config.loss.name), config.loss.class_weights)
-    with (
-        BatchBars(progress)("scoring", source.batches_per_epoch) as bar,
-        BatchIterator(source, num_threads=config.data.num_threads) as batches,
-    ):
-        return scorer.score(variables, batches, len(cache), bar), step
-
-
-def _write_results(
-    config: Config,
-    args: argparse.Namespace,
-    cache: Cache,
-    score: np.ndarray,
-    step: int,
-    output: Path,
-) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"--output {output}: {error.strerror}; wanted a folder") from error
-    labels = np.array([-1 if t.label is None else t.label for t in cache.trials], np.int8)
-    attacks = [trial.attack_id for trial in cache.trials]
-    labelled = bool((labels >= 0).all())
-    table = ScoreTable(
-        [trial.utterance_id for trial in cache.trials],
-        score,
-        labels if labelled else None,
-        attacks,
-    )
-    write_scores(output / "scores.txt", table)
-    if not labelled:
-        print(f"scores: {output / 'scores.txt'} (the protocol gives no keys, so no figures)")
-        return
-    title = f"{config.name} on {args.partition}"
-    summary = summarise(ScoredSystem(title, score, labels, attacks), config.eval.spoof_threshold)
-    context = _context(config, args, title, step, cache)
-    write_metrics(output / "metrics.json", [summary], context.details)
-    write_report(output / "report.html", [summary], context, epoch_history(args.workdir))
-    _print(summary, config, output)
-
-
-def _context(
-    config: Config, args: argparse.Namespace, title: str, step: int, cache: Cache
-) -> ReportContext:
-    device = jax.devices()[0]
-    details = {
-        "corpus": f"{config.data.corpus}, partition {args.partition}",
-        "model": config.model.name,
-        "checkpoint": f"{args.checkpoint}, step {step}",
-        "training seed": str(config.train.seed),
-        "clip length": f"{config.data.num_samples} samples, pad {config.data.pad}",
-        "left out": ", ".join(f"{n} {why}" for why, n in cache.skipped_reasons.items()) or "none",
-        "devices": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
-        "versions": f"Python {platform.python_version()}, JAX {jax.__version__}, "
-        f"Flax {flax.__version__}",
-    }
-    return ReportContext(
-        title=title,
-        created=datetime.now().strftime("%Y-%m-%d %H:%M"),
-        command=shlex.join(sys.argv),
-        details=details,
-        notes=[config.note] if config.note else [],
+    group.add_argument(
+        "--no-dev",
+        action="store_true",
+        help="do not score dev: no calibration, and no threshold but by costs",
     )
 
 
-def _print(summary: Summary, config: Config, output: Path) -> None:
-    print(format_table(summary))
-    if config.note:
-        print(f"\n  Note: {config.note}")
-    print(f"\nscores:  {output / 'scores.txt'}")
-    print(f"figures: {output / 'metrics.json'}")
-    print(f"report:  {output / 'report.html'}")
+def _add_score_arguments(group: argparse._ArgumentGroup) -> None:
+    corpora = ", ".join(PROTOCOL_CORPORA)
+    group.add_argument(
+        "--protocol",
+        type=Path,
+        metavar="FILE",
+        help="list of the trials with keys; not needed where the first score file has keys",
+    )
+    group.add_argument(
+        "--corpus", choices=PROTOCOL_CORPORA, metavar="NAME", help=f"form of the list: {corpora}"
+    )
+    group.add_argument(
+        "--names", nargs="+", metavar="NAME", help="one a score file (default: names of the files)"
+    )
+    group.add_argument(
+        "--dev-scores",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="scores of the same systems on development trials: for threshold and calibration",
+    )
+    group.add_argument("--dev-protocol", type=Path, metavar="FILE", help="list of those trials")
+    group.add_argument(
+        "--dev-corpus", choices=PROTOCOL_CORPORA, metavar="NAME", help="form of that list"
+    )
+    group.add_argument(
+        "--where",
+        action="append",
+        metavar="COLUMN=VALUE",
+        help="measure only these trials, such as subset=eval; may be repeated",
+    )
+    group.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="measure on the trials that have a score instead of stopping",
+    )
+
+
+def _add_analysis_arguments(group: argparse._ArgumentGroup) -> None:
+    costs = ASVSPOOF5_COSTS
+    group.add_argument(
+        "--asv-scores",
+        type=Path,
+        metavar="FILE",
+        help="scores of a speaker verification system ('group key score'), for t-DCF",
+    )
+    group.add_argument(
+        "--by",
+        nargs="*",
+        metavar="COLUMN",
+        help="break down by these columns, or pairs such as attack×codec (or attack:codec); "
+        "default: every column that groups the trials; without a name: none",
+    )
+    group.add_argument(
+        "--threshold-rule",
+        metavar="RULE",
+        help=f"{RULES_IN_WORDS} (default: eer with dev scores, else bayes)",
+    )
+    group.add_argument("--p-spoof", type=float, default=costs.p_spoof, help="prior of spoof")
+    group.add_argument("--c-miss", type=float, default=costs.c_miss, help="cost of a miss")
+    group.add_argument("--c-fa", type=float, default=costs.c_fa, help="cost of a false alarm")
+    group.add_argument(
+        "--calibration",
+        choices=CALIBRATION_KINDS,
+        default=CALIBRATION_KINDS[0],
+        help="fitted on dev scores (default: %(default)s)",
+    )
+    group.add_argument(
+        "--replicates",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="bootstrap replicates for confidence intervals (default: %(default)s)",
+    )
+    group.add_argument(
+        "--no-bootstrap", dest="replicates", action="store_const", const=0, help="no intervals"
+    )
+    group.add_argument(
+        "--bootstrap-by",
+        choices=("trial", "speaker"),
+        default="trial",
+        help="what is drawn; by speaker is wider and says more of new speakers "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--level", type=float, default=0.95, help="of all intervals (default: %(default)s)"
+    )
+
+
+def _options(args: argparse.Namespace) -> AssessOptions:
+    if args.replicates < 0:
+        raise ConfigError(f"--replicates {args.replicates}: 0 or more was wanted")
+    if not 0 < args.level < 1:
+        raise ConfigError(f"--level {args.level}: a value between 0 and 1 was wanted")
+    prior = (args.p_spoof, args.c_miss, args.c_fa)
+    of_plan = (ASVSPOOF5_COSTS.p_spoof, ASVSPOOF5_COSTS.c_miss, ASVSPOOF5_COSTS.c_fa)
+    return AssessOptions(
+        rule=None if args.threshold_rule is None else parse_rule(args.threshold_rule),
+        costs=ASVSPOOF5_COSTS if prior == of_plan else CostModel("as given", *prior),
+        asv=None if args.asv_scores is None else read_asv_scores(args.asv_scores),
+        calibration=args.calibration,
+        resampling=Resampling(
+            num_replicates=args.replicates,
+            by_speaker=args.bootstrap_by == "speaker",
+            level=args.level,
+        ),
+        bars=BatchBars(not args.no_progress),
+    )
+
+
+def _refuse(args: argparse.Namespace, with_flag: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if getattr(args, name):
+            raise ConfigError(f"--{name.replace('_', '-')}: goes with {with_flag} only")

@@ -100,11 +100,34 @@ def read_scores(path: str | Path) -> ScoreTable:
         _check_widths(path, rows, numbers, 2)
         names, values = _columns(rows)
         _check_names(path, names, numbers)
-        return ScoreTable(names, _numbers(path, values, numbers))
+        return ScoreTable(names, parse_scores(path, values, numbers))
     raise DataError(
         f"{path}:{numbers[0]}: {len(rows[0])} columns; wanted 'utterance attack key score', "
         f"'utterance score', or a header naming {NAME_COLUMN!r} and {SCORE_COLUMN!r}"
     )
+
+
+def parse_scores(path: str | Path, values: Sequence[str], numbers: Sequence[int]) -> np.ndarray:
+    """Return the numbers, float64 [N], that a column of a score file holds.
+
+    Args:
+        path: for messages.
+        values: N cells.
+        numbers: N, the lines that they stand in, from 1.
+
+    Raises:
+        DataError: a cell is no finite number, with ``file:line``.
+    """
+    try:
+        scores = np.array([float(value) for value in values])
+        # float() takes 1_000, which no score file means.
+        good = bool(np.isfinite(scores).all()) and not any("_" in value for value in values)
+    except ValueError:
+        good = False
+    if good:
+        return scores
+    wrong = next(i for i, value in enumerate(values) if not _is_finite_number(value))
+    raise DataError(f"{path}:{numbers[wrong]}: score {values[wrong]!r}; a finite number was wanted")
 
 
 def write_scores(path: str | Path, table: ScoreTable, form: str = "asvspoof2019") -> None:
@@ -171,7 +194,7 @@ def _read_2019(path: str | Path, rows: list[list[str]], numbers: list[int]) -> S
     _check_widths(path, rows, numbers, 4)
     names, attacks, keys, values = _columns(rows)
     _check_names(path, names, numbers)
-    scores = _numbers(path, values, numbers)
+    scores = parse_scores(path, values, numbers)
     attack_ids = [None if attack == _NONE else attack for attack in attacks]
     return ScoreTable(names, scores, _labels(path, keys, numbers), attack_ids)
 
@@ -186,7 +209,7 @@ def _read_tsv(path: str | Path, lines: list[str], first: int) -> ScoreTable:
     columns = _columns(rows)
     names = columns[header.index(NAME_COLUMN)]
     _check_names(path, names, numbers)
-    return ScoreTable(names, _numbers(path, columns[header.index(SCORE_COLUMN)], numbers))
+    return ScoreTable(names, parse_scores(path, columns[header.index(SCORE_COLUMN)], numbers))
 
 
 def _cells(line: str) -> list[str]:
@@ -225,19 +248,6 @@ def _check_names(path: str | Path, names: list[str], numbers: list[int]) -> None
             f"{path}:{numbers[second]}: {names[second]!r} was scored in line {numbers[first]} "
             "already; one score an utterance was wanted"
         )
-
-
-def _numbers(path: str | Path, values: list[str], numbers: list[int]) -> np.ndarray:
-    try:
-        scores = np.array([float(value) for value in values])
-        # float() takes 1_000, which no score file means.
-        good = bool(np.isfinite(scores).all()) and not any("_" in value for value in values)
-    except ValueError:
-        good = False
-    if good:
-        return scores
-    wrong = next(i for i, value in enumerate(values) if not _is_finite_number(value))
-    raise DataError(f"{path}:{numbers[wrong]}: score {values[wrong]!r}; a finite number was wanted")
 
 
 def _is_finite_number(value: str) -> bool:

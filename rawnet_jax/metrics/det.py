@@ -11,6 +11,7 @@ The scripts of the ASVspoof challenges move them one by one; `eer_official` does
 be used only beside numbers that those scripts made.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,26 @@ class DetCurve:
     far: np.ndarray
     frr: np.ndarray
     thresholds: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class CurveFigure:
+    """A figure that scores enter through their tie-grouped DET curve alone.
+
+    Every figure of a countermeasure is of that kind, since the curve tells which share of each
+    class has which score. Called with the scores of the two classes it is an ordinary metric; the
+    bootstrap hands it curves of resampled trials instead, without sorting anything again.
+
+    Attributes:
+        of_curve: the figure from a curve as `det_curve` makes it. A resampled curve also holds
+            thresholds at which no trial changes sides.
+    """
+
+    of_curve: Callable[[DetCurve], float]
+
+    def __call__(self, bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> float:
+        """Compute the figure from the scores [Nb] and [Ns]."""
+        return self.of_curve(det_curve(bonafide_scores, spoof_scores))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +152,7 @@ def eer(bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> EqualErrorRate:
     Raises:
         MetricError: see `validate_scores`.
     """
-    return _crossing(det_curve(bonafide_scores, spoof_scores))
+    return eer_of_curve(det_curve(bonafide_scores, spoof_scores))
 
 
 def eer_official(bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> EqualErrorRate:
@@ -151,7 +172,14 @@ def eer_official(bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> EqualEr
 
     Source: the evaluation package of ASVspoof 2019 and 2021, ``compute_eer``.
     """
-    return _crossing(det_curve_official(bonafide_scores, spoof_scores))
+    return eer_of_curve(det_curve_official(bonafide_scores, spoof_scores))
+
+
+def eer_of_curve(curve: DetCurve) -> EqualErrorRate:
+    """Find the first point of a curve where both error rates are most nearly the same."""
+    point = int(np.argmin(np.abs(curve.frr - curve.far)))
+    far, frr = float(curve.far[point]), float(curve.frr[point])
+    return EqualErrorRate((far + frr) / 2, float(curve.thresholds[point]), far, frr)
 
 
 def roc_curve(bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> RocCurve:
@@ -191,6 +219,12 @@ def auc(bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> float:
     return (int(below) + int(not_above)) / (2 * bonafide.size * spoof.size)
 
 
+def auc_of_curve(curve: DetCurve) -> float:
+    """Compute the same area from a curve with equal scores kept together."""
+    height = (curve.far[1:] + curve.far[:-1]) / 2
+    return 1.0 - float(np.dot(height, np.diff(curve.frr)))
+
+
 def eer_of_negated(bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> float:
     """Compute the tie-grouped equal error rate that the scores would have with their sign reversed.
 
@@ -228,9 +262,3 @@ def _error_rates(is_bonafide: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     num_spoof = spoof_rejected[-1]
     far = (num_spoof - spoof_rejected) / num_spoof
     return far, bonafide_rejected / bonafide_rejected[-1]
-
-
-def _crossing(curve: DetCurve) -> EqualErrorRate:
-    point = int(np.argmin(np.abs(curve.frr - curve.far)))
-    far, frr = float(curve.far[point]), float(curve.frr[point])
-    return EqualErrorRate((far + frr) / 2, float(curve.thresholds[point]), far, frr)

@@ -22,7 +22,29 @@ def validate_scores(
     Raises:
         MetricError: a class is empty, not one-dimensional, not numeric, or holds NaN or infinity.
     """
-    return _class_scores(bonafide_scores, "bona fide"), _class_scores(spoof_scores, "spoof")
+    return (
+        validate_class_scores(bonafide_scores, "bona fide"),
+        validate_class_scores(spoof_scores, "spoof"),
+    )
+
+
+def validate_class_scores(scores: ArrayLike, name: str) -> np.ndarray:
+    """Check the scores of one class that a metric cannot do without.
+
+    Args:
+        scores: [N].
+        name: what messages call the class, for example ``"bona fide"`` or ``"ASV target"``.
+
+    Returns:
+        The scores as float64.
+
+    Raises:
+        MetricError: the class is empty, not one-dimensional, not numeric, or holds NaN or infinity.
+    """
+    array = _finite_vector(scores, f"{name} scores")
+    if not array.size:
+        raise MetricError(f"there are no {name} scores; every class is needed")
+    return array
 
 
 def validate_labelled(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -59,13 +81,6 @@ def split_by_label(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np
     """Return (bona fide scores, spoof scores), each in the given order; checked as above."""
     score, label = validate_labelled(scores, labels)
     return score[label == Label.BONAFIDE], score[label == Label.SPOOF]
-
-
-def _class_scores(scores: ArrayLike, name: str) -> np.ndarray:
-    array = _finite_vector(scores, f"{name} scores")
-    if not array.size:
-        raise MetricError(f"there are no {name} scores; both classes are needed")
-    return array
 
 
 def _finite_vector(scores: ArrayLike, name: str) -> np.ndarray:

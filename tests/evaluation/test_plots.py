@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from rawnet_jax.evaluation import plots
+from rawnet_jax.evaluation import canvas, plots, plots_tradeoff, score_axis
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary, summarise
 from rawnet_jax.metrics.classification import Confusion
 
@@ -32,8 +32,8 @@ def all_pictures(item: Summary) -> list[str]:
     curves = plots.learning_curves_svg(HISTORY)
     assert curves is not None
     return [
-        plots.roc_svg([item]),
-        plots.det_svg([item]),
+        plots_tradeoff.roc_svg([item]),
+        plots_tradeoff.det_svg([item]),
         plots.histogram_svg(item),
         plots.confusion_svg(item.confusion),
         curves,
@@ -52,7 +52,7 @@ def test_pictures_are_svg_without_anything_from_outside(pictures: list[str]) -> 
         assert "viewBox" in root.attrib
         assert "width" not in root.attrib  # the page decides
         assert "currentColor" in svg
-        assert plots._INK not in svg
+        assert canvas.INK not in svg
         links = re.findall(r'(?:href|src)="([^"]*)"|url\(([^)]*)\)', svg)
         assert all((a or b).startswith("#") for a, b in links)
         assert not root.findall(".//{*}script")
@@ -83,14 +83,14 @@ def test_settings_of_matplotlib_neither_matter_nor_change(pictures: list[str]) -
 def test_any_name_can_be_drawn() -> None:
     names = ["_hidden", "$x$ and $", "a $\\frac{$ b", "<b>&", "语音", "line\nbreak", "x" * 500, ""]
     systems = [summary(name) for name in names]
-    for svg in (plots.roc_svg(systems), plots.det_svg(systems)):
+    for svg in (plots_tradeoff.roc_svg(systems), plots_tradeoff.det_svg(systems)):
         ElementTree.fromstring(svg)
 
 
 def test_labels_are_one_line_that_matplotlib_shows() -> None:
-    assert plots._label("_hidden") == " _hidden"
-    assert plots._label("line\nbreak") == "line break"
-    assert len(plots._label("x" * 500)) <= 90
+    assert canvas.legend_label("_hidden") == " _hidden"
+    assert canvas.legend_label("line\nbreak") == "line break"
+    assert len(canvas.legend_label("x" * 500)) <= 90
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,11 @@ def test_labels_are_one_line_that_matplotlib_shows() -> None:
 )
 def test_extreme_scores_can_be_drawn(bonafide: list[float], spoof: list[float]) -> None:
     item = summary("toy", bonafide, spoof)
-    for svg in (plots.roc_svg([item]), plots.det_svg([item]), plots.histogram_svg(item)):
+    for svg in (
+        plots_tradeoff.roc_svg([item]),
+        plots_tradeoff.det_svg([item]),
+        plots.histogram_svg(item),
+    ):
         ElementTree.fromstring(svg)
         assert not re.search(r"\bnan\b", svg)
 
@@ -117,31 +121,40 @@ def test_an_empty_class_in_the_confusion_matrix_can_be_drawn() -> None:
 
 def test_systems_are_laid_over_each_other_in_different_colours() -> None:
     systems = [summary(f"system {i}") for i in range(8)]
-    for svg in (plots.roc_svg(systems), plots.det_svg(systems)):
-        assert all(colour in svg for colour in plots.SYSTEM_COLOURS)
-    one = plots.roc_svg(systems[:1])
-    assert plots.SYSTEM_COLOURS[0] in one
-    assert plots.SYSTEM_COLOURS[1] not in one
+    for svg in (plots_tradeoff.roc_svg(systems), plots_tradeoff.det_svg(systems)):
+        assert all(colour in svg for colour in canvas.SYSTEM_COLOURS)
+    one = plots_tradeoff.roc_svg(systems[:1])
+    assert canvas.SYSTEM_COLOURS[0] in one
+    assert canvas.SYSTEM_COLOURS[1] not in one
 
 
 def test_det_axes_reach_what_the_trials_can_resolve() -> None:
     few, many = summary(), summary("toy", np.linspace(-1, 3, 5000), np.linspace(-3, 1, 5000))
-    assert plots._det_limits([few]) == (0.005, 0.4)
-    assert plots._det_limits([few, many]) == (0.0001, 0.4)
-    assert plots._det_limits([summary("toy", [0.0, 1.0], [2.0, 3.0])])[1] == 0.99
+    assert plots_tradeoff._det_limits([few]) == (0.005, 0.4)
+    assert plots_tradeoff._det_limits([few, many]) == (0.0001, 0.4)
+    assert plots_tradeoff._det_limits([summary("toy", [0.0, 1.0], [2.0, 3.0])])[1] == 0.99
 
 
 def test_det_ticks_keep_their_distance() -> None:
-    assert plots._det_ticks(0.0001, 0.4) == [0.0001, 0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4]
-    assert plots._det_ticks(0.005, 0.99) == [0.005, 0.02, 0.1, 0.4, 0.6, 0.8, 0.95, 0.99]
+    assert plots_tradeoff._det_ticks(0.0001, 0.4) == [
+        0.0001,
+        0.001,
+        0.005,
+        0.02,
+        0.05,
+        0.1,
+        0.2,
+        0.4,
+    ]
+    assert plots_tradeoff._det_ticks(0.005, 0.99) == [0.005, 0.02, 0.1, 0.4, 0.6, 0.8, 0.95, 0.99]
 
 
 def test_few_far_out_scores_do_not_squeeze_the_histogram() -> None:
     scores = np.concatenate((np.linspace(-3, 3, 10_000), [1e6]))
-    low, high = plots._score_range(scores)
+    low, high = score_axis.score_range(scores)
     assert -3 <= low < -2.9
     assert 2.9 < high <= 3
-    assert plots._score_range(np.linspace(-3, 3, 100)) == (-3, 3)
+    assert score_axis.score_range(np.linspace(-3, 3, 100)) == (-3, 3)
 
 
 def test_series_leaves_out_what_is_not_finite() -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from rawnet_jax.errors import DataError, MetricError
+from rawnet_jax.evaluation.blocks import Table
 from rawnet_jax.evaluation.report import (
     ReportContext,
-    Table,
     build_sections,
     render_report,
     write_report,

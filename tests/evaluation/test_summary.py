@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 
 from rawnet_jax.errors import MetricError
-from rawnet_jax.evaluation.summary import (
-    UNSTATED_ATTACK,
-    ScoredSystem,
-    Summary,
-    format_table,
-    summarise,
-    write_metrics,
-)
+from rawnet_jax.evaluation.record import write_metrics
+from rawnet_jax.evaluation.summary import ScoredSystem, Summary, summarise
+from rawnet_jax.evaluation.tables import format_table
+from rawnet_jax.metrics.breakdown import UNSTATED
 from rawnet_jax.metrics.det import eer
 
 
@@ -37,7 +33,7 @@ def test_each_attack_stands_against_all_bona_fide_trials() -> None:
     trials = system()
     rows = summarise(trials).attacks
     assert [(row.attack_id, row.num_spoof) for row in rows] == [
-        (UNSTATED_ATTACK, 10),
+        (UNSTATED, 10),
         ("A01", 30),
         ("A02", 40),
     ]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rawnet_jax.checkpoint import restore_variables
-from rawnet_jax.commands.evaluate import score_run
+from rawnet_jax.commands.evaluate_run import score_run
 from rawnet_jax.config_file import load_config, read_config, with_overrides
 from rawnet_jax.data.loader import BatchSource
 from rawnet_jax.data.partitions import load_scoring_cache
@@ -182,9 +182,9 @@ def test_two_processes_equal_one(straight, tiny_config, tmp_path):
 def test_scores_do_not_depend_on_batches_or_devices(straight):
     config = read_config(straight)
     cache = load_scoring_cache(config.data, "eval", progress=False)
-    eight_devices, _ = score_run(config, straight, "best", cache, progress=False)
+    [eight_devices], _ = score_run(config, straight, "best", [cache], progress=False)
     larger = with_overrides(config, ["--config.eval.batch_size=16"])
-    larger_batch, _ = score_run(larger, straight, "best", cache, progress=False)
+    [larger_batch], _ = score_run(larger, straight, "best", [cache], progress=False)
     mesh = make_mesh(jax.devices()[:1])
     model = build_model(config.model)
     shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0), 800))

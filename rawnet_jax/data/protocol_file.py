@@ -1,0 +1,78 @@
+"""Reading any corpus's protocol by itself, without the corpus."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rawnet_jax.config import ProblemPolicy
+from rawnet_jax.data.layouts import CORPORA
+from rawnet_jax.data.protocols import Parser
+from rawnet_jax.data.text_file import read_lines
+from rawnet_jax.data.trial import ProblemLedger, Trial
+from rawnet_jax.errors import DataError
+
+PROTOCOL_CORPORA = tuple(name for name, layout in CORPORA.items() if layout.audio_from != "tree")
+"""Corpora whose trials are listed in a file."""
+
+
+def read_protocol(path: str | Path, corpus: str = "") -> list[Trial]:
+    """Read the trials of a protocol.
+
+    Args:
+        path: the file.
+        corpus: one of `PROTOCOL_CORPORA`; "" = whichever's form the first lines have.
+
+    Raises:
+        DataError: the file cannot be read, a line of it is wrong or an utterance stands twice, with
+            ``file:line``; the corpus is unknown; or none is given and the lines fit no corpus or
+            several.
+    """
+    lines = read_lines(path)
+    if corpus and corpus not in PROTOCOL_CORPORA:
+        raise DataError(f"corpus {corpus!r} is unknown; known: {', '.join(PROTOCOL_CORPORA)}")
+    parser = CORPORA[corpus].parser if corpus else _detect(lines, path)
+    return parser(lines, str(path), _Strict())
+
+
+class _Strict(ProblemLedger):
+    """Raises whatever is wrong, without naming a config's field that would let it pass."""
+
+    def __init__(self) -> None:
+        super().__init__(ProblemPolicy())
+
+    def report(self, kind: str, message: str) -> None:  # noqa: ARG002  (the ledger's signature)
+        raise DataError(message)
+
+
+def _detect(lines: Sequence[str], path: str | Path) -> Parser:
+    """Return the one parser that the first lines fit and that finds a key in them."""
+    number, first = next((n, line) for n, line in enumerate(lines, 1) if line.strip())
+    keyed: dict[Parser, list[str]] = {}
+    without_key: list[str] = []
+    for corpus in PROTOCOL_CORPORA:
+        parser = CORPORA[corpus].parser
+        trials = _first_trials(parser, lines[number - 1 : number + 1])
+        if any(trial.label is not None for trial in trials):
+            keyed.setdefault(parser, []).append(corpus)
+        elif trials:
+            without_key.append(corpus)
+    if len(keyed) == 1:
+        return next(iter(keyed))
+    names = ", ".join(name for corpora in keyed.values() for name in corpora)
+    if keyed:
+        problem = f"fits several corpora ({names}); say which with --corpus"
+    elif without_key:
+        problem = "has no key (bonafide or spoof) where a protocol has one"
+    else:
+        problem = f"fits no corpus; say which of {', '.join(PROTOCOL_CORPORA)} with --corpus"
+    columns = len(first.split())
+    raise DataError(f"{path}:{number}: a line of {columns} columns that {problem}: {first[:60]!r}")
+
+
+def _first_trials(parser: Parser, lines: Sequence[str]) -> list[Trial]:
+    """Return what a parser makes of one line, or of a header and one line; [] if it refuses."""
+    for count in (1, 2):
+        try:
+            return parser(lines[:count], "", _Strict())
+        except DataError:
+            continue
+    return []

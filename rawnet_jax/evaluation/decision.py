@@ -1,0 +1,125 @@
+"""The rule by which a threshold is chosen: on dev, by stated costs, or by whoever asks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rawnet_jax.errors import ConfigError
+from rawnet_jax.evaluation.analysis import Decision
+from rawnet_jax.metrics.calibration import Calibration
+from rawnet_jax.metrics.dcf import CostModel
+from rawnet_jax.metrics.thresholds import (
+    Threshold,
+    at_bayes_risk,
+    at_eer,
+    at_false_alarm,
+    at_min_cost,
+    at_miss,
+    decisions_at,
+)
+
+Classes = tuple[np.ndarray, np.ndarray]
+"""Bona fide scores [Nb] and spoof scores [Ns]."""
+
+ON_DEV = ("eer", "fa", "miss", "cost")
+WITHOUT_DEV = ("bayes", "value")
+_WITH_NUMBER = ("fa", "miss", "value")
+
+RULES_IN_WORDS = (
+    "eer | fa=RATE | miss=RATE | cost (least cost on dev) | bayes (by prior and costs, for "
+    "log-likelihood ratios) | value=SCORE (given)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdRule:
+    """How to choose a threshold.
+
+    Attributes:
+        name: one of `ON_DEV` or `WITHOUT_DEV`.
+        number: the wanted rate, or the threshold itself; None where the rule has none.
+    """
+
+    name: str
+    number: float | None = None
+
+    @property
+    def needs_dev(self) -> bool:
+        """Whether the threshold is looked for among dev scores."""
+        return self.name in ON_DEV
+
+
+def parse_rule(text: str) -> ThresholdRule:
+    """Read a rule as a user writes it, such as ``fa=0.01``.
+
+    Raises:
+        ConfigError: it is none of `RULES_IN_WORDS`, or a rate is not in [0, 1].
+    """
+    name, _, number_text = text.partition("=")
+    problem = ConfigError(f"--threshold-rule {text}: one of {RULES_IN_WORDS} was wanted")
+    if name not in (*ON_DEV, *WITHOUT_DEV) or bool(number_text) != (name in _WITH_NUMBER):
+        raise problem
+    if not number_text:
+        return ThresholdRule(name)
+    try:
+        number = float(number_text)
+    except ValueError:
+        raise problem from None
+    if not np.isfinite(number) or (name != "value" and not 0 <= number <= 1):
+        raise problem
+    return ThresholdRule(name, number)
+
+
+def choose(
+    rule: ThresholdRule | None,
+    costs: CostModel,
+    scores: Classes,
+    dev: Classes | None,
+    calibration: Calibration | None,
+) -> Decision:
+    """Choose a threshold, never on the scores that it is judged on.
+
+    Args:
+        rule: None = the EER's threshold on dev or, without dev scores, the Bayes threshold.
+        costs: of the rules ``bayes`` and ``cost``.
+        scores: of the evaluated trials, as they are.
+        dev: of the development trials.
+        calibration: fitted on `dev`; the Bayes threshold is then applied to calibrated scores.
+
+    Raises:
+        ConfigError: the rule needs dev scores and there are none.
+        MetricError: a prior or cost is out of range.
+    """
+    rule = rule or ThresholdRule("eer" if dev is not None else "bayes")
+    if rule.needs_dev and dev is None:
+        raise ConfigError(
+            f"--threshold-rule {rule.name} looks for the threshold among dev scores and there are "
+            "none: a threshold is not chosen on the trials that it is judged on. Give dev scores, "
+            "or use bayes or value=SCORE"
+        )
+    threshold = _threshold(rule, costs, dev)
+    is_calibrated = rule.name == "bayes" and calibration is not None
+    judged, judged_dev = scores, dev
+    if is_calibrated and calibration is not None:
+        judged = (calibration.apply(scores[0]), calibration.apply(scores[1]))
+        judged_dev = None if dev is None else (calibration.apply(dev[0]), calibration.apply(dev[1]))
+    return Decision(
+        threshold=threshold,
+        is_calibrated=is_calibrated,
+        from_dev=rule.needs_dev or is_calibrated,
+        eval_rates=decisions_at(*judged, threshold),
+        dev_rates=None if judged_dev is None else decisions_at(*judged_dev, threshold),
+    )
+
+
+def _threshold(rule: ThresholdRule, costs: CostModel, dev: Classes | None) -> Threshold:
+    if rule.name == "bayes":
+        return at_bayes_risk(costs)
+    if rule.name == "value":
+        return Threshold(float(rule.number or 0.0), "given by the user")
+    assert dev is not None
+    if rule.name == "fa":
+        return at_false_alarm(*dev, float(rule.number or 0.0))
+    if rule.name == "miss":
+        return at_miss(*dev, float(rule.number or 0.0))
+    return at_min_cost(*dev, costs) if rule.name == "cost" else at_eer(*dev)

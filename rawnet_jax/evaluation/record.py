@@ -1,0 +1,235 @@
+"""The figures as plain numbers and strings: ``metrics.json``."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rawnet_jax.atomic_file import write_text_atomically
+from rawnet_jax.evaluation.analysis import Analysis, Breakdown, Comparison, Decision, Estimate
+from rawnet_jax.evaluation.figures import FIGURES
+from rawnet_jax.evaluation.summary import Summary
+from rawnet_jax.metrics.bootstrap import Interval
+from rawnet_jax.metrics.breakdown import GroupRow
+from rawnet_jax.metrics.fairness import FairnessRow, FairnessTable
+from rawnet_jax.metrics.thresholds import Rates
+
+_RATE = "fraction from 0 to 1 at spoof_threshold, spoof positive, higher is better"
+UNITS = {
+    "num_*": "trials; accepted = called bona fide, rejected = called spoof, at spoof_threshold",
+    **{kind.name: kind.unit for kind in FIGURES},
+    "eer_threshold": "score; accept at and above it",
+    "eer_official_threshold": "score; reject at and below it",
+    "eer_of_negated_scores": "fraction from 0 to 1; below eer means that the sign looks reversed",
+    "spoof_threshold": "P(spoof) = 1 / (1 + exp(score)), from 0 to 1; spoof at and above it",
+    "accuracy": _RATE,
+    "precision": _RATE,
+    "recall": _RATE,
+    "f1": _RATE,
+    "intervals": "ends of confidence intervals, by figure, in its unit",
+    "p_miss": "fraction from 0 to 1: bona fide trials rejected, lower is better",
+    "p_fa": "fraction from 0 to 1: spoof trials accepted, lower is better",
+    "threshold.value": "accept at and above it; score, or llr where applies_to says so",
+    "llr": "natural-log likelihood ratio of bona fide speech to spoof",
+}
+"""What the numbers of `metrics_record` are, by field."""
+
+
+def metrics_record(summary: Summary) -> dict[str, Any]:
+    """Return all figures of one system as plain numbers and strings, ready for JSON."""
+    counts = summary.confusion
+    record = {
+        "name": summary.name,
+        "num_trials": counts.num_trials,
+        "num_bonafide": summary.num_bonafide,
+        "num_spoof": summary.num_spoof,
+        "eer": summary.eer.eer,
+        "eer_threshold": summary.eer.threshold,
+        "eer_official": summary.eer_official.eer,
+        "eer_official_threshold": summary.eer_official.threshold,
+        "eer_of_negated_scores": summary.eer_negated,
+        "auc": summary.auc,
+        "spoof_threshold": summary.spoof_threshold,
+        "accuracy": counts.accuracy,
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "f1": counts.f1,
+        "num_bonafide_accepted": counts.bonafide_accepted,
+        "num_bonafide_rejected": counts.bonafide_rejected,
+        "num_spoof_accepted": counts.spoof_accepted,
+        "num_spoof_rejected": counts.spoof_rejected,
+        "attacks": {
+            row.attack_id: {
+                "num_spoof": row.num_spoof,
+                "num_spoof_rejected": row.num_called_spoof,
+                "eer": row.eer.eer,
+                "eer_threshold": row.eer.threshold,
+            }
+            for row in summary.attacks
+        },
+        "warnings": list(summary.warnings),
+    }
+    if summary.analysis is not None:
+        # What stands above keeps its value: auc and both EERs are computed once more, the same way.
+        record = _analysis_record(summary.analysis) | record
+    return record
+
+
+def comparison_record(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison of two systems as plain numbers and strings."""
+    result = comparison.result
+    return {
+        "system": comparison.system,
+        "reference": comparison.reference,
+        "figure": comparison.figure,
+        "value": result.figure_a,
+        "reference_value": result.figure_b,
+        "difference": result.difference,
+        "interval": _interval(result.interval),
+        "p_value": result.p_value,
+    }
+
+
+def write_metrics(
+    path: str | Path,
+    summaries: Sequence[Summary],
+    context: Mapping[str, str] | None = None,
+    comparisons: Sequence[Comparison] = (),
+    warnings: Sequence[str] = (),
+) -> None:
+    """Write ``metrics.json``, whole or not at all.
+
+    Args:
+        path: file to write; its folder must exist.
+        summaries: one a system.
+        context: what was evaluated, by name: config, dataset, step, versions …
+        comparisons: between systems.
+        warnings: on the trials of all systems.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    record: dict[str, Any] = {
+        "schema_version": 1,
+        "context": dict(context or {}),
+        "units": UNITS,
+        "systems": [metrics_record(summary) for summary in summaries],
+    }
+    if warnings:
+        record["warnings"] = list(warnings)
+    if comparisons:
+        record["comparisons"] = [comparison_record(comparison) for comparison in comparisons]
+    text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False)
+    write_text_atomically(path, text + "\n")
+
+
+def _analysis_record(analysis: Analysis) -> dict[str, Any]:
+    record: dict[str, Any] = _estimates(analysis.figures)
+    if analysis.resampling:
+        record["resampling"] = analysis.resampling
+    if analysis.asv is not None:
+        asv = analysis.asv
+        record["asv"] = {
+            "eer": asv.eer,
+            "threshold": asv.threshold,
+            "p_miss": asv.p_miss,
+            "p_fa": asv.p_fa,
+            "p_fa_spoof": asv.p_fa_spoof,
+        }
+    costs = analysis.costs
+    record["costs"] = {
+        "name": costs.name,
+        "p_spoof": costs.p_spoof,
+        "c_miss": costs.c_miss,
+        "c_fa": costs.c_fa,
+    }
+    record["threshold"] = _decision(analysis.decision)
+    if analysis.calibrated is not None:
+        kept = analysis.calibrated.calibration.to_dict()
+        # The knots of an isotonic one are thousands of numbers; the saved calibration has them.
+        plain = {name: value for name, value in kept.items() if not isinstance(value, list)}
+        record["calibrated"] = {"calibration": plain, **_estimates(analysis.calibrated.figures)}
+    record["breakdowns"] = [_breakdown(breakdown) for breakdown in analysis.breakdowns]
+    record["fairness"] = {name: _fairness(table) for name, table in analysis.fairness.items()}
+    return record
+
+
+def _estimates(figures: Mapping[str, Estimate]) -> dict[str, Any]:
+    record: dict[str, Any] = {name: estimate.value for name, estimate in figures.items()}
+    intervals = {
+        name: _interval(estimate.interval)
+        for name, estimate in figures.items()
+        if estimate.interval is not None
+    }
+    return record | ({"intervals": intervals} if intervals else {})
+
+
+def _interval(interval: Interval) -> dict[str, float]:
+    return {"low": interval.low, "high": interval.high, "level": interval.level}
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    return {
+        "value": decision.threshold.value,
+        "rule": decision.threshold.rule,
+        "applies_to": "llr" if decision.is_calibrated else "score",
+        "from_dev": decision.from_dev,
+        "dev": None if decision.dev_rates is None else _rates(decision.dev_rates),
+        "eval": _rates(decision.eval_rates),
+    }
+
+
+def _rates(rates: Rates) -> dict[str, Any]:
+    return {
+        "p_miss": rates.p_miss,
+        "p_fa": rates.p_fa,
+        "num_bonafide": rates.num_bonafide,
+        "num_bonafide_rejected": rates.num_bonafide_rejected,
+        "num_spoof": rates.num_spoof,
+        "num_spoof_accepted": rates.num_spoof_accepted,
+    }
+
+
+def _breakdown(breakdown: Breakdown) -> dict[str, Any]:
+    return {"by": list(breakdown.by), "groups": [_group(row) for row in breakdown.rows]}
+
+
+def _group(row: GroupRow) -> dict[str, Any]:
+    return {
+        "group": list(row.group),
+        "num_bonafide": row.num_bonafide,
+        "num_spoof": row.num_spoof,
+        "against_all_bonafide": row.shares_bonafide,
+        "eer": None if row.eer is None else row.eer.eer,
+        "eer_threshold": None if row.eer is None else row.eer.threshold,
+        "p_miss": row.p_miss,
+        "p_fa": row.p_fa,
+        "few_trials": row.is_small,
+    }
+
+
+def _fairness(table: FairnessTable) -> dict[str, Any]:
+    return {
+        "method": "Wilson score intervals, trials divided by the design effect of speakers",
+        "overall": _fairness_row(table.overall),
+        "worst": table.worst.group if table.worst else None,
+        "best": table.best.group if table.best else None,
+        "gap_to_best": table.gap_to_best,
+        "gap_to_overall": table.gap_to_overall,
+        "only_small_groups": table.judged_small,
+        "groups": [
+            {**_fairness_row(row), "above_overall": table.stands_out(row)} for row in table.rows
+        ],
+    }
+
+
+def _fairness_row(row: FairnessRow) -> dict[str, Any]:
+    return {
+        "group": row.group,
+        "p_miss": row.p_miss,
+        "interval": _interval(row.interval),
+        "num_bonafide": row.num_bonafide,
+        "num_bonafide_rejected": row.num_rejected,
+        "num_speakers": row.num_speakers,
+        "few_trials": row.is_small,
+    }

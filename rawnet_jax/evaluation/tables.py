@@ -1,0 +1,260 @@
+"""The figures as plain text for a terminal."""
+
+from collections.abc import Sequence
+
+from rawnet_jax.evaluation.analysis import Comparison, Decision
+from rawnet_jax.evaluation.figures import FIGURES, KIND_OF
+from rawnet_jax.evaluation.summary import Summary, percent, trials
+from rawnet_jax.metrics.fairness import FairnessTable
+
+MAX_ATTACKS = 60
+"""More attacks than this are left to the CSV tables and the report."""
+
+_IN_BOTH = {kind.title for kind in FIGURES}  # of the headline and of the figures with intervals
+
+
+def headline_rows(summary: Summary) -> list[tuple[str, str, str]]:
+    """Return the seed's table and the EER as rows of (name, value, the counts or threshold)."""
+    counts = summary.confusion
+    return [
+        ("Accuracy", percent(counts.accuracy), f"{counts.num_correct:,} of {counts.num_trials:,}"),
+        (
+            "Precision",
+            percent(counts.precision),
+            f"{counts.spoof_rejected:,} of {counts.num_called_spoof:,} called spoof",
+        ),
+        (
+            "Recall",
+            percent(counts.recall),
+            f"{counts.spoof_rejected:,} of {trials(counts.num_spoof, 'spoof')}",
+        ),
+        ("F1", percent(counts.f1), "of precision and recall"),
+        ("ROC-AUC", f"{summary.auc:.4f}", "chance is 0.5"),
+        ("EER", percent(summary.eer.eer), f"at score {summary.eer.threshold:.6g}"),
+        (
+            "EER, official",
+            percent(summary.eer_official.eer),
+            f"at score {summary.eer_official.threshold:.6g}",
+        ),
+    ]
+
+
+def figure_rows(summaries: Sequence[Summary]) -> list[tuple[str, list[str]]]:
+    """Return (title, one text a system) for every figure of the analysis; "" = not known."""
+    rows: list[tuple[str, list[str]]] = []
+    for kind in FIGURES:
+        for suffix, found in (
+            ("", [s.analysis.figures if s.analysis else {} for s in summaries]),
+            (
+                ", calibrated",
+                [
+                    s.analysis.calibrated.figures if s.analysis and s.analysis.calibrated else {}
+                    for s in summaries
+                ],
+            ),
+        ):
+            cells = [
+                kind.text_of(figures[kind.name]) if kind.name in figures else ""
+                for figures in found
+            ]
+            if any(cells):
+                rows.append((kind.title + suffix, cells))
+    return rows
+
+
+def decision_rows(decision: Decision) -> list[tuple[str, str]]:
+    """Return the chosen threshold and what it does as rows of (name, value)."""
+    threshold, scale = decision.threshold, "llr" if decision.is_calibrated else "score"
+    rows = [
+        ("Rule", threshold.rule + (", chosen on dev" if threshold.p_miss is not None else "")),
+        ("Accepted", f"{scale} >= {threshold.value:.6g}"),
+    ]
+    for part, rates in (("dev", decision.dev_rates), ("these trials", decision.eval_rates)):
+        if rates is None:
+            continue
+        missed, accepted = rates.num_bonafide_rejected, rates.num_spoof_accepted
+        rows += [
+            (
+                f"Bona fide rejected, {part}",
+                f"{percent(rates.p_miss)} ({missed:,} of {rates.num_bonafide:,})",
+            ),
+            (
+                f"Spoof accepted, {part}",
+                f"{percent(rates.p_fa)} ({accepted:,} of {rates.num_spoof:,})",
+            ),
+        ]
+    return rows
+
+
+def comparison_rows(comparisons: Sequence[Comparison]) -> list[tuple[str, str, str, str, str]]:
+    """Return (system, figure, difference, its interval, p value) of every comparison."""
+    rows = []
+    for item in comparisons:
+        kind, result = KIND_OF[item.figure], item.result
+        scale, unit = (100, " points") if kind.is_rate else (1, "")
+        digits = 2 if kind.is_rate else 4
+        low, high = (scale * end for end in (result.interval.low, result.interval.high))
+        rows.append(
+            (
+                f"{item.system} − {item.reference}",
+                kind.title,
+                f"{scale * result.difference:+.{digits}f}{unit}",
+                f"[{low:+.{digits}f}, {high:+.{digits}f}]",
+                f"{result.p_value:.3f}",
+            )
+        )
+    return rows
+
+
+def fairness_sentence(table: FairnessTable) -> str:
+    """Say which group is rejected most, and by how much."""
+    worst, best = table.worst, table.best
+    if worst is None or best is None:
+        return "no group is named."
+    few = " Every group has few trials." if table.judged_small else ""
+    if worst.p_miss == best.p_miss:
+        return f"{percent(worst.p_miss)} rejected in every group that is judged.{few}"
+    low, high = (f"{100 * end:.2f}" for end in (worst.interval.low, worst.interval.high))
+    clear = "above that of all" if table.stands_out(worst) else "not clearly above that of all"
+    return (
+        f"worst {worst.group}, {percent(worst.p_miss)} [{low}, {high}] of "
+        f"{trials(worst.num_bonafide, 'bona fide')} rejected, {clear}, "
+        f"{percent(table.overall.p_miss)}; best {best.group}, {percent(best.p_miss)}.{few}"
+    )
+
+
+def format_table(summary: Summary) -> str:
+    """Return the seed's table of one system as plain text, without a final line end."""
+    lines = [
+        *_heading([summary]),
+        *_seed_table(summary, headline_rows(summary)),
+        *_attack_table([summary]),
+        *_warnings([summary]),
+    ]
+    return "\n".join(lines)
+
+
+def format_summaries(
+    summaries: Sequence[Summary],
+    comparisons: Sequence[Comparison] = (),
+    warnings: Sequence[str] = (),
+) -> str:
+    """Return all figures of systems side by side as plain text, without a final line end.
+
+    Args:
+        summaries: one a system; at least one.
+        comparisons: between them.
+        warnings: on the trials of all systems.
+    """
+    lines = _heading(summaries)
+    if len(summaries) == 1:
+        rows = headline_rows(summaries[0])
+        lines += _seed_table(summaries[0], [row for row in rows if row[0] not in _IN_BOTH])
+    lines += _figure_table(summaries)
+    lines += _comparison_table(comparisons)
+    for summary in summaries:
+        lines += _decision_lines(summary, len(summaries) > 1)
+    lines += _attack_table(summaries)
+    return "\n".join(lines + _warnings(summaries, warnings))
+
+
+def _heading(summaries: Sequence[Summary]) -> list[str]:
+    first = summaries[0]
+    counts = (
+        f"{trials(first.num_bonafide + first.num_spoof)} "
+        f"({first.num_bonafide:,} bona fide, {first.num_spoof:,} spoof)"
+    )
+    return [f"{', '.join(summary.name for summary in summaries)}: {counts}"]
+
+
+def _seed_table(summary: Summary, rows: Sequence[tuple[str, str, str]]) -> list[str]:
+    counts = summary.confusion
+    return [
+        f"Spoof is the positive class; called spoof where P(spoof) >= {summary.spoof_threshold:g}",
+        "",
+        *(f"  {name:<14}{value:>9}   {note}" for name, value, note in rows),
+        "",
+        f"  {'':<16}{'called bona fide':>17}{'called spoof':>14}",
+        f"  {'truly bona fide':<16}{counts.bonafide_accepted:>17,}{counts.bonafide_rejected:>14,}",
+        f"  {'truly spoof':<16}{counts.spoof_accepted:>17,}{counts.spoof_rejected:>14,}",
+    ]
+
+
+def _figure_table(summaries: Sequence[Summary]) -> list[str]:
+    rows = figure_rows(summaries)
+    if not rows:
+        return []
+    header = ["figure", *(summary.name for summary in summaries)]
+    if len(summaries) == 1:
+        header = ["figure", "value"]
+    lines = _columns([header, *([title, *cells] for title, cells in rows)])
+    resampling = summaries[0].analysis.resampling if summaries[0].analysis else ""
+    return ["", *lines, *([f"  In brackets: {resampling}."] if resampling else [])]
+
+
+def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:
+    if not comparisons:
+        return []
+    header = ["paired bootstrap", "figure", "difference", "interval", "p"]
+    return ["", *_columns([header, *comparison_rows(comparisons)])]
+
+
+def _decision_lines(summary: Summary, is_named: bool) -> list[str]:
+    analysis = summary.analysis
+    if analysis is None:
+        return []
+    rows = decision_rows(analysis.decision)
+    width = max(len(name) for name, _ in rows)
+    lines = ["", f"  Threshold{f', {summary.name}' if is_named else ''}"]
+    lines += [f"    {name:<{width}}  {value}" for name, value in rows]
+    if analysis.fairness:
+        lines += ["    Bona fide speech rejected, by group:"]
+        lines += [
+            f"      {column}: {fairness_sentence(table)}"
+            for column, table in analysis.fairness.items()
+        ]
+    return lines
+
+
+def _attack_table(summaries: Sequence[Summary]) -> list[str]:
+    by_attack = [{row.attack_id: row for row in summary.attacks} for summary in summaries]
+    first = by_attack[0]
+    if not first or len(first) > MAX_ATTACKS:
+        return []
+    names = ["EER"] if len(summaries) == 1 else [f"EER {s.name}" for s in summaries]
+    rows = [
+        [
+            attack_id,
+            f"{row.num_spoof:,}",
+            *(
+                percent(attacks[attack_id].eer.eer) if attack_id in attacks else ""
+                for attacks in by_attack
+            ),
+        ]
+        for attack_id, row in first.items()
+    ]
+    return ["", *_columns([["attack", "trials", *names], *rows], right_from=1)]
+
+
+def _warnings(summaries: Sequence[Summary], general: Sequence[str] = ()) -> list[str]:
+    several = len(summaries) > 1
+    lines = [f"  WARNING: {warning}" for warning in general]
+    lines += [
+        f"  WARNING{f', {summary.name}' if several else ''}: {warning}"
+        for summary in summaries
+        for warning in summary.warnings
+    ]
+    return ["", *lines] if lines else []
+
+
+def _columns(rows: Sequence[Sequence[str]], right_from: int | None = None) -> list[str]:
+    """Set rows in columns; those from `right_from` on end at the same place."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "   ".join(
+            f"{cell:>{width}}" if right_from is not None and i >= right_from else f"{cell:<{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

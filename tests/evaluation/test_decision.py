@@ -1,0 +1,99 @@
+"""A threshold is chosen on dev or by costs, and judged elsewhere."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rawnet_jax.errors import ConfigError
+from rawnet_jax.evaluation.decision import ThresholdRule, choose, parse_rule
+from rawnet_jax.metrics.calibration import AffineCalibration
+from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS
+from rawnet_jax.metrics.det import eer
+
+RNG = np.random.default_rng(0)
+EVAL = RNG.normal(1, 1, 300), RNG.normal(-1, 1, 400)
+DEV = RNG.normal(1.5, 1, 200), RNG.normal(-0.5, 1, 250)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("eer", ThresholdRule("eer")),
+        ("fa=0.01", ThresholdRule("fa", 0.01)),
+        ("miss=1", ThresholdRule("miss", 1.0)),
+        ("bayes", ThresholdRule("bayes")),
+        ("cost", ThresholdRule("cost")),
+        ("value=-3.5", ThresholdRule("value", -3.5)),
+    ],
+)
+def test_rules_are_read(text, rule):
+    assert parse_rule(text) == rule
+
+
+@pytest.mark.parametrize(
+    "text", ["", "err", "fa", "fa=", "fa=1.5", "fa=x", "eer=0.1", "value=nan", "value", "miss=-1"]
+)
+def test_other_rules_are_refused(text):
+    with pytest.raises(ConfigError, match=r"--threshold-rule .*eer | fa=RATE"):
+        parse_rule(text)
+
+
+def decide(text: str | None, *, dev=DEV, calibration=None):
+    rule = None if text is None else parse_rule(text)
+    return choose(rule, ASVSPOOF5_COSTS, EVAL, dev, calibration)
+
+
+def test_the_eer_threshold_is_that_of_dev():
+    decision = decide(None)
+    point = eer(*DEV)
+    assert decision.threshold.value == point.threshold
+    assert decision.from_dev
+    assert decision.dev_rates is not None
+    assert (decision.dev_rates.p_miss, decision.dev_rates.p_fa) == (point.frr, point.far)
+    assert decision.eval_rates.num_bonafide_rejected == (EVAL[0] < point.threshold).sum()
+    assert decision.eval_rates.num_spoof_accepted == (EVAL[1] >= point.threshold).sum()
+
+
+@pytest.mark.parametrize("rule", ["fa=0.05", "miss=0.05"])
+def test_a_wanted_rate_is_kept_on_dev(rule):
+    decision = decide(rule)
+    assert decision.dev_rates is not None
+    rate = decision.dev_rates.p_fa if rule.startswith("fa") else decision.dev_rates.p_miss
+    assert 0.04 < rate <= 0.05
+
+
+def test_least_cost_on_dev_is_not_beaten_there():
+    costs = [
+        decide(rule).dev_rates.cost(ASVSPOOF5_COSTS)
+        for rule in ("cost", "eer", "fa=0.05", "value=0")
+    ]
+    assert costs[0] == min(costs)
+
+
+def test_bayes_reads_calibrated_scores_where_there_are_any():
+    bayes = -math.log(1.9)
+    plain = decide("bayes", dev=None)
+    assert plain.threshold.value == pytest.approx(bayes)
+    assert not plain.is_calibrated
+    assert not plain.from_dev
+    assert plain.dev_rates is None
+    calibration = AffineCalibration(2.0, -1.0, 0.5, 200, 250)
+    calibrated = decide("bayes", calibration=calibration)
+    assert calibrated.is_calibrated
+    assert calibrated.from_dev
+    assert calibrated.eval_rates.num_spoof_accepted == (2 * EVAL[1] - 1 >= bayes).sum()
+    assert decide(None, dev=None) == plain
+
+
+def test_a_given_threshold_is_taken_as_it_is():
+    decision = decide("value=0.25", dev=None)
+    assert decision.threshold.value == 0.25
+    assert decision.eval_rates.num_bonafide_rejected == (EVAL[0] < 0.25).sum()
+    assert not decision.from_dev
+
+
+@pytest.mark.parametrize("rule", ["eer", "fa=0.1", "miss=0.1", "cost"])
+def test_nothing_is_chosen_on_the_evaluated_trials(rule):
+    with pytest.raises(ConfigError, match="among dev scores and there are none"):
+        decide(rule, dev=None)

@@ -59,7 +59,6 @@ def _run(arguments: list[str]) -> int:
 
 
 def _add_commands(commands: argparse._SubParsersAction) -> None:
-    # Imported here so that an error in one line of input costs no start-up of JAX.
     from rawnet_jax.commands import check, corpora, evaluate, fuse, seeds, train
 
     for command in (train, evaluate, fuse, seeds, check, corpora):

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from rawnet_jax.commands.evaluate_run import evaluate_run
 from rawnet_jax.commands.evaluate_scores import evaluate_scores
 from rawnet_jax.commands.train import add_distributed_arguments
 from rawnet_jax.data.asv_score_file import read_asv_scores
@@ -75,6 +74,9 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     options = _options(args)
     if args.workdir is not None:
         _refuse(args, "--scores", _SCORES_ONLY)
+        # Brings JAX, which judging a score file does not need.
+        from rawnet_jax.commands.evaluate_run import evaluate_run
+
         return evaluate_run(args, overrides, options)
     _refuse(args, "--workdir", _RUN_ONLY)
     if overrides:

@@ -4,11 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-import jax
-
 from rawnet_jax.config_file import load_config, to_dict
-from rawnet_jax.mesh import start_distributed
-from rawnet_jax.training.loop import Trainer
 
 EPILOG = """\
 Any field of the config can be set on the command line:
@@ -45,6 +41,8 @@ def add_distributed_arguments(parser: argparse.ArgumentParser) -> None:
 def join_processes(args: argparse.Namespace) -> None:
     """Start multi-host JAX if the command line asks for it."""
     if args.coordinator:
+        from rawnet_jax.mesh import start_distributed
+
         start_distributed(args.coordinator, args.num_processes, args.process_id)
 
 
@@ -76,6 +74,11 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     if args.print_config:
         print(json.dumps(to_dict(config), indent=2))
         return 0
+    # JAX takes seconds to start; the commands that work without it share this module.
+    import jax
+
+    from rawnet_jax.training.loop import Trainer
+
     join_processes(args)
     jax.config.update("jax_default_matmul_precision", config.runtime.matmul_precision)
     Trainer(config, args.workdir, progress=not args.no_progress).run()

@@ -1,12 +1,14 @@
 """The commands from end to end on small data, as a user types them."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from rawnet_jax.cli import main
 from rawnet_jax.data.score_file import read_scores
-from tests.conftest import TINY_SIZES
+from tests.conftest import REPO, TINY_SIZES
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ def test_check(tiny_config, tiny_corpus, capsys):
     assert main(["check", f"--config={tiny_config}", "--no-progress"]) == 0
     assert "22 bona fide, 22 spoof" in capsys.readouterr().out
     extra = tiny_corpus / "bad.txt"
-    extra.write_text("SPK T_000 - - bonafide\nSPK T_XXX - - bonafide\n")
+    extra.write_text("SPK T_000 - - bonafide\nSPK T_999 - - bonafide\n")
     broken = ["--config.data.train_protocol=bad.txt", "--no-progress"]
     assert main(["check", f"--config={tiny_config}", *broken]) == 1
     extra.unlink()
@@ -104,3 +106,17 @@ def test_help_explains_itself(command, capsys):
         main([command, "--help"])
     assert stop.value.code == 0
     assert len(capsys.readouterr().out.splitlines()) >= 10
+
+
+def test_commands_without_a_model_do_not_wait_for_jax():
+    """Judging a score file, listing commands, writing corpora: JAX takes seconds to import."""
+    program = (
+        "import sys, rawnet_jax.cli as cli\n"
+        "try:\n    cli.main(['evaluate', '--help'])\n"
+        "except SystemExit:\n    pass\n"
+        "sys.exit('jax' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, cwd=REPO, check=False
+    )
+    assert done.returncode == 0

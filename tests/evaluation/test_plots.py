@@ -84,7 +84,7 @@ def test_any_name_can_be_drawn() -> None:
     names = ["_hidden", "$x$ and $", "a $\\frac{$ b", "<b>&", "语音", "line\nbreak", "x" * 500, ""]
     systems = [summary(name) for name in names]
     for svg in (plots_tradeoff.roc_svg(systems), plots_tradeoff.det_svg(systems)):
-        ElementTree.fromstring(svg)
+        assert ElementTree.fromstring(svg).tag.endswith("svg")
 
 
 def test_labels_are_one_line_that_matplotlib_shows() -> None:
@@ -116,7 +116,8 @@ def test_extreme_scores_can_be_drawn(bonafide: list[float], spoof: list[float]) 
 
 
 def test_an_empty_class_in_the_confusion_matrix_can_be_drawn() -> None:
-    ElementTree.fromstring(plots.confusion_svg(Confusion(3, 1, 0, 0)))
+    svg = plots.confusion_svg(Confusion(3, 1, 0, 0))
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
 
 
 def test_systems_are_laid_over_each_other_in_different_colours() -> None:

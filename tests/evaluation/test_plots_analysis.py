@@ -122,7 +122,8 @@ def test_a_heat_map_may_have_holes():
         GroupRow(("A1", "x"), 5, 5, False, None),
         *breakdown([1.0, 0.0, 2.0], [1, 0, 0], {"a": "AAB", "c": "xxy"}, ("a", "c")),
     ]
-    ElementTree.fromstring(plots_groups.heat_map_svg(rows, ("a", "c"), {}, "h"))
+    svg = plots_groups.heat_map_svg(rows, ("a", "c"), {}, "h")
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
 
 
 def test_probabilities_get_an_axis_of_log_odds():

@@ -121,14 +121,14 @@ def test_another_experiment_is_refused(changes):
     [(dotted, value)] = changes.items()
     field = f"config.{dotted.replace('__', '.')} was .* and is {value}"
     with pytest.raises(ConfigError, match=f"run2 differs from run1 .*{field}"):
-        summarise_seeds([run_of(1), run_of(2, **changes)])
+        assert len(summarise_seeds([run_of(1), run_of(2, **changes)]).runs) == 2
 
 
 @pytest.mark.parametrize(
     "changes", [{"data__root": "/elsewhere"}, {"data__num_workers": 3}, {"eval__batch_size": 5}]
 )
 def test_another_machine_is_not_another_experiment(changes):
-    summarise_seeds([run_of(1), run_of(2, **changes)])
+    assert len(summarise_seeds([run_of(1), run_of(2, **changes)]).runs) == 2
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from rawnet_jax.evaluation.fusion import (
     load_fusion,
     save_fusion,
 )
+from rawnet_jax.evaluation.output import make_folder
 from rawnet_jax.metrics.det import eer, looks_negated
 from rawnet_jax.metrics.validation import split_by_label
 
@@ -113,19 +114,6 @@ def add_protocol_arguments(parser: argparse.ArgumentParser, flag: str, what: str
     )
 
 
-def output_folder(path: Path) -> Path:
-    """Make a folder for results.
-
-    Raises:
-        DataError: it cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"--output {path}: {error.strerror}; wanted a folder") from error
-    return path
-
-
 def run(args: argparse.Namespace, _overrides: list[str]) -> int:
     """Run the command; returns the exit status."""
     parts: list[_Part] = []
@@ -142,7 +130,8 @@ def run(args: argparse.Namespace, _overrides: list[str]) -> int:
         scored = _read(args, args.eval, args.eval_protocol)
         parts.append(_Part("eval", scored, fusion.apply(scored.scores)))
     _warn_of_overlap(parts)
-    folder = output_folder(args.output)
+    folder = args.output
+    make_folder(folder)
     if args.dev:
         save_fusion(folder / "fusion.json", fusion)
     for part in parts:

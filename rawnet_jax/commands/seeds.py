@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 
 from rawnet_jax.atomic_file import write_text_atomically
-from rawnet_jax.commands.fuse import add_protocol_arguments, output_folder
+from rawnet_jax.commands.fuse import add_protocol_arguments
 from rawnet_jax.data.asv_score_file import read_asv_scores
 from rawnet_jax.data.protocol_file import read_protocol
 from rawnet_jax.data.score_file import write_scores
+from rawnet_jax.evaluation.output import make_folder
 from rawnet_jax.evaluation.seeds import format_seeds, read_run, seeds_record, summarise_seeds
 from rawnet_jax.metrics.asv import operating_point
 
@@ -64,7 +65,8 @@ def run(args: argparse.Namespace, _overrides: list[str]) -> int:
     summary = summarise_seeds(runs, asv=asv)
     print(format_seeds(summary))
     if args.output:
-        folder = output_folder(args.output)
+        folder = args.output
+        make_folder(folder)
         record = json.dumps(seeds_record(summary), indent=2, allow_nan=False, ensure_ascii=False)
         write_text_atomically(folder / "seeds.json", record + "\n")
         write_scores(folder / "scores.txt", summary.pooled)

@@ -22,6 +22,8 @@ from rawnet_jax.errors import CheckpointError
 from rawnet_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
+BEST = "best"
+SWA = "swa"
 NUM_LATEST = 2
 """Latest checkpoints kept: should one be damaged, the run goes on from the one before."""
 
@@ -38,6 +40,9 @@ def _split(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
     optimizer = {
         "step": state.step,
         "opt_state": state.opt_state,
+        "position": state.position,
+        "pace": state.pace,
+        "average": state.average,
         "key": state.key,
         "failed_step": state.failed_step,
     }
@@ -132,6 +137,36 @@ class Checkpoints:
         self._best.close()
 
 
+def save_variables(
+    workdir: Path, which: str, step: int, variables: dict[str, Any], run: dict[str, Any]
+) -> None:
+    """Save variables that no training step made, such as averaged or imported ones.
+
+    Args:
+        workdir: of the run.
+        which: the folder under ``checkpoints/``: ``swa``, or ``best`` for a run that has none.
+        step: number of the checkpoint.
+        variables: ``{"params", "batch_stats"}``.
+        run: what is to be known of them, as plain JSON values.
+    """
+    folder = (workdir / FOLDER / which).absolute()
+    options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True)
+    with ocp.CheckpointManager(folder, options=options) as manager:
+        manager.save(
+            step,
+            args=ocp.args.Composite(
+                variables=ocp.args.StandardSave(variables), run=ocp.args.JsonSave(run)
+            ),
+        )
+
+
+def steps_saved(workdir: Path, which: str) -> list[int]:
+    """Return the steps of the whole checkpoints in one folder of a run, oldest first."""
+    folder = workdir / FOLDER / which
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(int(path.name) for path in found if path.name.isdigit())
+
+
 def _read(manager: ocp.CheckpointManager, step: int, read: Callable[[], Any]) -> Any:
     # Reads of other arrays that are under way when one fails end in tracebacks on stderr, from
     # threads of tensorstore; the one line that we raise says it all.
@@ -155,7 +190,7 @@ def restore_variables(
 
     Args:
         workdir: of the run.
-        which: ``best``, ``latest`` or a step number.
+        which: ``best``, ``latest``, ``swa`` (averaged parameters) or a step number.
         template: the model's variables, or their shapes.
         sharding: where to put them.
 
@@ -166,9 +201,9 @@ def restore_variables(
         CheckpointError: if there is no such checkpoint, or it is damaged, or of another model.
     """
     folder = (workdir / FOLDER).absolute()
-    if which not in ("best", "latest") and not which.isdigit():
-        raise CheckpointError(f"checkpoint {which!r}: wanted best, latest or a step number")
-    for kind in ("latest",) if which == "latest" else ("best", "latest"):
+    if which not in (BEST, "latest", SWA) and not which.isdigit():
+        raise CheckpointError(f"checkpoint {which!r}: wanted best, latest, swa or a step number")
+    for kind in (which,) if which in ("latest", SWA) else (BEST, "latest"):
         if not (folder / kind).is_dir():
             continue
         options = ocp.CheckpointManagerOptions(
@@ -178,6 +213,7 @@ def restore_variables(
         )
         handlers = {
             "variables": ocp.StandardCheckpointHandler(),
+            "optimizer": ocp.StandardCheckpointHandler(),  # else orbax warns that it is there
             "run": ocp.JsonCheckpointHandler(),
         }
         with ocp.CheckpointManager(
@@ -213,4 +249,6 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 def _choose(manager: ocp.CheckpointManager, which: str) -> int | None:
     if which.isdigit():
         return int(which) if int(which) in manager.all_steps() else None
-    return manager.best_step() if which == "best" else manager.latest_step()
+    best = manager.best_step() if which == BEST else None
+    # Imported variables come without a dev EER to be the best by.
+    return manager.latest_step() if best is None else best

@@ -59,7 +59,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _add_commands(commands: argparse._SubParsersAction) -> None:
-    from rawnet_jax.commands import check, corpora, evaluate, fuse, seeds, train
+    from rawnet_jax.commands import check, corpora, evaluate, fuse, seeds, torch_weights, train
 
-    for command in (train, evaluate, fuse, seeds, check, corpora):
+    for command in (train, evaluate, fuse, seeds, torch_weights, check, corpora):
         command.add_parser(commands)

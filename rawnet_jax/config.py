@@ -122,36 +122,44 @@ class ModelConfig(Section):
 
 @dataclass
 class LossConfig(Section):
-    """What training minimises."""
+    """What training minimises. `fields` are the loss's own numbers, by name."""
 
     name: str = "bce"  # a row of rawnet_jax.losses.LOSSES
     class_weights: tuple[float, ...] = (1.0, 1.0)  # (spoof, bonafide)
+    fields: ConfigDict = field(default_factory=ConfigDict)
 
 
 @dataclass
 class ScheduleConfig(Section):
     """Learning rate over time, as a factor on `OptimizerConfig.learning_rate`."""
 
-    name: str = one_of("constant", "cosine", "step", "exponential")
-    warmup_steps: int = 0  # linear from 0; 0 = none
+    name: str = one_of("constant", "cosine", "step", "exponential", "noam")
+    warmup_steps: int = 0  # linear from 0; 0 = none; noam: where the rate is highest
     final_factor: float = 0.0  # cosine: factor at the last step
     decay_factor: float = 0.5  # step, exponential: factor a period
     decay_epochs: float = 10.0  # step, exponential: length of a period in epochs
+    noam_dim: int = at_least(64, 1)  # noam: the rate is divided by the root of this
+    # after so many epochs without a better dev accuracy, time in the schedule runs twice as fast
+    stall_epochs: int = at_least(0, 0)  # 0 = never
 
 
 @dataclass
 class OptimizerConfig(Section):
     """How parameters move. Defaults are the seed's: Keras Adam."""
 
-    name: str = one_of("adam", "adamw", "sgd", "rmsprop")
+    name: str = one_of("adam", "amsgrad", "adamw", "sgd", "rmsprop")
     learning_rate: float = at_least(1e-3, 0.0)
-    beta1: float = 0.9  # adam, adamw
-    beta2: float = 0.999  # adam, adamw; rmsprop: decay of squared gradients
+    beta1: float = 0.9  # adam, amsgrad, adamw
+    beta2: float = 0.999  # adam, amsgrad, adamw; rmsprop: decay of squared gradients
     epsilon: float = 1e-7
     momentum: float = 0.0  # sgd, rmsprop
     # adamw: decoupled; the others: L2 added to the gradient
     weight_decay: float = at_least(0.0, 0.0)
     clip_norm: float = at_least(0.0, 0.0)  # global gradient norm; 0 = no clipping
+    # rule of the parameters called center or centers: "" = the same as all others; "sgd" = plain
+    # descent without decay, at its own rate but on the same schedule
+    center_name: str = one_of("", "sgd")
+    center_learning_rate: float = at_least(3e-4, 0.0)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
 
@@ -165,6 +173,11 @@ class TrainConfig(Section):
     save_every_steps: int = at_least(0, 0)  # checkpoint inside an epoch too; 0 = only at its end
     log_every_steps: int = at_least(20, 1)  # scalars and the check for NaN
     keep_checkpoints: int = at_least(1, 1)  # best ones kept, beside the latest
+    drop_last: bool = False  # leave an epoch's short last batch out
+    # average the parameters of all epochs whose dev EER was no worse than any before; at the end
+    # estimate BatchNorm's statistics anew on train and save it as the checkpoint "swa"
+    swa: bool = False
+    init_from: str = ""  # work directory of a run whose best checkpoint this one starts from
 
 
 @dataclass

@@ -15,6 +15,8 @@ from rawnet_jax.config import Config, Section, checked, thawed, unknown_field
 from rawnet_jax.errors import ConfigError
 
 FILE_NAME = "config.json"
+SOURCE_NAME = "source.json"
+"""Tells where imported weights came from; a run that was trained here has none."""
 
 FREE_TO_CHANGE = (
     "config.name",
@@ -189,8 +191,14 @@ def refuse_other_experiment(saved: Config, given: Config, workdir: Path) -> None
     """Check that `given` continues the experiment `saved`.
 
     Raises:
-        ConfigError: naming every field that differs and would change the computation.
+        ConfigError: naming every field that differs and would change the computation; for a work
+            directory of imported weights, whatever the settings.
     """
+    if (workdir / SOURCE_NAME).exists():
+        raise ConfigError(
+            f"{workdir} holds imported weights, which stay as they are; to train from them, use "
+            f"another --workdir and --config.train.init_from={workdir}"
+        )
     free = tuple(name for name in FREE_TO_CHANGE if not _fixed(name, given))
     different = differences(saved, given, free)
     if different:

@@ -23,13 +23,32 @@ class ModelOutput(NamedTuple):
 
     Attributes:
         score: float32 [B], higher = more bona fide.
-        logits: what the loss reads: [B] (log odds of bona fide) or [B, 2] ([spoof, bonafide]).
+        logits: what the loss reads: [B] (log odds, or a cosine, of bona fide) or [B, 2] ([spoof,
+            bonafide]).
         embedding: float32 [B, D], the last hidden vector.
+        slices: of a model that cuts a clip into slices and averages their scores; else None.
     """
 
     score: Any
     logits: Any
     embedding: Any
+    slices: "SliceOutput | None" = None
+
+
+class SliceOutput(NamedTuple):
+    """What a model with slices returns of each of the S slices of a clip, for its loss.
+
+    Attributes:
+        logits: float32 [B, S, 2], [spoof, bonafide].
+        embedding: float32 [B, S, D].
+        aux_logits: float32 [B, S, 2], [spoof, bonafide] of an auxiliary classifier.
+        centers: float32 [2, D], the learnt centre of each class, in the order of `labels.Label`.
+    """
+
+    logits: Any
+    embedding: Any
+    aux_logits: Any
+    centers: Any
 
 
 class StepOutput(NamedTuple):

@@ -15,6 +15,7 @@ LAYERS = {
     "contract": 0,
     "atomic_file": 1,
     "progress": 1,
+    "dsp": 1,
     "config": 1,
     "config_file": 2,
     "mesh": 2,

@@ -74,7 +74,7 @@ def test_a_config_in_use_cannot_be_changed():
         ("train", "batch_size", True, r"wanted: int"),
         ("data", "root", None, r"config\.data\.root is None"),
         ("optimizer", "learning_rate", -1.0, r"must be at least 0\.0"),
-        ("optimizer", "name", "adagrad", r"must be one of adam, adamw, sgd, rmsprop"),
+        ("optimizer", "name", "adagrad", r"must be one of adam, amsgrad, adamw, sgd"),
         ("loss", "class_weights", (1.0,), r"two numbers"),
         ("loss", "class_weights", ("a", "b"), r"class_weights is \('a', 'b'\)"),
     ],

@@ -95,7 +95,7 @@ def _add_run_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--checkpoint",
         metavar="WHICH",
-        help="best (by dev EER), latest, or a step number (default: best)",
+        help="best (by dev EER), latest, swa (averaged) or a step number (default: best)",
     )
     group.add_argument(
         "--no-dev",

@@ -30,7 +30,7 @@ from rawnet_jax.evaluation.output import CALIBRATION_JSON, Results, make_folder,
 from rawnet_jax.evaluation.report import ReportContext
 from rawnet_jax.evaluation.summary import ScoredSystem
 from rawnet_jax.evaluation.tables import format_summaries
-from rawnet_jax.losses import loss_named
+from rawnet_jax.losses import make_loss
 from rawnet_jax.mesh import check_batch_size, make_mesh, replicated
 from rawnet_jax.metrics.calibration import save_calibration
 from rawnet_jax.models.registry import build_model
@@ -169,7 +169,7 @@ def score_run(
         lambda: init_variables(model, jax.random.key(0), config.data.num_samples)
     )
     variables, step = restore_variables(workdir, checkpoint, shapes, replicated(mesh))
-    scorer = Scorer(model, mesh, loss_named(config.loss.name), config.loss.class_weights)
+    scorer = Scorer(model, mesh, make_loss(config.loss), config.loss.class_weights)
     return [_score(scorer, variables, config, cache, progress) for cache in caches], step
 
 

@@ -80,6 +80,7 @@ class BatchSource:
         crop: str = "first",
         pad: str = "zero",
         shuffle: bool = False,
+        drop_last: bool = False,
         seed: int = 0,
         num_epochs: int = 1,
         process_index: int = 0,
@@ -94,6 +95,7 @@ class BatchSource:
             crop: which part of a longer clip: "first", or "random" (another one each epoch).
             pad: how a shorter clip is filled: "zero" or "repeat".
             shuffle: whether each epoch has an order of its own; else it is the cache's.
+            drop_last: whether a short last batch is left out (other clips each epoch).
             seed: of orders and crops.
             num_epochs: after which the batches end.
             process_index: of this process.
@@ -107,6 +109,11 @@ class BatchSource:
         _check_least("batch_size", batch_size, 1)
         _check_least("config.data.num_samples", num_samples, 1)
         _check_least("seed", seed, 0)
+        if drop_last and len(cache) < batch_size:
+            raise ConfigError(
+                f"config.train.drop_last leaves nothing of {len(cache)} clips in batches of "
+                f"{batch_size}; use a smaller batch"
+            )
         if batch_size % process_count:
             raise ConfigError(
                 f"batch_size {batch_size} cannot be divided among {process_count} processes"
@@ -117,6 +124,7 @@ class BatchSource:
         self._crop = crop
         self._pad = pad
         self._shuffle = shuffle
+        self._drop_last = drop_last
         self._seed = seed
         self._num_epochs = num_epochs
         rows = batch_size // process_count
@@ -129,7 +137,9 @@ class BatchSource:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Number of batches in an epoch, a short last one among them."""
+        """Number of batches in an epoch; a short last one is among them unless it is dropped."""
+        if self._drop_last:
+            return len(self._cache) // self._batch_size
         return -(-len(self._cache) // self._batch_size)
 
     def __len__(self) -> int:

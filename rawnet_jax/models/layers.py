@@ -1,11 +1,152 @@
-"""Building blocks that several networks share. All are channels-last: [B, T, C]."""
+"""Building blocks that several networks share. All are channels-last: [B, T, C] or [B, H, W, C].
+
+`conv`, `dense` and `BatchNorm` start and behave as PyTorch's layers do by default, since most
+systems of this field were published in PyTorch and owe their numbers to it.
+"""
 
 import functools
+import math
+from collections.abc import Sequence
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from rawnet_jax.contract import is_real
+from rawnet_jax.models.conv2d import conv_general_dilated
+
+
+def uniform_within(bound: float) -> nn.initializers.Initializer:
+    """Return an initializer that draws from U(-bound, bound)."""
+
+    def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def conv(
+    in_features: int,
+    features: int,
+    kernel_size: Sequence[int],
+    *,
+    strides: int | Sequence[int] = 1,
+    padding: Any = "VALID",
+    bias: bool = True,
+    groups: int = 1,
+    kernel_init: nn.initializers.Initializer | None = None,
+    name: str | None = None,
+) -> nn.Conv:
+    """Return a convolution with PyTorch's initial values: U(±1/√fan_in), bias too.
+
+    Args:
+        in_features: channels that come in.
+        features: channels that go out.
+        kernel_size: width a dimension.
+        strides: step, one or one a dimension.
+        padding: as in `nn.Conv`; ((1, 1), (0, 1)) pads rows by 1 and 1, columns by 0 and 1.
+        bias: whether there is one.
+        groups: in_features = depthwise.
+        kernel_init: where a system draws its kernels otherwise.
+        name: of the sub-module.
+    """
+    bound = 1.0 / math.sqrt(math.prod(kernel_size) * in_features / groups)
+    return nn.Conv(
+        features,
+        tuple(kernel_size),
+        strides,
+        padding=padding,
+        use_bias=bias,
+        feature_group_count=groups,
+        kernel_init=kernel_init or uniform_within(bound),
+        bias_init=uniform_within(bound),
+        conv_general_dilated=conv_general_dilated,  # fast kernel gradients on a CPU
+        name=name,
+    )
+
+
+def dense(
+    in_features: int,
+    features: int,
+    *,
+    bias: bool = True,
+    kernel_init: nn.initializers.Initializer | None = None,
+    name: str | None = None,
+) -> nn.Dense:
+    """Return a linear layer with PyTorch's initial values: U(±1/√fan_in), bias too."""
+    bound = 1.0 / math.sqrt(in_features)
+    return nn.Dense(
+        features,
+        use_bias=bias,
+        kernel_init=kernel_init or uniform_within(bound),
+        bias_init=uniform_within(bound),
+        name=name,
+    )
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation as PyTorch has it: the running variance is the unbiased one.
+
+    Attributes:
+        epsilon: added to the variance.
+        momentum: share of the old running statistic kept at each step; PyTorch's .1 is .9 here.
+    """
+
+    epsilon: float = 1e-5
+    momentum: float = 0.9
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
+        """Normalise each channel over all other axes.
+
+        Args:
+            x: float32 [..., C].
+            mask: bool, broadcasts against x; statistics are over what is True.
+            train: normalise by the batch's statistics and move the running ones.
+
+        Returns:
+            float32, the shape of x.
+        """
+        channels = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+        if not train:
+            mean, var = running_mean.value, running_var.value
+        else:
+            axes = tuple(range(x.ndim - 1))
+            weight = jnp.broadcast_to(mask, (*x.shape[:-1], 1)).astype(x.dtype)
+            count = jnp.maximum(weight.sum(), 1.0)
+            mean = (x * weight).sum(axes) / count
+            var = (jnp.square(x - mean) * weight).sum(axes) / count
+            if not self.is_initializing():
+                unbiased = var * count / jnp.maximum(count - 1.0, 1.0)
+                running_mean.value += (1.0 - self.momentum) * (mean - running_mean.value)
+                running_var.value += (1.0 - self.momentum) * (unbiased - running_var.value)
+        factor = scale * jax.lax.rsqrt(var + self.epsilon)
+        return x * factor + (bias - mean * factor)
+
+
+class InertBatchNorm(nn.Module):
+    """The entries of a BatchNorm that a published network computes and then does not use.
+
+    They take part in nothing; they exist so that its weights go in and out without loss.
+
+    Attributes:
+        features: channels.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self) -> None:
+        """Make the entries."""
+        self.param("scale", nn.initializers.ones, (self.features,))
+        self.param("bias", nn.initializers.zeros, (self.features,))
+        self.variable("batch_stats", "mean", jnp.zeros, (self.features,))
+        self.variable("batch_stats", "var", jnp.ones, (self.features,))
 
 
 def max_pool_1d(x: jax.Array, size: int) -> jax.Array:

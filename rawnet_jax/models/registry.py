@@ -9,7 +9,9 @@ from ml_collections import ConfigDict
 
 from rawnet_jax.config import ModelConfig, unknown_field
 from rawnet_jax.errors import ConfigError
+from rawnet_jax.models import aasist, eabn, lfcc_resnet18, rawnet2
 from rawnet_jax.models.conv1d import Conv1DClassifier
+from rawnet_jax.models.torch_names import TorchNames
 
 
 @dataclass(frozen=True)
@@ -18,25 +20,104 @@ class ModelSpec:
 
     Attributes:
         module: the Linen class.
-        num_values: parameters and running statistics of the published network, checked by a test.
+        num_params: trained parameters of the published network, checked by a test.
         num_samples: input length of the published network, in samples at 16 kHz.
         source: where the network was published.
         variant: constructor fields that make this row differ from the class's defaults.
+        torch_names: how our variables are called in the published PyTorch state dict, as
+            `rawnet_jax.interop.torch_weights` reads it; None = not published in PyTorch.
+        loss: what the published network was trained with, a row of `rawnet_jax.losses.LOSSES`.
     """
 
     module: type[nn.Module]
-    num_values: int
+    num_params: int
     num_samples: int
     source: str
     variant: Mapping[str, Any] = field(default_factory=dict)
+    torch_names: TorchNames | None = None
+    loss: str = "cross_entropy"
 
 
 MODELS: dict[str, ModelSpec] = {
     "conv1d": ModelSpec(
         Conv1DClassifier,
-        num_values=13_409,
+        num_params=13_217,
         num_samples=16_000,
         source="github.com/b423016/Audio_spoof-model, Momenta.ipynb (Keras)",
+        loss="bce",
+    ),
+    "aasist": ModelSpec(
+        aasist.AASIST,
+        num_params=297_866,
+        num_samples=64_600,
+        source="Jung et al., AASIST, ICASSP 2022 (arXiv 2110.01200); github.com/clovaai/aasist",
+        torch_names=aasist.TORCH_NAMES,
+    ),
+    "aasist_l": ModelSpec(
+        aasist.AASIST,
+        num_params=85_306,
+        num_samples=64_600,
+        source="Jung et al., AASIST-L, ICASSP 2022 (arXiv 2110.01200); github.com/clovaai/aasist",
+        variant={
+            "channels": (32, 32, 24, 24, 24, 24),
+            "gat_dims": (24, 32),
+            "pool_ratios": (0.4, 0.5, 0.7),
+        },
+        torch_names=aasist.TORCH_NAMES,
+    ),
+    "rawnet2_eurecom": ModelSpec(
+        rawnet2.RawNet2,
+        num_params=25_433_602,
+        num_samples=64_600,
+        source="Tak et al., ICASSP 2021 (arXiv 2011.01108); eurecom-asp/rawnet2-antispoofing",
+        torch_names=rawnet2.TORCH_NAMES,
+    ),
+    "rawnet2_asvspoof2021": ModelSpec(
+        rawnet2.RawNet2,
+        num_params=17_621_410,
+        num_samples=64_600,
+        source="github.com/asvspoof-challenge/2021, LA/Baseline-RawNet2",
+        variant={**rawnet2.ASVSPOOF_2021, "active_pre_activation": False},
+        torch_names=rawnet2.TORCH_NAMES,
+    ),
+    "rawnet2_asvspoof5": ModelSpec(
+        rawnet2.RawNet2,
+        num_params=17_621_410,
+        num_samples=64_000,
+        source="github.com/asvspoof-challenge/asvspoof5, Baseline-RawNet2",
+        variant=rawnet2.ASVSPOOF_2021,
+        torch_names=rawnet2.TORCH_NAMES,
+    ),
+    "lfcc_resnet18": ModelSpec(
+        lfcc_resnet18.LfccResNet18,
+        num_params=12_450_290 + 256,  # the network, and the centre of OC-Softmax
+        num_samples=120_160,  # 750 frames
+        source="Zhang et al., IEEE SPL 2021 (arXiv 2010.13995); github.com/yzyouzhang/AIR-ASVspoof",
+        torch_names=lfcc_resnet18.TORCH_NAMES,
+        loss="oc_softmax",
+    ),
+    "eabn_efficientnet_a0": ModelSpec(
+        eabn.Eabn,
+        num_params=214_358 + 2 * 256,  # the network, and the centres of its loss
+        num_samples=64_000,  # 400 frames
+        source="Rostami et al., CSSP 2023 (arXiv 2109.02051), physical access; "
+        "AmirmohammadRostami/ASV-anti-spoofing-with-EABN",
+        variant={
+            "front_end": "log_power",
+            "perception": "efficientnet_a0",
+            "embedding_features": 256,
+        },
+        torch_names=eabn.TORCH_NAMES,
+        loss="eabn",
+    ),
+    "eabn_se_res2net50": ModelSpec(
+        eabn.Eabn,
+        num_params=963_942 + 2 * 128,  # the network, and the centres of its loss
+        num_samples=64_160,  # 400 frames
+        source="Rostami et al., CSSP 2023 (arXiv 2109.02051), logical access; "
+        "AmirmohammadRostami/ASV-anti-spoofing-with-EABN",
+        torch_names=eabn.TORCH_NAMES,
+        loss="eabn",
     ),
 }
 

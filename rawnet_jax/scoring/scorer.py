@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from rawnet_jax.contract import Batch, HostBatch, StepOutput
-from rawnet_jax.losses import Loss, weighted_sums
+from rawnet_jax.losses import Loss, batch_loss
 from rawnet_jax.mesh import replicated, split_rows, to_devices
 
 MAX_IN_FLIGHT = 8
@@ -38,9 +38,7 @@ def eval_step(
         class_weights: (spoof, bonafide), of the loss.
     """
     output: Any = model.apply(variables, batch["waveform"], batch["num_samples"], train=False)
-    sums = weighted_sums(
-        loss(output, batch["label"]), batch["label"], batch["num_samples"], class_weights
-    )
+    sums = batch_loss(loss, output, batch, class_weights)
     return StepOutput(*sums, output.score, batch["label"], batch["index"])
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections import deque
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from tqdm import tqdm
 
-from rawnet_jax.checkpoint import Checkpoints
+from rawnet_jax.checkpoint import SWA, Checkpoints, restore_variables, save_variables, steps_saved
 from rawnet_jax.config import Config
 from rawnet_jax.config_file import (
     FILE_NAME,
@@ -22,12 +23,12 @@ from rawnet_jax.config_file import (
     save_config,
     to_dict,
 )
-from rawnet_jax.contract import StepOutput
+from rawnet_jax.contract import Batch, StepOutput
 from rawnet_jax.data.cache import Cache
 from rawnet_jax.data.loader import BatchIterator, BatchSource
 from rawnet_jax.data.partitions import load_training_caches
 from rawnet_jax.errors import CheckpointError, ConfigError, Interrupted, TrainingError
-from rawnet_jax.losses import Loss, loss_named
+from rawnet_jax.losses import Loss, make_loss
 from rawnet_jax.mesh import (
     barrier,
     check_batch_size,
@@ -39,15 +40,17 @@ from rawnet_jax.mesh import (
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.scoring.scorer import Scorer
+from rawnet_jax.training.dev_history import DevHistory
 from rawnet_jax.training.figures import EpochRecord, figures_of
 from rawnet_jax.training.interrupt import StopRequest
 from rawnet_jax.training.optimizer import make_optimizer, make_schedule
 from rawnet_jax.training.state import NO_FAILURE, TrainState, create_state
 from rawnet_jax.training.step import train_step
+from rawnet_jax.training.swa import add_to_average, batch_statistics, estimate_statistics
 from rawnet_jax.training.writer import RunLog
 
-MAX_IN_FLIGHT = 2
-"""Steps whose figures stay on the device when the host looks at the others, so it never waits."""
+MAX_IN_FLIGHT = 4
+"""Steps the host runs ahead of the device: enough to hide its work, few enough to stop soon."""
 
 
 def prepare_workdir(config: Config, workdir: Path) -> None:
@@ -82,7 +85,7 @@ class Trainer:
         self.mesh = make_mesh()
         check_batch_size(self.mesh, config.train.batch_size, "config.train.batch_size")
         check_batch_size(self.mesh, config.eval.batch_size, "config.eval.batch_size")
-        model, loss = build_model(config.model), loss_named(config.loss.name)
+        model, loss = build_model(config.model), make_loss(config.loss)
         # Shapes are tried out before hours of decoding.
         make_state = partial(create_state, model, optax.identity(), 0, config.data.num_samples)
         jax.eval_shape(make_state)
@@ -95,6 +98,7 @@ class Trainer:
         self._compile(model, loss)
         self.checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
         self.trials_id = _fingerprint(self.train_cache)
+        self.dev_history = DevHistory()
 
     def _compile(self, model: nn.Module, loss: Loss) -> None:
         """Make the schedule, the jitted functions (compiled at their first call) and the scorer."""
@@ -107,7 +111,14 @@ class Trainer:
         )
         optimizer = make_optimizer(config.optimizer, self.schedule)
         self.make_state = jax.jit(
-            partial(create_state, model, optimizer, config.train.seed, config.data.num_samples),
+            partial(
+                create_state,
+                model,
+                optimizer,
+                config.train.seed,
+                config.data.num_samples,
+                swa=config.train.swa,
+            ),
             out_shardings=replicated(self.mesh),
         )
         self.step = jax.jit(
@@ -122,6 +133,11 @@ class Trainer:
             in_shardings=(replicated(self.mesh), split_rows(self.mesh)),
             out_shardings=replicated(self.mesh),
         )
+        self.statistics_of = jax.jit(
+            partial(batch_statistics, model=model),
+            in_shardings=(replicated(self.mesh), split_rows(self.mesh), replicated(self.mesh)),
+            out_shardings=replicated(self.mesh),
+        )
         self.scorer = Scorer(model, self.mesh, loss, config.loss.class_weights)
 
     def _source(self, cache: Cache, *, train: bool) -> BatchSource:
@@ -133,6 +149,7 @@ class Trainer:
             crop=config.data.crop if train else "first",
             pad=config.data.pad,
             shuffle=train,
+            drop_last=train and config.train.drop_last,
             seed=config.train.seed,
             num_epochs=config.train.num_epochs if train else 1,
             process_index=jax.process_index(),
@@ -167,6 +184,8 @@ class Trainer:
                     state = self._epoch(state, record, batches, log, stop)
                     position = int(state.step)
                     record = EpochRecord()
+            if self.config.train.swa:
+                self._finish_average(state, log)
         finally:
             batches.close()
             log.close()
@@ -177,8 +196,9 @@ class Trainer:
         template = jax.eval_shape(self.make_state)
         found = self.checkpoints.restore_latest(template, replicated(self.mesh))
         if found is None:
-            return self.make_state(), EpochRecord()
+            return self._first_state(), EpochRecord()
         state, run = found
+        self.dev_history = DevHistory.load(run["dev_history"])
         if run["trials"] != self.trials_id:
             raise CheckpointError(
                 f"{self.workdir}: its checkpoint was trained on another list of clips than "
@@ -187,6 +207,18 @@ class Trainer:
         if self.first:
             print(f"going on from step {int(state.step)} of {self.num_steps} in {self.workdir}")
         return state, EpochRecord.load(run["epoch"])
+
+    def _first_state(self) -> TrainState:
+        """Draw the parameters, or take those of the run that the config names."""
+        state, source = self.make_state(), self.config.train.init_from
+        if not source:
+            return state
+        variables, step = restore_variables(
+            Path(source), "best", state.variables, replicated(self.mesh)
+        )
+        if self.first:
+            print(f"starting from the parameters of {source}, step {step}")
+        return state.replace(params=variables["params"], batch_stats=variables["batch_stats"])
 
     def _epoch(
         self,
@@ -207,6 +239,8 @@ class Trainer:
                 batch = to_devices(self.mesh, next(batches))
                 state, output, failed = self.step(state, batch)
                 pending.append((output, failed))
+                if len(pending) > MAX_IN_FLIGHT:
+                    jax.block_until_ready(pending[-1 - MAX_IN_FLIGHT])
                 bar.update()
                 if position % self.config.train.log_every_steps == 0:
                     self._look(state, record, pending, MAX_IN_FLIGHT)
@@ -225,7 +259,7 @@ class Trainer:
                 if stopping:
                     self._leave(position, stop)
             self._look(state, record, pending, 0)
-        self._finish_epoch(state, record, log, title, time.perf_counter() - started)
+        state = self._finish_epoch(state, record, log, title, time.perf_counter() - started)
         if stop.wanted(int(state.step)) and int(state.step) < self.num_steps:
             self._leave(int(state.step), stop)
         return state
@@ -264,6 +298,7 @@ class Trainer:
             "loader": {"next_step": position},
             "trials": self.trials_id,
             "epoch": record.dump(),
+            "dev_history": self.dev_history.dump(),
             "config": to_dict(self.config),
         }
 
@@ -276,14 +311,17 @@ class Trainer:
 
     def _finish_epoch(
         self, state: TrainState, record: EpochRecord, log: RunLog, title: str, seconds: float
-    ) -> None:
+    ) -> TrainState:
         step = int(state.step)
-        train, dev = record.figures(self.config.eval.spoof_threshold), self._score_dev(state)
+        rate = float(self.schedule(state.position - state.pace))
+        train = record.figures(self.config.eval.spoof_threshold)
+        dev = self._score_dev(state.variables)
+        state = self._look_back(state, dev)
         figures = {
             "epoch": step // self.source.batches_per_epoch,
             "train": train,
             "dev": dev,
-            "learning_rate": float(self.schedule(step - 1)),
+            "learning_rate": rate,
             "seconds": round(seconds, 3),
         }
         log.write("epoch", step, figures)
@@ -296,14 +334,53 @@ class Trainer:
                 f"auc {train['auc']:.3f} | dev loss {dev['loss']:.4f} acc {dev['accuracy']:.3f} "
                 f"auc {dev['auc']:.3f} eer {100 * dev['eer']:.2f} % | {seconds:.1f} s"
             )
+        return state
 
-    def _score_dev(self, state: TrainState) -> dict[str, float]:
+    def _look_back(self, state: TrainState, dev: dict[str, float]) -> TrainState:
+        """Do what depends on how dev compares with the epochs before."""
+        if self.dev_history.ties_best_eer(dev["eer"]) and self.config.train.swa:
+            state = add_to_average(state)
+        schedule = self.config.optimizer.schedule
+        if self.dev_history.stalls(dev["accuracy"], schedule.stall_epochs):
+            state = state.replace(pace=2 * state.pace)
+        return state
+
+    def _finish_average(self, state: TrainState, log: RunLog) -> None:
+        """Estimate BatchNorm's statistics for the averaged parameters, score dev and save."""
+        step = int(state.step)
+        if step in steps_saved(self.workdir, SWA):
+            return
+        source = self._source(self.train_cache, train=True)
+        variables = {"params": state.average["params"], "batch_stats": state.batch_stats}
+        with (
+            self.bars("averaged model", source.batches_per_epoch) as bar,
+            BatchIterator(source) as batches,
+        ):
+
+            def on_devices() -> Iterator[Batch]:
+                for _ in range(source.batches_per_epoch):
+                    yield to_devices(self.mesh, next(batches))
+                    bar.update()
+
+            variables = estimate_statistics(variables, on_devices(), self.statistics_of, state.key)
+        dev = self._score_dev(variables)
+        count = int(state.average["count"])
+        log.write("average", step, {"epochs_averaged": count, "dev": dev})
+        run = self._run_part(step, EpochRecord())
+        save_variables(self.workdir, SWA, step, variables, run)
+        if self.first:
+            tqdm.write(
+                f"average of {count} epochs: dev loss {dev['loss']:.4f} acc {dev['accuracy']:.3f} "
+                f"auc {dev['auc']:.3f} eer {100 * dev['eer']:.2f} %"
+            )
+
+    def _score_dev(self, variables: dict[str, Any]) -> dict[str, float]:
         source = self._source(self.dev_cache, train=False)
         with (
             self.bars("dev", source.batches_per_epoch) as bar,
             BatchIterator(source) as batches,
         ):
-            scores = self.scorer.score(state.variables, batches, len(self.dev_cache), bar)
+            scores = self.scorer.score(variables, batches, len(self.dev_cache), bar)
         labels = [trial.label for trial in self.dev_cache.trials]
         figures = figures_of(scores.score, labels, self.config.eval.spoof_threshold)
         return {"loss": scores.loss, **figures}

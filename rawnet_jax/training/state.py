@@ -21,6 +21,9 @@ class TrainState(struct.PyTreeNode):
         params: float32 pytree.
         batch_stats: running statistics of BatchNorm; empty for a model without.
         opt_state: of the optax optimiser.
+        position: int32, the step of the learning-rate schedule.
+        pace: int32, by how much a training step moves it; 1 unless stalls made it run faster.
+        average: what `rawnet_jax.training.swa` averages, with its count; empty without.
         key: uint32 key data; step n's randomness is ``fold_in(key, n)``.
         failed_step: int32, the step whose loss or gradient was not finite, -1 = none. From there on
             steps change nothing, so that the state stays the last good one however late the host
@@ -31,6 +34,9 @@ class TrainState(struct.PyTreeNode):
     params: Any
     batch_stats: Any
     opt_state: Any
+    position: jax.Array
+    pace: jax.Array
+    average: Any
     key: jax.Array
     failed_step: jax.Array
 
@@ -58,8 +64,18 @@ def init_variables(model: nn.Module, key: jax.Array, num_samples: int) -> dict[s
     return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
 
+def empty_average(params: Any) -> dict[str, Any]:
+    """Return the average of no parameters yet."""
+    return {"count": jnp.zeros((), jnp.int32), "params": jax.tree.map(jnp.zeros_like, params)}
+
+
 def create_state(
-    model: nn.Module, optimizer: optax.GradientTransformation, seed: int, num_samples: int
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    num_samples: int,
+    *,
+    swa: bool = False,
 ) -> TrainState:
     """Draw initial parameters.
 
@@ -68,6 +84,7 @@ def create_state(
         optimizer: its optimiser.
         seed: of the parameters and of all later randomness.
         num_samples: clip length that the shapes are made for.
+        swa: whether the state has room for averaged parameters.
 
     Raises:
         ConfigError: if the model's fields do not fit together or to the clip length.
@@ -79,6 +96,9 @@ def create_state(
         params=variables["params"],
         batch_stats=variables["batch_stats"],
         opt_state=optimizer.init(variables["params"]),
+        position=jnp.zeros((), jnp.int32),
+        pace=jnp.ones((), jnp.int32),
+        average=empty_average(variables["params"]) if swa else {},
         key=jax.random.key_data(step_key),
         failed_step=jnp.full((), NO_FAILURE, jnp.int32),
     )

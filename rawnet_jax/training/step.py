@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from rawnet_jax.contract import Batch, StepOutput
-from rawnet_jax.losses import Loss, weighted_sums
+from rawnet_jax.losses import Loss, batch_loss
 from rawnet_jax.training.state import NO_FAILURE, TrainState
 
 
@@ -22,7 +22,7 @@ def train_step(
     *,
     model: nn.Module,
     loss: Loss,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     class_weights: tuple[float, ...] = (1.0, 1.0),
 ) -> tuple[TrainState, StepOutput, jax.Array]:
     """Take one optimiser step on one batch.
@@ -51,18 +51,19 @@ def train_step(
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
-        sums = weighted_sums(
-            loss(output, batch["label"]), batch["label"], batch["num_samples"], class_weights
-        )
+        sums = batch_loss(loss, output, batch, class_weights)
         mean = sums[0] / jnp.maximum(sums[1], jnp.finfo(jnp.float32).tiny)
         return mean, (output.score, sums, updates.get("batch_stats", {}))
 
     grads, (score, sums, batch_stats) = jax.grad(objective, has_aux=True)(state.params)
     finite = jnp.isfinite(sums[0]) & jnp.isfinite(optax.tree.norm(grads))
     good = finite & (state.failed_step == NO_FAILURE)
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    updates, opt_state = optimizer.update(
+        grads, state.opt_state, state.params, position=state.position
+    )
     after = state.replace(
         step=state.step + 1,
+        position=state.position + state.pace,
         params=optax.apply_updates(state.params, updates),
         batch_stats=batch_stats,
         opt_state=opt_state,

@@ -203,7 +203,7 @@ ROWS: dict[str, tuple[Callable[[SimpleNamespace], list[str]], str]] = {
     ),
     "checkpoint damaged": (in_run(ruin_checkpoints), r"checkpoints/best/6: cannot be restored"),
     "no such checkpoint": (lambda p: evaluate(p, "--checkpoint=77"), r"no 77 checkpoint"),
-    "senseless checkpoint": (lambda p: evaluate(p, "--checkpoint=last"), r"best, latest or a step"),
+    "senseless checkpoint": (lambda p: evaluate(p, "--checkpoint=last"), r"best, latest, swa or"),
     "saved config damaged": (
         in_run(lambda run: (run / "config.json").write_text("{")),
         r"config\.json: damaged",

@@ -119,6 +119,17 @@ def test_an_epoch_has_each_clip_once(shuffle, batch_size):
         assert orders == [list(range(11))] * 3
 
 
+def test_a_short_last_batch_can_be_dropped():
+    batches = source(shuffle=True, batch_size=4, drop_last=True)
+    assert batches.batches_per_epoch == 2
+    left_out = []
+    for epoch in range(2):
+        index = np.concatenate([batches[2 * epoch + step]["index"] for step in range(2)])
+        assert len(set(index[index >= 0].tolist())) == 8
+        left_out.append(set(range(11)) - set(index.tolist()))
+    assert left_out[0] != left_out[1]
+
+
 def test_random_crops_depend_on_seed_epoch_and_clip_alone():
     def starts(**changes):
         """First sample of clip 9 (30 samples long) in each epoch."""
@@ -166,6 +177,7 @@ def test_processes_together_see_what_one_sees(process_count):
         {"crop": "middle"},
         {"pad": "reflect"},
         {"seed": -1},
+        {"drop_last": True, "batch_size": 12},
     ],
 )
 def test_impossible_settings(changes):

@@ -19,7 +19,7 @@ from rawnet_jax.config_file import load_config, read_config, with_overrides
 from rawnet_jax.data.loader import BatchSource
 from rawnet_jax.data.partitions import load_scoring_cache
 from rawnet_jax.errors import CheckpointError, ConfigError, TrainingError
-from rawnet_jax.losses import loss_named
+from rawnet_jax.losses import bce
 from rawnet_jax.mesh import make_mesh, replicated
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.scoring.scorer import Scorer
@@ -190,7 +190,7 @@ def test_scores_do_not_depend_on_batches_or_devices(straight):
     shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0), 800))
     variables, _ = restore_variables(straight, "best", shapes, replicated(mesh))
     source = BatchSource(cache, batch_size=3, num_samples=800)
-    scorer = Scorer(model, mesh, loss_named("bce"), (1.0, 1.0))
+    scorer = Scorer(model, mesh, bce, (1.0, 1.0))
     one_device = scorer.score(variables, map(source.__getitem__, range(len(source))), len(cache))
     assert np.ptp(one_device.score) > 1e-3
     for other in (eight_devices, larger_batch):

@@ -10,7 +10,7 @@ import pytest
 from rawnet_jax.config import LossConfig, OptimizerConfig, ScheduleConfig
 from rawnet_jax.contract import ModelOutput
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.losses import bce, cross_entropy, loss_named, weighted_sums
+from rawnet_jax.losses import bce, cross_entropy, make_loss, row_weights, weighted_sums
 from rawnet_jax.mesh import check_batch_size, make_mesh, replicated, split_rows, to_devices
 from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.scoring.scorer import eval_step
@@ -162,7 +162,7 @@ def test_bce_by_hand():
     label = jnp.array([1, 1, 0])
     p_bonafide = 1 / (1 + np.exp(-logits))
     wanted = -np.log(np.where(label == 1, p_bonafide, 1 - p_bonafide))
-    np.testing.assert_allclose(bce(output_with(logits), label), wanted, rtol=1e-6)
+    np.testing.assert_allclose(bce(output_with(logits), label, jnp.ones(3)), wanted, rtol=1e-6)
 
 
 def test_cross_entropy_by_hand():
@@ -170,12 +170,15 @@ def test_cross_entropy_by_hand():
     label = jnp.array([1, 0])
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     wanted = -np.log(p[[0, 1], label])
-    np.testing.assert_allclose(cross_entropy(output_with(logits), label), wanted, rtol=1e-6)
+    np.testing.assert_allclose(
+        cross_entropy(output_with(logits), label, jnp.ones(2)), wanted, rtol=1e-6
+    )
 
 
 def test_class_weights_divide_by_their_sum_and_skip_filler_and_unlabelled():
     values = jnp.array([1.0, 2.0, 4.0, 8.0])
-    sums = weighted_sums(values, jnp.array([0, 1, -1, 1]), jnp.array([5, 5, 5, 0]), (0.1, 0.9))
+    weight = row_weights(jnp.array([0, 1, -1, 1]), jnp.array([5, 5, 5, 0]), (0.1, 0.9))
+    sums = weighted_sums(values, weight)
     np.testing.assert_allclose(sums, (0.1 * 1 + 0.9 * 2, 1.0), rtol=1e-6)
 
 
@@ -183,14 +186,14 @@ def test_weight_decay_is_l2_in_the_gradient():
     """For sgd, PyTorch's weight_decay gives p - lr (g + wd p)."""
     rule = make_optimizer(OptimizerConfig(name="sgd", weight_decay=0.5), lambda _: 0.1)
     params, grads = jnp.array([2.0]), jnp.array([3.0])
-    updates, _ = rule.update(grads, rule.init(params), params)
+    updates, _ = rule.update(grads, rule.init(params), params, position=0)
     np.testing.assert_allclose(params + updates, 2.0 - 0.1 * (3.0 + 0.5 * 2.0), rtol=1e-6)
 
 
 def test_clipping_bounds_the_update():
     rule = make_optimizer(OptimizerConfig(name="sgd", clip_norm=1.0), lambda _: 1.0)
     params, grads = jnp.zeros(2), jnp.array([30.0, 40.0])
-    updates, _ = rule.update(grads, rule.init(params), params)
+    updates, _ = rule.update(grads, rule.init(params), params, position=0)
     np.testing.assert_allclose(updates, [-0.6, -0.8], rtol=1e-6)
 
 
@@ -210,13 +213,13 @@ def test_schedules(schedule, expected):
         assert float(rate(step)) == pytest.approx(value, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize("name", ["adam", "amsgrad", "adamw", "sgd", "rmsprop"])
 def test_every_optimizer_descends(name):
     rule = make_optimizer(OptimizerConfig(name=name, momentum=0.5), lambda _: 0.05)
     x = jnp.array([3.0])
     state = rule.init(x)
     for _ in range(30):
-        updates, state = rule.update(2 * x, state, x)
+        updates, state = rule.update(2 * x, state, x, position=0)
         x = x + updates
     assert abs(float(x[0])) < 2.5
 
@@ -228,4 +231,4 @@ def test_batch_size_must_divide():
 
 def test_unknown_loss_is_refused():
     with pytest.raises(ConfigError, match="must be one of bce"):
-        loss_named(LossConfig(name="hinge").name)
+        make_loss(LossConfig(name="hinge"))

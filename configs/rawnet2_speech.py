@@ -1,0 +1,31 @@
+"""RawNet2 (ASVspoof 2021's form) on a small real-speech corpus in ASVspoof 2019 layout.
+
+Command:  python train.py --config configs/rawnet2_speech.py --workdir runs/rawnet2_speech \
+              --config.data.root=FOLDER
+Expected: three seeds: docs/results.md.
+"""
+
+from rawnet_jax.config import Config
+from rawnet_jax.losses import loss_config
+from rawnet_jax.models.registry import model_config
+
+
+def get_config() -> Config:
+    config = Config(name="rawnet2_speech")
+    config.data.corpus = "asvspoof2019_la"
+    config.data.root = "../shared/data/speech"
+    config.data.train_protocol = "train.trl.txt"
+    config.data.dev_protocol = "dev.trl.txt"
+    config.data.eval_protocol = "eval.trl.txt"
+    config.data.audio_dir = "flac"
+    config.data.num_samples = 32_000
+    config.data.crop = "random"
+    config.data.pad = "repeat"
+    config.loss = loss_config("cross_entropy")
+    config.optimizer.learning_rate = 3e-4
+    config.optimizer.epsilon = 1e-8
+    config.optimizer.weight_decay = 1e-4
+    config.train.num_epochs = 4
+    config.train.batch_size = 16
+    config.model = model_config("rawnet2_asvspoof2021")
+    return config

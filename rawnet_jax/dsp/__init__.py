@@ -1,0 +1,1 @@
+"""Signal processing in jnp: filter banks and spectra."""

@@ -1,0 +1,226 @@
+"""LFCC-ResNet18: a two-dimensional network over cepstra, scored by its distance from one class.
+
+Zhang, Jiang, Duan, "One-class learning towards synthetic voice spoofing detection", IEEE SPL 2021
+(arXiv 2010.13995): 12,450,290 parameters, and the centres of its loss.
+
+    LFCC, clip repeated or cut to 750 frames                  [B, 60, 750, 1]
+    Conv 16, 9 x 3, stride 3 x 1 - BatchNorm - ReLU           [B, 18, 750, 16]
+    2 pre-activation blocks of 64                             [B, 18, 750, 64]
+    2 of 128, 2 of 256, 2 of 512, each pair with stride 2     [B,  3,  94, 512]
+    Conv 256 over all rows - BatchNorm - ReLU                 [B, 94, 256]
+    attentive statistics - Dense = embedding                  [B, 256]
+
+Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``embedding [B, 256]``.
+Any T works; `num_samples` says how much of a row is the clip, and only that is tiled to 750 frames
+(pad with zeros in the loader). Three heads, each what its published loss reads:
+
+    oc_softmax   logits [B]: cosine between embedding and `center`, which is also the score
+    am_softmax   logits [B, 2]: cosines to `centers`, score = bona fide's minus spoof's (the
+                 published score is a softmax of the two, which rises with their difference)
+    softmax      logits [B, 2]: a linear layer, score = log odds of bona fide speech
+
+Scales and margins are the loss's (`rawnet_jax.losses`).
+"""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rawnet_jax.contract import ModelOutput
+from rawnet_jax.dsp.lfcc import lfcc, tile_frames
+from rawnet_jax.labels import Label
+from rawnet_jax.models.layers import BatchNorm, conv, dense, row_mask
+from rawnet_jax.models.torch_names import TorchNames
+
+HEADS = ("oc_softmax", "am_softmax", "softmax")
+
+_HE_NORMAL = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+# Centres and attention are [classes, features], which is where Torch looks for the fan-in.
+_HE_UNIFORM_ROWS = nn.initializers.variance_scaling(2.0, "fan_out", "uniform")
+_AROUND = ((1, 1), (1, 1))
+
+
+class PreActivationBlock(nn.Module):
+    """Residual block with BatchNorm and ReLU in front of its convolutions.
+
+    Attributes:
+        features: channels that go out.
+        stride: of the first convolution, in both directions.
+    """
+
+    features: int
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
+        """Map [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features]."""
+        make = partial(conv, bias=False, kernel_init=_HE_NORMAL)
+        channels = x.shape[-1]
+        active = nn.relu(BatchNorm(name="bn1")(x, mask, train))
+        if self.stride != 1 or channels != self.features:
+            # A projection starts from the activated input, an identity from the raw one.
+            x = make(channels, self.features, (1, 1), strides=self.stride, name="shortcut")(active)
+        out = make(
+            channels, self.features, (3, 3), strides=self.stride, padding=_AROUND, name="conv1"
+        )(active)
+        out = nn.relu(BatchNorm(name="bn2")(out, mask, train))
+        return x + make(self.features, self.features, (3, 3), padding=_AROUND, name="conv2")(out)
+
+
+class AttentiveStatistics(nn.Module):
+    """Attention over time: the sum of the weighted frames, and their spread.
+
+    The published pooling takes the standard deviation of the weighted frames themselves, not the
+    weighted deviation of the frames. It adds a little noise to them, when scoring too; here in
+    training only, so that a score is a function of the clip.
+
+    Attributes:
+        noise: standard deviation of that noise.
+    """
+
+    noise: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Map [B, T, C] to [B, 2 C]."""
+        vector = self.param("att_weights", _HE_UNIFORM_ROWS, (1, x.shape[-1]))
+        weighted = x * nn.softmax(jnp.tanh(x @ vector.T), axis=1)
+        total = weighted.sum(axis=1)
+        if train and self.noise:
+            weighted += self.noise * jax.random.normal(self.make_rng("dropout"), weighted.shape)
+        centered = weighted - weighted.mean(axis=1, keepdims=True)
+        variance = jnp.square(centered).sum(axis=1) / max(x.shape[1] - 1, 1)
+        return jnp.concatenate([total, _safe_sqrt(variance)], axis=-1)
+
+
+class LfccResNet18(nn.Module):
+    """The network; every number of the published one is a field.
+
+    Attributes:
+        num_frames: frames of 10 ms that a clip is repeated or cut to.
+        stem_features: channels of the first convolution.
+        channels: of each stage of blocks; all but the first halve rows and columns.
+        blocks: in each stage; (3, 4, 6, 3) makes a ResNet-34.
+        pooled_features: channels that are pooled over time.
+        embedding_features: width of the embedding.
+        head: oc_softmax, am_softmax or softmax.
+        pooling_noise: standard deviation of the noise in the pooling, in training.
+    """
+
+    num_frames: int = 750
+    stem_features: int = 16
+    channels: tuple[int, ...] = (64, 128, 256, 512)
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    pooled_features: int = 256
+    embedding_features: int = 256
+    head: str = "oc_softmax"
+    pooling_noise: float = 1e-5
+
+    def __call__(
+        self, waveform: jax.Array, num_samples: jax.Array, *, train: bool = False
+    ) -> ModelOutput:
+        """Score clips; see the module's docstring for shapes."""
+        features, num_frames = lfcc(waveform, num_samples)
+        features = tile_frames(features, num_frames, self.num_frames)
+        return self.from_features(features[..., None], num_samples, train=train)
+
+    @nn.compact
+    def from_features(
+        self, features: jax.Array, num_samples: jax.Array, *, train: bool = False
+    ) -> ModelOutput:
+        """Score features.
+
+        Args:
+            features: float32 [B, 60, W, 1].
+            num_samples: int32 [B], 0 = filler row.
+            train: as in `__call__`.
+        """
+        if self.head not in HEADS:
+            raise ValueError(f"head is {self.head!r}; it must be one of {', '.join(HEADS)}")
+        if not features.shape[2]:
+            raise ValueError("num_frames is 0; it must be at least 1")
+        mask = row_mask(num_samples, features.ndim)
+        frames = self._frames(features, mask, train)
+        statistics = AttentiveStatistics(self.pooling_noise, name="attention")(frames, train)
+        self.sow("intermediates", "attention_stats", statistics)
+        he_uniform = nn.initializers.he_uniform()
+        embedding = dense(
+            2 * self.pooled_features, self.embedding_features, kernel_init=he_uniform, name="fc"
+        )(statistics)
+        # Every published network has this layer, also those whose loss does not read it.
+        linear = dense(
+            self.embedding_features, len(Label), kernel_init=he_uniform, name="linear_head"
+        )(embedding)
+        self.sow("intermediates", "fc_mu", linear)
+        return self._scored(embedding, linear)
+
+    def _frames(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
+        """Map [B, 60, W, 1] to [B, W / 8, pooled_features]."""
+        make = partial(conv, bias=False, kernel_init=_HE_NORMAL)
+        x = make(1, self.stem_features, (9, 3), strides=(3, 1), padding=_AROUND, name="stem")(x)
+        self.sow("intermediates", "conv1", x)
+        x = nn.relu(BatchNorm(name="bn1")(x, mask, train))
+        self.sow("intermediates", "bn1_relu", x)
+        for i, (features, depth) in enumerate(zip(self.channels, self.blocks, strict=True), 1):
+            for j in range(depth):
+                stride = 2 if i > 1 and j == 0 else 1
+                x = PreActivationBlock(features, stride, name=f"layer{i}_{j}")(x, mask, train)
+                self.sow("intermediates", f"layer{i}.{j}", x)
+        rows = x.shape[1]
+        x = make(
+            x.shape[-1],
+            self.pooled_features,
+            (rows, 3),
+            padding=((0, 0), (1, 1)),
+            name="over_rows",
+        )(x)
+        self.sow("intermediates", "conv5", x)
+        x = nn.relu(BatchNorm(name="bn5")(x, mask, train))[:, 0]
+        self.sow("intermediates", "bn5_relu_time_major", x)
+        return x
+
+    def _scored(self, embedding: jax.Array, linear: jax.Array) -> ModelOutput:
+        if self.head == "softmax":
+            score = linear[:, Label.BONAFIDE] - linear[:, Label.SPOOF]
+            return ModelOutput(score=score, logits=linear, embedding=embedding)
+        if self.head == "am_softmax":
+            shape = (len(Label), self.embedding_features)
+            centers = self.param("centers", nn.initializers.normal(1.0), shape)
+            cosines = unit_rows(embedding) @ unit_rows(centers).T
+            score = cosines[:, Label.BONAFIDE] - cosines[:, Label.SPOOF]
+            return ModelOutput(score=score, logits=cosines, embedding=embedding)
+        center = self.param("center", _HE_UNIFORM_ROWS, (1, self.embedding_features))
+        cosine = (unit_rows(embedding) @ unit_rows(center).T)[:, 0]
+        return ModelOutput(score=cosine, logits=cosine, embedding=embedding)
+
+
+def _safe_sqrt(x: jax.Array) -> jax.Array:
+    """Square root with derivative 0 where x is 0, instead of infinity."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
+
+
+def unit_rows(x: jax.Array) -> jax.Array:
+    """Scale rows to length 1; a row of (nearly) nothing stays as it is, with a finite gradient."""
+    square = jnp.square(x).sum(axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.where(square > 1e-24, square, 1.0))
+
+
+TORCH_NAMES = TorchNames(
+    rules=(
+        # Flax has one name space for sub-modules and for what they show of their outputs.
+        (r"^stem/", "conv1/"),
+        (r"^over_rows/", "conv5/"),
+        (r"^linear_head/", "fc_mu/"),
+        (r"^layer(\d+)_(\d+)", r"layer\1.\2"),
+        (r"/shortcut/", "/shortcut/0/"),
+        # The published code keeps the centres in its loss; the prefixes tell whose they are.
+        (r"^center$", "ocsoftmax.center"),
+        (r"^centers$", "amsoftmax.centers"),
+    ),
+    in_loss=(r"ocsoftmax\.center", r"amsoftmax\.centers"),
+    bonafide_first=(r"fc_mu\.(weight|bias)", r"amsoftmax\.centers"),
+    aliases={"center": "ocsoftmax.center", "centers": "amsoftmax.centers"},
+)

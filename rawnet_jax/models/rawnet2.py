@@ -1,0 +1,170 @@
+"""RawNet2 for anti-spoofing: fixed sinc filters, residual blocks, a GRU over the whole clip.
+
+Tak et al., "End-to-end anti-spoofing with RawNet2", ICASSP 2021 (arXiv 2011.01108), in three
+published forms, which are rows of the registry:
+
+    ``rawnet2_eurecom``       the paper's: 128 filters of 129 taps, 25,433,602 parameters
+    ``rawnet2_asvspoof2021``  baseline of ASVspoof 2021: 20 filters of 1,025 taps, 17,621,410
+    ``rawnet2_asvspoof5``     baseline of ASVspoof 5: as 2021, with the pre-activation at work
+
+    sinc filters - |.| - max 3 - BatchNorm - SELU              [B, 21490 (2021: 21192), F]
+    6 x (residual block - max 3 - filter-wise scaling)         [B, 7163 … 29, C]
+    BatchNorm - SELU - GRU 3 x 1024, its last state            [B, 1024]
+    Dense 1024 = embedding - Dense 2 = [spoof, bonafide]
+
+The paper's table says LeakyReLU after the first BatchNorm; all published code has SELU, and so has
+this.
+
+Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``logits [B, 2]`` and
+``embedding [B, 1024]``. T is at least `RawNet2.shortest` samples; the published systems use 64,600
+(ASVspoof 5: 64,000). The score is the log odds of bona fide speech. ASVspoof 2021's baseline writes
+log P(bonafide), the other two P(bonafide): the same order, hence the same EER, but float32 runs out
+of numbers near 0 and near 1 and makes ties of what the log odds still tell apart.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rawnet_jax.contract import ModelOutput
+from rawnet_jax.dsp.filters import bank_named, filtered
+from rawnet_jax.models.layers import (
+    BatchNorm,
+    InertBatchNorm,
+    conv,
+    dense,
+    max_pool_1d,
+    row_mask,
+)
+from rawnet_jax.models.recurrent import GRU
+from rawnet_jax.models.torch_names import TorchNames
+
+_LEAK = 0.3
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions around which the input passes unchanged, or through a 1 x 1 convolution.
+
+    Attributes:
+        features: channels that go out.
+        pre_norm: whether the block begins with a BatchNorm and LeakyReLU (all but the first do).
+        active_pre_activation: False = the published slip of ASVspoof 2021's baseline and of AASIST:
+            the pre-activation is computed and the raw input is convolved instead, so it is inert.
+    """
+
+    features: int
+    pre_norm: bool
+    active_pre_activation: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
+        """Map [B, T, C] to [B, T, features]; mask as in `BatchNorm`."""
+        channels = x.shape[-1]
+        out = x
+        if self.pre_norm and self.active_pre_activation:
+            out = nn.leaky_relu(BatchNorm(name="norm1")(out, mask, train), _LEAK)
+        elif self.pre_norm:
+            InertBatchNorm(channels, name="norm1")()
+        out = conv(channels, self.features, (3,), padding=1, name="conv1")(out)
+        out = nn.leaky_relu(BatchNorm(name="norm2")(out, mask, train), _LEAK)
+        out = conv(self.features, self.features, (3,), padding=1, name="conv2")(out)
+        if channels != self.features:
+            x = conv(channels, self.features, (1,), name="downsample")(x)
+        return out + x
+
+
+class RawNet2(nn.Module):
+    """RawNet2; the defaults are the paper's network with its mel bank (S1).
+
+    Attributes:
+        filterbank: band edges of the sinc filters, a name of `dsp.filters.BAND_EDGES_HZ`.
+        num_filters: sinc filters.
+        num_taps: their odd length in samples.
+        block_features: channels of each residual block.
+        pool_size: max-pooling after the filters and after each block.
+        active_pre_activation: see `ResidualBlock`.
+        gru_features: width of the GRU's state.
+        gru_layers: layers of the GRU.
+        embedding_features: width of the embedding.
+    """
+
+    filterbank: str = "s1_mel"
+    num_filters: int = 128
+    num_taps: int = 129
+    block_features: tuple[int, ...] = (128, 128, 512, 512, 512, 512)
+    pool_size: int = 3
+    active_pre_activation: bool = True
+    gru_features: int = 1024
+    gru_layers: int = 3
+    embedding_features: int = 1024
+
+    @property
+    def shortest(self) -> int:
+        """Samples of a clip from which one frame reaches the GRU."""
+        return self.num_taps - 1 + self.pool_size ** (1 + len(self.block_features))
+
+    @nn.compact
+    def __call__(
+        self, waveform: jax.Array, num_samples: jax.Array, *, train: bool = False
+    ) -> ModelOutput:
+        """Score clips; see the module's docstring for shapes.
+
+        Raises:
+            ValueError: if T is below `shortest`, or the filter bank cannot be made.
+        """
+        if waveform.shape[1] < self.shortest:
+            raise ValueError(
+                f"RawNet2 with {self.num_taps} taps and {len(self.block_features)} blocks takes at "
+                f"least {self.shortest} samples"
+            )
+        mask = row_mask(num_samples, 3)
+        bank = bank_named(self.filterbank, self.num_filters, self.num_taps)
+        x = max_pool_1d(jnp.abs(filtered(waveform, bank)), self.pool_size)
+        self.sow("intermediates", "sinc_abs_maxpool", x)
+        x = nn.selu(BatchNorm(name="first_norm")(x, mask, train))
+        self.sow("intermediates", "first_bn_selu", x)
+        for i, features in enumerate(self.block_features):
+            x = ResidualBlock(features, i > 0, self.active_pre_activation, name=f"block_{i}")(
+                x, mask, train
+            )
+            x = max_pool_1d(x, self.pool_size)
+            self.sow("intermediates", f"block{i}_out", x)
+            x = self._scale_filters(x, i)
+        x = nn.selu(BatchNorm(name="gru_norm")(x, mask, train))
+        self.sow("intermediates", "gru_in", x)
+        x = GRU(self.gru_features, self.gru_layers, name="gru")(x)
+        self.sow("intermediates", "gru_out", x)
+        embedding = dense(self.gru_features, self.embedding_features, name="embedding")(x[:, -1])
+        logits = dense(self.embedding_features, 2, name="head")(embedding)
+        return ModelOutput(logits[:, 1] - logits[:, 0], logits, embedding)
+
+    def _scale_filters(self, x: jax.Array, i: int) -> jax.Array:
+        """Multiply each channel by a weight from all channels' means, and add the weight."""
+        logit = dense(x.shape[-1], x.shape[-1], name=f"scaling_{i}")(x.mean(axis=1))
+        self.sow("intermediates", f"fms{i}_logit", logit)
+        scale = nn.sigmoid(logit)[:, None]
+        x = x * scale + scale
+        self.sow("intermediates", f"fms{i}_out", x)
+        return x
+
+
+ASVSPOOF_2021 = {
+    "filterbank": "mel",
+    "num_filters": 20,
+    "num_taps": 1025,
+    "block_features": (20, 20, 128, 128, 128, 128),
+}
+"""Sizes of the baselines of ASVspoof 2021 and ASVspoof 5."""
+
+TORCH_NAMES = TorchNames(
+    rules=(
+        (r"^first_norm/", "first_bn/"),
+        (r"^gru_norm/", "bn_before_gru/"),
+        (r"^block_(\d+)/norm", r"block_\1/bn"),
+        (r"^block_(\d+)/downsample/", r"block_\1/conv_downsample/"),
+        (r"^block_(\d+)/", r"block\1/0/"),
+        (r"^scaling_(\d+)/", r"fc_attention\1/0/"),
+        (r"^embedding/", "fc1_gru/"),
+        (r"^head/", "fc2_gru/"),
+    ),
+)

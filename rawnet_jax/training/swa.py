@@ -1,0 +1,96 @@
+"""Stochastic weight averaging: one model out of the good epochs of a run.
+
+Izmailov et al., Averaging weights leads to wider optima and better generalization (UAI 2018), as
+AASIST uses it: the parameters of every epoch whose dev EER is no worse than the best before it
+enter a running mean; at the end of the run BatchNorm's statistics are estimated anew for the mean,
+by passing over the training clips once.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rawnet_jax.contract import Batch
+from rawnet_jax.training.state import TrainState
+
+
+def add_to_average(state: TrainState) -> TrainState:
+    """Return the state with its parameters taken into the running mean."""
+    count = state.average["count"] + 1
+    mean = jax.tree.map(
+        lambda average, new: average + (new - average) / count,
+        state.average["params"],
+        state.params,
+    )
+    return state.replace(average={"count": count, "params": mean})
+
+
+def batch_statistics(
+    variables: dict[str, Any], batch: Batch, key: jax.Array, *, model: nn.Module
+) -> Any:
+    """Return BatchNorm's statistics of one batch alone, whatever the layers' momentum.
+
+    A layer moves its running value to ``m · old + (1 - m) · batch``. Starting once from 0 and once
+    from 1 gives m, and so the batch's value; where m is 1 (a layer that is not used) the running
+    value stays.
+
+    Args:
+        variables: ``{"params", "batch_stats"}``.
+        batch: one global batch.
+        key: uint32 key data; dropout is on, as it is in training.
+        model: the network.
+
+    Returns:
+        A tree like ``variables["batch_stats"]``.
+    """
+
+    def moved(start: Callable[[jax.Array], jax.Array]) -> Any:
+        _, updates = model.apply(
+            {**variables, "batch_stats": jax.tree.map(start, variables["batch_stats"])},
+            batch["waveform"],
+            batch["num_samples"],
+            train=True,
+            rngs={"dropout": jax.random.wrap_key_data(key)},
+            mutable=["batch_stats"],
+        )
+        return updates.get("batch_stats", {})
+
+    def of_batch(from_zero: jax.Array, from_one: jax.Array, running: jax.Array) -> jax.Array:
+        share = 1.0 - (from_one - from_zero)
+        used = share > 1e-6
+        return jnp.where(used, from_zero / jnp.where(used, share, 1.0), running)
+
+    return jax.tree.map(
+        of_batch, moved(jnp.zeros_like), moved(jnp.ones_like), variables["batch_stats"]
+    )
+
+
+def estimate_statistics(
+    variables: dict[str, Any],
+    batches: Iterable[Batch],
+    statistics_of: Callable[[dict[str, Any], Batch, jax.Array], Any],
+    key: jax.Array,
+) -> dict[str, Any]:
+    """Return the variables with BatchNorm statistics that are a mean over batches.
+
+    Each batch counts by its number of clips, as in PyTorch's ``swa_utils``' first form
+    (torchcontrib ``bn_update``).
+
+    Args:
+        variables: ``{"params", "batch_stats"}``.
+        batches: global batches on the devices.
+        statistics_of: `batch_statistics`, jitted.
+        key: uint32 key data; batch n draws from ``fold_in(key, n)``.
+    """
+    total, mean = 0, variables["batch_stats"]
+    for number, batch in enumerate(batches):
+        step_key = jax.random.fold_in(jax.random.wrap_key_data(key), number)
+        found = statistics_of(variables, batch, jax.random.key_data(step_key))
+        count = int(jnp.sum(batch["num_samples"] > 0))
+        total += count
+        share = count / total
+        mean = jax.tree.map(lambda old, new, s=share: old + s * (new - old), mean, found)
+    return {**variables, "batch_stats": mean}

@@ -7,9 +7,10 @@
 Each model runs in a process of its own, so that the peak of its memory is its own. A training step
 is forward, backward and Adam with the model's own loss, dropout on, float32; scoring is a forward
 pass. Clips are as long as the model was published for, unless --num-samples says otherwise; their
-content is noise. Times are the median of --repeats steps after the first. Peak memory is the
-process's largest resident set, less what it held before the model was made; on an accelerator, see
-the `temporary` column (what XLA plans for the training step beside parameters and batch).
+content is noise, and the parameters are constants. Times are the median of --repeats steps after
+the first. Peak memory is the process's largest resident set, less what it held before the model was
+made; on an accelerator, see the `temporary` column (what XLA plans for the training step beside
+parameters and batch).
 """
 
 import argparse
@@ -122,7 +123,9 @@ def measure(name: str, batch_size: int, num_samples: int | None, repeats: int) -
     before_mb = peak_mb()
     model, loss = build_model(model_config(name)), make_loss(LossConfig(name=spec.loss))
     optimizer = make_optimizer(OptimizerConfig(), lambda _: 1e-4)
-    state = jax.jit(partial(create_state, model, optimizer, 0, length))()
+    shapes = jax.eval_shape(partial(create_state, model, optimizer, 0, length))
+    # Values do not matter here, and compiling their draws would take as long as the rest.
+    state = jax.tree.map(lambda leaf: jax.numpy.full(leaf.shape, 0.01, leaf.dtype), shapes)
     steps = partial(train_step, model=model, loss=loss, optimizer=optimizer)
     train, compile_train_s = compiled(jax.jit(steps, donate_argnums=0), state, batch)
     score, compile_score_s = compiled(

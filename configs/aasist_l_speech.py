@@ -2,7 +2,7 @@
 
 Command:  python train.py --config configs/aasist_l_speech.py --workdir runs/aasist_l_speech \
               --config.data.root=FOLDER
-Expected: three seeds: docs/results.md.
+Not yet run here.
 """
 
 from rawnet_jax.config import Config

@@ -4,7 +4,7 @@ Published with a log-power spectrogram: eight times as many rows, and as slow.
 
 Command:  python train.py --config configs/eabn_efficientnet_a0_speech.py \
               --workdir runs/eabn_efficientnet_a0_speech --config.data.root=FOLDER
-Expected: three seeds: docs/results.md.
+Measured: one seed: docs/results.md.
 """
 
 from rawnet_jax.config import Config

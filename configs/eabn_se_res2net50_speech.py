@@ -2,7 +2,7 @@
 
 Command:  python train.py --config configs/eabn_se_res2net50_speech.py \
               --workdir runs/eabn_se_res2net50_speech --config.data.root=FOLDER
-Expected: three seeds: docs/results.md.
+Measured: one seed: docs/results.md.
 """
 
 from rawnet_jax.config import Config

@@ -2,7 +2,7 @@
 
 Command:  python train.py --config configs/lfcc_resnet18_speech.py \
               --workdir runs/lfcc_resnet18_speech --config.data.root=FOLDER
-Expected: three seeds: docs/results.md.
+Measured: one seed: docs/results.md.
 """
 
 from rawnet_jax.config import Config

@@ -2,7 +2,7 @@
 
 Command:  python train.py --config configs/rawnet2_speech.py --workdir runs/rawnet2_speech \
               --config.data.root=FOLDER
-Expected: three seeds: docs/results.md.
+Measured: one seed: docs/results.md.
 """
 
 from rawnet_jax.config import Config

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from rawnet_jax.contract import ModelOutput
-from rawnet_jax.dsp.filters import mel_edges_hz, sinc_bank
+from rawnet_jax.dsp.filters import filtered, mel_edges_hz, sinc_bank
 from rawnet_jax.models.graph import GraphAttention, GraphPool, StackingGraphAttention
 from rawnet_jax.models.layers import (
     BatchNorm,
@@ -155,12 +155,10 @@ class AASIST(nn.Module):
         shortest = self.num_taps - 1 + _POOL ** (1 + len(self.channels))
         if waveform.shape[1] < shortest:
             raise ValueError(f"the network needs at least {shortest} samples")
-        bank = jnp.asarray(sinc_bank(mel_edges_hz(self.num_filters), self.num_taps))
+        bank = sinc_bank(mel_edges_hz(self.num_filters), self.num_taps)
+        x = filtered(waveform, bank)
         if train and self.frequency_mask > 0:
-            bank = bank * self._kept_filters()[:, None]
-        x = jax.lax.conv_general_dilated(
-            waveform[:, :, None], bank.T[:, None, :], (1,), "VALID", dimension_numbers=_NTC
-        )
+            x = x * self._kept_filters()
         x = max_pool_1d(jnp.abs(x), _POOL)  # over time
         return max_pool_1d(x.transpose(0, 2, 1), _POOL)[..., None]  # over filters
 

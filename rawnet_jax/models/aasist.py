@@ -38,7 +38,6 @@ from rawnet_jax.models.layers import (
 from rawnet_jax.models.torch_names import TorchNames
 
 _POOL = 3
-_NTC = ("NTC", "TIO", "NTC")
 _Nodes = tuple[jax.Array, jax.Array, jax.Array]  # temporal, spectral, stack
 
 

@@ -1,7 +1,7 @@
 """How fast audio is decoded, checked and batched, and how much memory that takes.
 
-    python benchmarks/data_pipeline.py            # two minutes
-    python benchmarks/data_pipeline.py --tiny     # seconds; the figures mean little
+    python -m benchmarks.data_pipeline            # two minutes
+    python -m benchmarks.data_pipeline --tiny     # seconds; the figures mean little
 
 Everything runs on one core. Decoding is compared with plain `soundfile.read` on the same files, in
 turns, so that a busy machine slows both. The 20 GB cache is a sparse file of zeros.
@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from benchmarks.machine import num_cores, processor
 from rawnet_jax.config import AudioConfig, DataConfig, ProblemPolicy
 from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.data.cache import open_or_build
@@ -209,6 +210,10 @@ class SparseCache:
     def __len__(self) -> int:
         return len(self.trials)
 
+    @property
+    def owner(self) -> None:
+        """Every process can read every clip."""
+
     def waveform(self, position: int) -> np.ndarray:
         """Return int16 [16000]."""
         part, clip = divmod(position, self._clips_a_part)
@@ -253,7 +258,7 @@ def print_table(rows: Sequence[Row]) -> None:
         for name in ("numpy", "soundfile", "soxr", "grain")
     )
     print(f"date      {datetime.date.today()}")
-    print(f"machine   {processor()}, {os.cpu_count()} cores, one used; {platform.system()}")
+    print(f"machine   {processor()}, {num_cores()} cores, one used; {platform.system()}")
     print(f"versions  Python {platform.python_version()}, {versions}")
     print(f"          libsndfile {soundfile.__libsndfile_version__}")
     print()
@@ -261,15 +266,6 @@ def print_table(rows: Sequence[Row]) -> None:
     for row in rows:
         verdict = "" if row.met is None else f"{row.target}: {'met' if row.met else 'MISSED'}"
         print(f"{row.name:<{width}}  {row.value:>18}  {verdict}".rstrip())
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except FileNotFoundError:
-        return platform.processor() or platform.machine()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 if __name__ == "__main__":

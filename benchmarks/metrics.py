@@ -1,8 +1,8 @@
 """How long figures and their intervals take, from scores in memory, on one core.
 
-    python benchmarks/metrics.py            # half a minute
-    python benchmarks/metrics.py --tiny     # seconds; the figures mean little
-    python benchmarks/metrics.py --scores FILE --asv-scores FILE
+    python -m benchmarks.metrics            # half a minute
+    python -m benchmarks.metrics --tiny     # seconds; the figures mean little
+    python -m benchmarks.metrics --scores FILE --asv-scores FILE
 
 Scores are drawn from normal distributions, in the proportions of ASVspoof 2019 LA eval: 7,355 bona
 fide and 63,882 spoof trials, and ten times as many. With `--scores`, a file with keys takes the
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.machine import num_cores, processor
 from rawnet_jax.data.asv_score_file import read_asv_scores
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.metrics.asv import AsvScores, operating_point
@@ -50,7 +51,7 @@ def main() -> None:
     num_replicates = 20 if arguments.tiny else 1000
     small = scores_of(arguments.scores) if arguments.scores else drawn_scores(SMALL, scale)
     asv = read_asv_scores(arguments.asv_scores) if arguments.asv_scores else drawn_asv(scale)
-    print(f"machine   {platform.machine()}, {os.cpu_count()} cores, one used; {platform.system()}")
+    print(f"machine   {processor()}, {num_cores()} cores, one used; {platform.system()}")
     print(f"versions  Python {platform.python_version()}, numpy {np.__version__}")
     every_figure(small, asv, target_s=1.0)
     every_figure(drawn_scores(LARGE, scale), asv, target_s=5.0)

@@ -1,8 +1,8 @@
 """What each model costs: compile time, time of a training step and of scoring, peak memory.
 
-    python benchmarks/models.py                                # the published sizes; minutes
-    python benchmarks/models.py --models conv1d aasist --batch-size 8
-    python benchmarks/models.py --tiny                         # short clips, two models; seconds
+    python -m benchmarks.models                                # the published sizes; minutes
+    python -m benchmarks.models --models conv1d aasist --batch-size 8
+    python -m benchmarks.models --tiny                         # short clips, two models; seconds
 
 Each model runs in a process of its own, so that the peak of its memory is its own. A training step
 is forward, backward and Adam with the model's own loss, dropout on, float32; scoring is a forward
@@ -15,9 +15,7 @@ parameters and batch).
 
 import argparse
 import json
-import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +23,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+from benchmarks.machine import num_cores, peak_mb, processor
+from rawnet_jax.huge_pages import restart_with_huge_pages
 
 COLUMNS = {
     "model": "model",
@@ -82,13 +83,13 @@ def header() -> str:
 
     device = jax.devices()[0]
     return (
-        f"{platform.machine()}, {os.cpu_count()} cores, {device.platform} ({device.device_kind}); "
+        f"{processor()}, {num_cores()} cores, {device.platform} ({device.device_kind}); "
         f"Python {platform.python_version()}, JAX {jax.__version__}, Flax {flax.__version__}\n"
     )
 
 
 def in_own_process(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--one", name]
+    command = [sys.executable, "-m", "benchmarks.models", "--one", name]
     command += ["--batch-size", str(args.batch_size), "--repeats", str(args.repeats)]
     if args.num_samples:
         command += ["--num-samples", str(args.num_samples)]
@@ -175,9 +176,6 @@ def median_time(run: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times)
 
 
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-
-
 if __name__ == "__main__":
+    restart_with_huge_pages()  # as our commands do
     sys.exit(main())

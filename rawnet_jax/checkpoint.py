@@ -10,7 +10,7 @@ import contextlib
 import gc
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from rawnet_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
 BEST = "best"
+LATEST = "latest"
 SWA = "swa"
 NUM_LATEST = 2
 """Latest checkpoints kept: should one be damaged, the run goes on from the one before."""
 
-_READS_END_S = 0.3
+_READS_END_S = 1.5
 
 
 def _abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
@@ -53,12 +54,12 @@ class Checkpoints:
     """Writes and reads the checkpoints of one run.
 
     Args:
-        workdir: of the run.
-        keep_best: how many of the best to keep.
+        workdir: of the run: the latest states, of all seeds together.
+        best_workdirs: one a seed, for its best states.
+        keep_best: how many of the best to keep of each.
     """
 
-    def __init__(self, workdir: Path, keep_best: int) -> None:
-        folder = (workdir / FOLDER).absolute()
+    def __init__(self, workdir: Path, best_workdirs: Sequence[Path], keep_best: int) -> None:
         latest = ocp.CheckpointManagerOptions(max_to_keep=NUM_LATEST, create=True)
         best = ocp.CheckpointManagerOptions(
             max_to_keep=keep_best,
@@ -66,13 +67,12 @@ class Checkpoints:
             best_mode="min",
             create=True,
         )
-        self._latest = ocp.CheckpointManager(folder / "latest", options=latest)
-        self._best = ocp.CheckpointManager(folder / "best", options=best)
+        self._latest = _manager(workdir, LATEST, latest)
+        self._best = [_manager(one, BEST, best) for one in best_workdirs]
 
-    def save_latest(self, state: TrainState, run: dict[str, Any]) -> None:
-        """Save a state to go on from; returns once the state may be changed."""
+    def save_latest(self, state: TrainState, step: int, run: dict[str, Any]) -> None:
+        """Save a state to go on from, of all seeds; returns once it may be changed."""
         variables, optimizer = _split(state)
-        step = int(state.step)
         self._wait()
         if step in self._latest.all_steps():
             return
@@ -85,11 +85,13 @@ class Checkpoints:
             ),
         )
 
-    def save_best(self, state: TrainState, run: dict[str, Any], dev_eer: float) -> None:
-        """Offer a state as one of the best; it is dropped if enough better ones exist."""
+    def save_best(
+        self, seed: int, state: TrainState, step: int, run: dict[str, Any], dev_eer: float
+    ) -> None:
+        """Offer a state of one seed as its best; it is dropped if enough better ones exist."""
         self._wait()
-        self._best.save(
-            int(state.step),
+        self._best[seed].save(
+            step,
             metrics={"dev_eer": dev_eer},
             args=ocp.args.Composite(
                 variables=ocp.args.StandardSave(state.variables), run=ocp.args.JsonSave(run)
@@ -116,8 +118,9 @@ class Checkpoints:
             run=ocp.args.JsonRestore(),
         )
         restored = _read(self._latest, step, partial(self._latest.restore, step, args=wanted))
-        for later in [s for s in self._best.all_steps() if s > step]:
-            self._best.delete(later)
+        for best in self._best:
+            for later in [s for s in best.all_steps() if s > step]:
+                best.delete(later)
         optimizer = restored["optimizer"]
         state = template.replace(
             params=restored["variables"]["params"],
@@ -128,13 +131,17 @@ class Checkpoints:
 
     def _wait(self) -> None:
         """Let a save in the background end; two at once mix up orbax's barriers between hosts."""
-        self._latest.wait_until_finished()
-        self._best.wait_until_finished()
+        for manager in (self._latest, *self._best):
+            manager.wait_until_finished()
 
     def close(self) -> None:
         """Wait until all is written."""
-        self._latest.close()
-        self._best.close()
+        for manager in (self._latest, *self._best):
+            manager.close()
+
+
+def _manager(workdir: Path, which: str, options: Any) -> ocp.CheckpointManager:
+    return ocp.CheckpointManager((workdir / FOLDER / which).absolute(), options=options)
 
 
 def save_variables(
@@ -201,13 +208,13 @@ def restore_variables(
         CheckpointError: if there is no such checkpoint, or it is damaged, or of another model.
     """
     folder = (workdir / FOLDER).absolute()
-    if which not in (BEST, "latest", SWA) and not which.isdigit():
+    if which not in (BEST, LATEST, SWA) and not which.isdigit():
         raise CheckpointError(f"checkpoint {which!r}: wanted best, latest, swa or a step number")
-    for kind in (which,) if which in ("latest", SWA) else (BEST, "latest"):
+    for kind in (which,) if which in (LATEST, SWA) else (BEST, LATEST):
         if not (folder / kind).is_dir():
             continue
         options = ocp.CheckpointManagerOptions(
-            best_fn=(lambda metrics: metrics["dev_eer"]) if kind == "best" else None,
+            best_fn=(lambda metrics: metrics["dev_eer"]) if kind == BEST else None,
             best_mode="min",
             create=False,
         )

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rawnet_jax.errors import Interrupted, RawnetError
+from rawnet_jax.huge_pages import restart_with_huge_pages
 
 EXIT_USER_ERROR = 2
 EXIT_KEYBOARD = 130
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 success, 1 a check found problems, 2 an error that the user can act on
         (one line on standard error), 128 + n stopped by signal n.
     """
+    if arguments is None:
+        restart_with_huge_pages()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))

@@ -110,6 +110,11 @@ class DataConfig(Section):
     num_workers: int = at_least(0, 0)  # decoding processes; 0 = one a core
     num_threads: int = at_least(1, 1)  # threads that assemble batches
     prefetch_batches: int = at_least(8, 1)  # batches kept ready on the host
+    # of several processes, each decodes and reads only its share of the clips, and its rows of a
+    # batch are drawn from those; False: every process can read all of them
+    divide_clips: bool = False
+    # train clips in device memory for the whole run; "auto" = where half of what is free will do
+    resident: str = one_of("auto", "on", "off")
 
 
 @dataclass
@@ -127,6 +132,18 @@ class LossConfig(Section):
     name: str = "bce"  # a row of rawnet_jax.losses.LOSSES
     class_weights: tuple[float, ...] = (1.0, 1.0)  # (spoof, bonafide)
     fields: ConfigDict = field(default_factory=ConfigDict)
+
+
+@dataclass
+class AugmentConfig(Section):
+    """What is done to training clips on the device. `augment_config` spells out all fields."""
+
+    chain: tuple[str, ...] = ()  # rows of rawnet_jax.augment.registry, in this order; () = none
+    # name -> its fields and its probability for a clip; a name that chain lacks is left out
+    steps: ConfigDict = field(default_factory=ConfigDict)
+    noise_dir: str = ""  # folder of audio files that "noise" adds
+    rir_dir: str = ""  # folder of audio files that "rir" convolves with
+    rir_max_s: float = 1.0  # longer impulse responses are cut
 
 
 @dataclass
@@ -178,6 +195,12 @@ class TrainConfig(Section):
     # estimate BatchNorm's statistics anew on train and save it as the checkpoint "swa"
     swa: bool = False
     init_from: str = ""  # work directory of a run whose best checkpoint this one starts from
+    # models with the seeds seed, seed + 1, … trained side by side in one program
+    num_seeds: int = at_least(1, 1)
+    # what layers compute in; parameters, gradients and statistics are float32 all the same
+    compute_dtype: str = one_of("float32", "bfloat16")
+    # steps in one program: 0 = as many as take about a second where the corpus is resident, else 1
+    steps_per_dispatch: int = at_least(0, 0)
 
 
 @dataclass
@@ -193,6 +216,9 @@ class RuntimeConfig(Section):
     """What depends on the machine, not on the experiment."""
 
     matmul_precision: str = one_of("highest", "high", "default")  # on GPU and TPU
+    # folder of compiled programs, used again by later runs; "auto" = JAX_COMPILATION_CACHE_DIR or
+    # the user's cache folder, "" = none
+    compilation_cache: str = "auto"
 
 
 @dataclass
@@ -204,6 +230,7 @@ class Config(Section):
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
@@ -251,7 +278,8 @@ def _check_field(name: str, value: Any, f: Any) -> None:
         value = float(value)
     if isinstance(wanted, types.GenericAlias):
         members = value if isinstance(value, tuple) else (None,)
-        ok = all(isinstance(member, int | float) for member in members)
+        member_type = str if str in typing.get_args(wanted) else int | float
+        ok = all(isinstance(member, member_type) for member in members)
     else:
         ok = type(value) is wanted
     if not ok:

@@ -26,9 +26,13 @@ FREE_TO_CHANGE = (
     "config.data.num_workers",
     "config.data.num_threads",
     "config.data.prefetch_batches",
+    "config.data.resident",
+    "config.augment.noise_dir",
+    "config.augment.rir_dir",
     "config.train.num_epochs",
     "config.train.save_every_steps",
     "config.train.log_every_steps",
+    "config.train.steps_per_dispatch",
     "config.eval",
     "config.runtime",
 )
@@ -159,6 +163,8 @@ def _fill(section: Section, values: dict[str, Any]) -> None:
 
 def _tuples(value: Any) -> Any:
     """JSON knows no tuples; configs and Linen fields know no lists."""
+    if isinstance(value, dict):
+        return {k: _tuples(v) for k, v in value.items()}
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 

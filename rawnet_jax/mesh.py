@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rawnet_jax.contract import HostBatch
@@ -16,7 +17,7 @@ from rawnet_jax.errors import ConfigError
 AXIS = "data"
 
 
-def start_distributed(coordinator: str, num_processes: int | None, process_id: int | None) -> None:
+def start_distributed(coordinator: str, num_processes: int | None, process_id: int | None) -> str:
     """Join the other processes of a multi-host run. Call before anything touches a device.
 
     Args:
@@ -24,16 +25,32 @@ def start_distributed(coordinator: str, num_processes: int | None, process_id: i
             tells JAX all three.
         num_processes: how many there are; ignored with ``auto``.
         process_id: which one this is; ignored with ``auto``.
+
+    Returns:
+        The host of process 0.
+
+    Raises:
+        ConfigError: if they do not fit together, or the others are not there.
     """
-    if coordinator == "auto":
-        jax.distributed.initialize()
-        return
-    if num_processes is None or process_id is None or not 0 <= process_id < num_processes:
-        raise ConfigError(
-            f"--coordinator={coordinator} needs --num-processes and --process-id (0 to "
-            f"num-processes - 1); got {num_processes} and {process_id}"
-        )
-    jax.distributed.initialize(coordinator, num_processes, process_id)
+    where: dict[str, Any] = {} if coordinator == "auto" else {"coordinator_address": coordinator}
+    if where:
+        if num_processes is None or process_id is None or not 0 <= process_id < num_processes:
+            raise ConfigError(
+                f"--coordinator={coordinator} needs --num-processes and --process-id (0 to "
+                f"num-processes - 1); got {num_processes} and {process_id}"
+            )
+        host, _, port = coordinator.rpartition(":")
+        if not host or not port.isdigit():
+            raise ConfigError(f"--coordinator={coordinator}: wanted HOST:PORT or auto")
+        where |= {"num_processes": num_processes, "process_id": process_id}
+    try:
+        jax.distributed.initialize(**where)
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--coordinator={coordinator}: cannot join: {reason}") from error
+    # No public name tells what a cluster manager told JAX.
+    found = coordinator if where else distributed.global_state.coordinator_address
+    return str(found).rpartition(":")[0].strip("[]")
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -48,9 +65,9 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def split_rows(mesh: Mesh) -> NamedSharding:
-    """Sharding of a batch: the first axis is divided over the devices."""
-    return NamedSharding(mesh, PartitionSpec(AXIS))
+def split_rows(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """Sharding of a batch: one axis (the rows) is divided over the devices."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS))
 
 
 def check_batch_size(mesh: Mesh, batch_size: int, name: str) -> None:
@@ -68,12 +85,61 @@ def check_batch_size(mesh: Mesh, batch_size: int, name: str) -> None:
         )
 
 
-def to_devices(mesh: Mesh, batch: HostBatch) -> Any:
-    """Lay this process's rows onto its devices as part of one global array each."""
-    sharding = split_rows(mesh)
+def to_devices(mesh: Mesh, batch: HostBatch, axis: int = 0) -> Any:
+    """Lay this process's rows onto its devices as part of one global array each.
+
+    Args:
+        mesh: the devices.
+        batch: arrays with the rows on `axis`.
+        axis: the axes before it (steps, seeds) are whole on every device.
+    """
+    sharding = split_rows(mesh, axis)
     return {
         name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()
     }
+
+
+def to_every_device(mesh: Mesh, tree: Any) -> Any:
+    """Copy arrays that are the same in all processes to all devices."""
+    sharding = replicated(mesh)
+    return jax.tree.map(
+        lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf)), tree
+    )
+
+
+def free_bytes(mesh: Mesh) -> int | None:
+    """Return the free memory of the fullest device of this process; None if they do not tell."""
+    free = []
+    for device in mesh.local_devices:
+        memory = device.memory_stats() or {}
+        if "bytes_limit" not in memory:
+            return None
+        free.append(memory["bytes_limit"] - memory.get("bytes_in_use", 0))
+    return min(free)
+
+
+def gathered(table: np.ndarray) -> list[np.ndarray]:
+    """Return the int64 table [n, c] of each process, in the order of processes; n may differ."""
+    if jax.process_count() == 1:
+        return [table]
+    from jax.experimental import multihost_utils
+
+    lengths = multihost_utils.process_allgather(np.array([len(table)], np.int32)).reshape(-1)
+    padded = np.zeros((lengths.max(), table.shape[1]), np.int64)
+    padded[: len(table)] = table
+    # Halves of 32 bits, since 64-bit integers are cut off on the way.
+    halves = multihost_utils.process_allgather(padded.view(np.int32))
+    whole = np.ascontiguousarray(halves).view(np.int64)
+    return [part[:length] for part, length in zip(whole, lengths, strict=True)]
+
+
+def agreed(value: int) -> int:
+    """Return process 0's value in all processes."""
+    if jax.process_count() == 1:
+        return value
+    from jax.experimental import multihost_utils
+
+    return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
 def barrier(name: str) -> None:

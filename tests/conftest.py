@@ -1,6 +1,9 @@
 """What several tests share."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 # Eight virtual devices on a CPU, before anything starts JAX: tests of sharding use them all,
@@ -9,11 +12,15 @@ os.environ["XLA_FLAGS"] = " ".join(
     [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
 ).strip()
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Compiled programs are shared with the commands that tests start, and stay out of the user's home.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rawnet_jax_compiled_")
 
 import numpy as np
 import pytest
 import soundfile
 from hypothesis import settings
+
+atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 # No deadline, since a busy machine is not a defect; the same examples in every run, so that a red
 # test stays red.

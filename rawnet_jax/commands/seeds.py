@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from rawnet_jax.atomic_file import write_text_atomically
@@ -10,11 +11,17 @@ from rawnet_jax.data.asv_score_file import read_asv_scores
 from rawnet_jax.data.protocol_file import read_protocol
 from rawnet_jax.data.score_file import write_scores
 from rawnet_jax.evaluation.output import make_folder
-from rawnet_jax.evaluation.seeds import format_seeds, read_run, seeds_record, summarise_seeds
-from rawnet_jax.metrics.asv import operating_point
+from rawnet_jax.evaluation.seeds import (
+    SeedRun,
+    format_seeds,
+    read_run,
+    seeds_record,
+    summarise_seeds,
+)
+from rawnet_jax.metrics.asv import AsvOperatingPoint, operating_point
 
 EPILOG = """\
-Example:
+Example (one run with --config.train.num_seeds=3 gives the same, sooner):
 
   for seed in 0 1 2; do
     python train.py --config configs/X.py --workdir runs/x$seed --config.train.seed=$seed
@@ -62,14 +69,20 @@ def run(args: argparse.Namespace, _overrides: list[str]) -> int:
     trials = read_protocol(args.protocol, args.corpus) if args.protocol else []
     asv = operating_point(read_asv_scores(args.asv_scores)) if args.asv_scores else None
     runs = [read_run(path, args.partition, trials) for path in args.runs]
+    report_seeds(runs, asv, args.output)
+    return 0
+
+
+def report_seeds(
+    runs: Sequence[SeedRun], asv: AsvOperatingPoint | None, output: Path | None
+) -> None:
+    """Print figures over several runs; write them and the averaged scores where asked to."""
     summary = summarise_seeds(runs, asv=asv)
     print(format_seeds(summary))
-    if args.output:
-        folder = args.output
-        make_folder(folder)
+    if output:
+        make_folder(output)
         record = json.dumps(seeds_record(summary), indent=2, allow_nan=False, ensure_ascii=False)
-        write_text_atomically(folder / "seeds.json", record + "\n")
-        write_scores(folder / "scores.txt", summary.pooled)
-        print(f"\nfigures: {folder / 'seeds.json'}")
-        print(f"scores:  {folder / 'scores.txt'} (pooled)")
-    return 0
+        write_text_atomically(output / "seeds.json", record + "\n")
+        write_scores(output / "scores.txt", summary.pooled)
+        print(f"\nfigures: {output / 'seeds.json'}")
+        print(f"scores:  {output / 'scores.txt'} (pooled)")

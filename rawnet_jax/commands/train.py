@@ -1,7 +1,9 @@
 """``train``: a config in, a work directory out."""
 
 import argparse
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from rawnet_jax.config_file import load_config, to_dict
@@ -14,7 +16,9 @@ Any field of the config can be set on the command line:
 
 The work directory then holds config.json, log.jsonl, tensorboard/ and checkpoints/. The same
 command goes on with a run that was stopped or killed; Ctrl-C or SIGTERM saves first and exits with
-130 or 143. All fields with their meaning: rawnet_jax/config.py, or --print-config for the values.
+130 or 143. --config.train.num_seeds=8 trains eight seeds at once, each with a folder seed_N of its
+own below the work directory. All fields with their meaning: rawnet_jax/config.py, or --print-config
+for the values.
 """
 
 
@@ -38,12 +42,22 @@ def add_distributed_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--process-id", type=int, metavar="I", help="which one this is, from 0")
 
 
-def join_processes(args: argparse.Namespace) -> None:
-    """Start multi-host JAX if the command line asks for it."""
-    if args.coordinator:
-        from rawnet_jax.mesh import start_distributed
+@contextlib.contextmanager
+def joined_processes(args: argparse.Namespace) -> Iterator[None]:
+    """Run what is inside on all processes that the command line joins; on this one alone if none.
 
-        start_distributed(args.coordinator, args.num_processes, args.process_id)
+    Raises:
+        ConfigError: the flags do not fit together, or there is no cluster to join.
+    """
+    if not args.coordinator:
+        yield
+        return
+    from rawnet_jax.mesh import start_distributed
+    from rawnet_jax.peers import watching_peers
+
+    host = start_distributed(args.coordinator, args.num_processes, args.process_id)
+    with watching_peers(host):
+        yield
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -75,11 +89,10 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         print(json.dumps(to_dict(config), indent=2))
         return 0
     # JAX takes seconds to start; the commands that work without it share this module.
-    import jax
-
+    from rawnet_jax.runtime import start_runtime
     from rawnet_jax.training.loop import Trainer
 
-    join_processes(args)
-    jax.config.update("jax_default_matmul_precision", config.runtime.matmul_precision)
-    Trainer(config, args.workdir, progress=not args.no_progress).run()
+    with joined_processes(args):
+        start_runtime(config.runtime)
+        Trainer(config, args.workdir, progress=not args.no_progress).run()
     return 0

@@ -60,12 +60,16 @@ class Cache:
         folder: where it lies.
         trials: one a waveform.
         num_samples: int64 [len], length of each waveform at 16 kHz.
+        clip_numbers: int64 [len], where each stands in the list it comes from.
+        owner: None: every process can read every clip; see `rawnet_jax.data.divided_cache`.
         skipped_reasons: how many clips were left out, by `AudioError.reason`.
     """
 
     def __init__(self, folder: Path, clips: Sequence[Clip], contents: _Contents) -> None:
         index = contents.index
         self.folder = folder
+        self.clip_numbers = index["clip"].astype(np.int64)
+        self.owner: np.ndarray | None = None
         self.trials: list[Trial] = [clips[position].trial for position in index["clip"]]
         self.num_samples = index["num_samples"].astype(np.int64)
         self.skipped_reasons = Counter(reason for _, _, reason in contents.skipped)

@@ -6,27 +6,28 @@ it ahead of the training loop in Grain's threads. Whole batches, not clips, are 
 that keeps its bookkeeping out of the cost of a clip.
 """
 
-import threading
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from rawnet_jax.data.audio import from_int16
+from rawnet_jax.data.batch_plan import BatchPlan, Rows
 from rawnet_jax.data.trial import Trial
-from rawnet_jax.errors import CheckpointError, ConfigError
-
-CROPS = ("first", "random")
-PADS = ("zero", "repeat")
+from rawnet_jax.errors import CheckpointError
 
 Batch = dict[str, np.ndarray]
 
 
 class WaveformSource(Protocol):
-    """What a `rawnet_jax.data.cache.Cache` offers."""
+    """What a `rawnet_jax.data.cache.Cache` or a `DividedCache` offers."""
 
     trials: list[Trial]
     num_samples: np.ndarray
+
+    @property
+    def owner(self) -> np.ndarray | None:
+        """Return int64 [len], the only process that can read a clip; None = all can read all."""
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -56,16 +57,8 @@ def crop_or_pad(waveform: np.ndarray, num_samples: int, crop_start: int, pad: st
     return np.pad(waveform, (0, num_samples - length))
 
 
-class _Epoch(NamedTuple):
-    order: np.ndarray  # int64 [num_clips]
-    crop_at: np.ndarray  # float64 [num_clips] in [0, 1): place of each clip's crop
-
-
 class BatchSource:
-    """Batches by number, in Grain's contract of a random-access source.
-
-    Batch `step` belongs to epoch ``step // batches_per_epoch``. An epoch holds each clip once; its
-    last batch is filled up with rows of zeros, so that all batches have one shape.
+    """Batches by number with their waveforms, in Grain's contract of a random-access source.
 
     With several processes, each gets its rows of every global batch: together they see what one
     process alone would see.
@@ -77,73 +70,43 @@ class BatchSource:
         *,
         batch_size: int,
         num_samples: int,
-        crop: str = "first",
-        pad: str = "zero",
-        shuffle: bool = False,
-        drop_last: bool = False,
-        seed: int = 0,
-        num_epochs: int = 1,
         process_index: int = 0,
         process_count: int = 1,
+        **layout: Any,
     ) -> None:
         """Lay out the batches.
 
         Args:
-            cache: the clips.
+            cache: the clips. Where it has an ``owner`` of each, a process reads only its own.
             batch_size: clips in a batch over all processes together.
             num_samples: length of each row at 16 kHz.
-            crop: which part of a longer clip: "first", or "random" (another one each epoch).
-            pad: how a shorter clip is filled: "zero" or "repeat".
-            shuffle: whether each epoch has an order of its own; else it is the cache's.
-            drop_last: whether a short last batch is left out (other clips each epoch).
-            seed: of orders and crops.
-            num_epochs: after which the batches end.
             process_index: of this process.
             process_count: number of processes; must divide `batch_size`.
+            layout: crop, pad, shuffle, drop_last, seed and num_epochs of a `BatchPlan`.
 
         Raises:
             ConfigError: if one of these is not possible.
         """
-        _check_choice("config.data.crop", crop, CROPS)
-        _check_choice("config.data.pad", pad, PADS)
-        _check_least("batch_size", batch_size, 1)
-        _check_least("config.data.num_samples", num_samples, 1)
-        _check_least("seed", seed, 0)
-        if drop_last and len(cache) < batch_size:
-            raise ConfigError(
-                f"config.train.drop_last leaves nothing of {len(cache)} clips in batches of "
-                f"{batch_size}; use a smaller batch"
-            )
-        if batch_size % process_count:
-            raise ConfigError(
-                f"batch_size {batch_size} cannot be divided among {process_count} processes"
-            )
+        self.plan = BatchPlan(
+            np.array([-1 if t.label is None else int(t.label) for t in cache.trials], np.int32),
+            cache.num_samples,
+            batch_size=batch_size,
+            num_samples=num_samples,
+            owner=cache.owner,
+            num_owners=process_count,
+            **layout,
+        )
         self._cache = cache
-        self._batch_size = batch_size
-        self._num_samples = num_samples
-        self._crop = crop
-        self._pad = pad
-        self._shuffle = shuffle
-        self._drop_last = drop_last
-        self._seed = seed
-        self._num_epochs = num_epochs
         rows = batch_size // process_count
         self._rows = slice(process_index * rows, (process_index + 1) * rows)
-        self._labels = np.array(
-            [-1 if trial.label is None else int(trial.label) for trial in cache.trials], np.int32
-        )
-        self._epochs: dict[int, _Epoch] = {}
-        self._lock = threading.Lock()
 
     @property
     def batches_per_epoch(self) -> int:
         """Number of batches in an epoch; a short last one is among them unless it is dropped."""
-        if self._drop_last:
-            return len(self._cache) // self._batch_size
-        return -(-len(self._cache) // self._batch_size)
+        return self.plan.batches_per_epoch
 
     def __len__(self) -> int:
-        return self.batches_per_epoch * self._num_epochs
+        return len(self.plan)
 
     def __getitem__(self, step: int) -> Batch:
         """Return batch `step`, this process's b rows of it.
@@ -158,55 +121,23 @@ class BatchSource:
         Raises:
             IndexError: if there is no such batch.
         """
-        if not 0 <= step < len(self):
-            raise IndexError(f"batch {step} of {len(self)}")
-        number, batch = divmod(int(step), self.batches_per_epoch)
-        epoch = self._epoch(number)
-        first = batch * self._batch_size
-        index = epoch.order[first : first + self._batch_size][self._rows]
-        return self._assemble(index, epoch.crop_at)
-
-    def _assemble(self, index: np.ndarray, crop_at: np.ndarray) -> Batch:
-        num_rows = self._rows.stop - self._rows.start
-        filled = len(index)
-        waveforms = np.empty((num_rows, self._num_samples), np.float32)
-        waveforms[filled:] = 0
-        num_samples = np.zeros(num_rows, np.int32)
-        label = np.full(num_rows, -1, np.int32)
-        label[:filled] = self._labels[index]
-        positions = np.full(num_rows, -1, np.int64)
-        positions[:filled] = index
-        lengths = self._cache.num_samples[index]
-        full = self._num_samples
-        num_samples[:filled] = full if self._pad == "repeat" else np.minimum(lengths, full)
-        if self._crop == "random":
-            starts = (crop_at[index] * np.maximum(lengths - full + 1, 1)).astype(np.int64)
-        else:
-            starts = np.zeros(filled, np.int64)
-        for row, (position, start) in enumerate(zip(index.tolist(), starts.tolist(), strict=True)):
+        rows = Rows(*(column[self._rows] for column in self.plan.rows(step)))
+        full = self.plan.num_samples
+        waveforms = np.empty((len(rows.index), full), np.float32)
+        for row, (position, start) in enumerate(
+            zip(rows.index.tolist(), rows.start.tolist(), strict=True)
+        ):
+            if position < 0:
+                waveforms[row] = 0
+                continue
             waveform = self._cache.waveform(position)
-            from_int16(crop_or_pad(waveform, full, start, self._pad), out=waveforms[row])
+            from_int16(crop_or_pad(waveform, full, start, self.plan.pad), out=waveforms[row])
         return {
             "waveform": waveforms,
-            "num_samples": num_samples,
-            "label": label,
-            "index": positions,
+            "num_samples": rows.num_samples,
+            "label": rows.label,
+            "index": rows.index,
         }
-
-    def _epoch(self, number: int) -> _Epoch:
-        with self._lock:
-            if number not in self._epochs:
-                # Threads that read ahead are in at most two epochs at once.
-                self._epochs = {n: e for n, e in self._epochs.items() if n == number - 1}
-                self._epochs[number] = self._draw(number)
-            return self._epochs[number]
-
-    def _draw(self, number: int) -> _Epoch:
-        num_clips = len(self._cache)
-        generator = np.random.default_rng([self._seed, number])
-        permutation = generator.permutation(num_clips)
-        order = permutation if self._shuffle else np.arange(num_clips)
-        return _Epoch(order, generator.random(num_clips))
 
 
 class BatchIterator:
@@ -275,13 +206,3 @@ class BatchIterator:
         )
         batches = grain.MapDataset.source(self._source)[self._step :]
         return iter(batches.to_iter_dataset(options))
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
-
-
-def _check_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ConfigError(f"{name} is {value}; it must be at least {least}")

@@ -2,10 +2,13 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 
 from rawnet_jax.config import DataConfig
 from rawnet_jax.data.cache import Cache, open_or_build
+from rawnet_jax.data.cache_files import Clip
 from rawnet_jax.data.corpus import load_partition
+from rawnet_jax.data.divided_cache import ALONE, DividedCache, Share, open_divided
 from rawnet_jax.data.splits import load_train_and_dev
 from rawnet_jax.data.trial import ProblemLedger
 from rawnet_jax.errors import DataError
@@ -14,12 +17,18 @@ from rawnet_jax.labels import Label
 _LOG = logging.getLogger(__name__)
 
 
-def load_training_caches(config: DataConfig, progress: bool) -> tuple[Cache, Cache]:
+Clips = Cache | DividedCache
+
+
+def load_training_caches(
+    config: DataConfig, progress: bool, share: Share = ALONE
+) -> tuple[Clips, Clips]:
     """Open, or decode, the train and dev clips.
 
     Args:
         config: which corpus, and how it is split.
         progress: whether to draw progress bars.
+        share: of this process, for ``config.divide_clips``.
 
     Returns:
         ``(train, dev)``.
@@ -29,21 +38,24 @@ def load_training_caches(config: DataConfig, progress: bool) -> tuple[Cache, Cac
     """
     ledger = ProblemLedger(config.problems)
     train_clips, dev_clips = load_train_and_dev(config, ledger)
-    train = open_or_build(train_clips, config, ledger, progress=progress)
-    dev = open_or_build(dev_clips, config, ledger, progress=progress)
+    train = _open(train_clips, config, ledger, progress, share)
+    dev = _open(dev_clips, config, ledger, progress, share)
     _warn(ledger)
     _require_both_classes(train, "train", config)
     _require_both_classes(dev, "dev", config)
     return train, dev
 
 
-def load_scoring_cache(config: DataConfig, partition: str, progress: bool) -> Cache:
+def load_scoring_cache(
+    config: DataConfig, partition: str, progress: bool, share: Share = ALONE
+) -> Clips:
     """Open, or decode, the clips of a partition to be scored.
 
     Args:
         config: which corpus. A dev partition is the one that training selected on.
         partition: ``train``, ``dev`` or ``eval``.
         progress: whether to draw progress bars.
+        share: of this process, for ``config.divide_clips``.
 
     Raises:
         DataError: if it is empty or the corpus has a fatal problem.
@@ -53,11 +65,23 @@ def load_scoring_cache(config: DataConfig, partition: str, progress: bool) -> Ca
         clips = load_partition(config, "eval", ledger)
     else:
         clips = load_train_and_dev(config, ledger)[partition == "dev"]
-    cache = open_or_build(clips, config, ledger, progress=progress)
+    cache = _open(clips, config, ledger, progress, share)
     _warn(ledger)
     if not len(cache):
         raise DataError(f"{config.root}: partition {partition} has no usable clip")
     return cache
+
+
+def _open(
+    clips: Sequence[Clip],
+    config: DataConfig,
+    ledger: ProblemLedger,
+    progress: bool,
+    share: Share,
+) -> Clips:
+    if config.divide_clips and share.count > 1:
+        return open_divided(clips, config, ledger, share, progress=progress)
+    return open_or_build(clips, config, ledger, progress=progress)
 
 
 def _warn(ledger: ProblemLedger) -> None:
@@ -65,7 +89,7 @@ def _warn(ledger: ProblemLedger) -> None:
         _LOG.warning("left out or passed over: %s", ", ".join(ledger.summary()))
 
 
-def _require_both_classes(cache: Cache, partition: str, config: DataConfig) -> None:
+def _require_both_classes(cache: Clips, partition: str, config: DataConfig) -> None:
     counts = Counter(trial.label for trial in cache.trials)
     if not counts[Label.BONAFIDE] or not counts[Label.SPOOF]:
         raise DataError(

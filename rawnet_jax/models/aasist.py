@@ -26,12 +26,15 @@ import jax.numpy as jnp
 
 from rawnet_jax.contract import ModelOutput
 from rawnet_jax.dsp.filters import filtered, mel_edges_hz, sinc_bank
+from rawnet_jax.models.batch_norm import selu
+from rawnet_jax.models.dropout import Dropout
 from rawnet_jax.models.graph import GraphAttention, GraphPool, StackingGraphAttention
 from rawnet_jax.models.layers import (
     BatchNorm,
     InertBatchNorm,
     conv,
     dense,
+    in_float32,
     max_pool_1d,
     row_mask,
 )
@@ -78,7 +81,7 @@ class ResidualBlock(nn.Module):
         # Two rows of padding above and below, once: H -> H + 1 -> H.
         padding = ((1, 1), (1, 1))
         y = conv(channels, self.features, (2, 3), padding=padding, name="conv1")(x)
-        y = nn.selu(BatchNorm(name="bn2")(y, row_mask(num_samples, y.ndim), train))
+        y = BatchNorm(activation=selu, name="bn2")(y, row_mask(num_samples, y.ndim), train)
         y = conv(self.features, self.features, (2, 3), padding=((0, 0), (1, 1)), name="conv2")(y)
         if channels != self.features:
             x = conv(channels, self.features, (1, 3), padding=((0, 0), (1, 1)), name="skip")(x)
@@ -124,7 +127,7 @@ class AASIST(nn.Module):
         """Score clips; see the module's docstring for shapes."""
         x = self._filtered(waveform, train)
         self.sow("intermediates", "sinc_abs_maxpool", x)
-        x = nn.selu(BatchNorm(name="first_bn")(x, row_mask(num_samples, x.ndim), train))
+        x = BatchNorm(activation=selu, name="first_bn")(x, row_mask(num_samples, x.ndim), train)
         self.sow("intermediates", "first_bn_selu", x)
         for i, features in enumerate(self.channels):
             x = ResidualBlock(features, first=i == 0, name=f"encoder{i}")(x, num_samples, train)
@@ -141,9 +144,9 @@ class AASIST(nn.Module):
             ],
             axis=1,
         )
-        x = nn.Dropout(self.head_dropout, deterministic=not train)(embedding)
+        x = Dropout(self.head_dropout)(embedding, train)
         logits = dense(embedding.shape[-1], 2, name="out_layer")(x)
-        return ModelOutput(score=logits[:, 1], logits=logits, embedding=embedding)
+        return in_float32(ModelOutput(score=logits[:, 1], logits=logits, embedding=embedding))
 
     def _filtered(self, waveform: jax.Array, train: bool) -> jax.Array:
         """Return the magnitudes of the filters' outputs after pooling, [B, F // 3, frames, 1].
@@ -222,7 +225,7 @@ class AASIST(nn.Module):
         """Return the element-wise maximum of the branches after dropout."""
         # One draw for all six arrays: each costs half a second of compiling.
         nodes = jnp.stack([jnp.concatenate(branch, axis=1) for branch in branches])
-        nodes = nn.Dropout(self.dropout, deterministic=not train)(nodes).max(0)
+        nodes = Dropout(self.dropout)(nodes, train).max(0)
         ends = [branches[0][0].shape[1], nodes.shape[1] - 1]
         temporal, spectral, stack = jnp.split(nodes, ends, axis=1)
         return temporal, spectral, stack

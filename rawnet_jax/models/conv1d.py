@@ -22,7 +22,8 @@ import flax.linen as nn
 import jax
 
 from rawnet_jax.contract import ModelOutput
-from rawnet_jax.models.layers import max_pool_1d, row_mask
+from rawnet_jax.models.dropout import Dropout
+from rawnet_jax.models.layers import BatchNorm, as_kernel, in_float32, max_pool_1d, row_mask
 
 
 class Conv1DClassifier(nn.Module):
@@ -56,12 +57,8 @@ class Conv1DClassifier(nn.Module):
     ) -> ModelOutput:
         """Score clips; see the module's docstring for shapes."""
         glorot = nn.initializers.glorot_uniform()
-        batch_norm = partial(
-            nn.BatchNorm,
-            use_running_average=not train,
-            momentum=self.bn_momentum,
-            epsilon=self.bn_epsilon,
-        )
+        dense = partial(nn.Dense, kernel_init=glorot, promote_dtype=as_kernel)
+        batch_norm = partial(BatchNorm, self.bn_epsilon, self.bn_momentum, unbiased=False)
         x = waveform[:, :, None]
         blocks = zip(
             self.channels,
@@ -72,13 +69,18 @@ class Conv1DClassifier(nn.Module):
             strict=True,
         )
         for i, (features, width, stride, pool, dropout) in enumerate(blocks):
-            x = nn.Conv(features, (width,), (stride,), kernel_init=glorot, name=f"conv_{i}")(x)
-            x = nn.relu(x)
-            x = batch_norm(name=f"norm_{i}")(x, mask=row_mask(num_samples, x.ndim))
-            x = max_pool_1d(x, pool)
-            x = nn.Dropout(dropout, deterministic=not train)(x)
+            x = nn.Conv(
+                features,
+                (width,),
+                (stride,),
+                kernel_init=glorot,
+                promote_dtype=as_kernel,
+                name=f"conv_{i}",
+            )(x)
+            x = batch_norm(name=f"norm_{i}")(nn.relu(x), row_mask(num_samples, x.ndim), train)
+            x = Dropout(dropout)(max_pool_1d(x, pool), train)
         x = x.mean(axis=1)
-        embedding = nn.relu(nn.Dense(self.hidden_features, kernel_init=glorot, name="hidden")(x))
-        x = nn.Dropout(self.hidden_dropout, deterministic=not train)(embedding)
-        logits = nn.Dense(1, kernel_init=glorot, name="head")(x)[:, 0]
-        return ModelOutput(score=logits, logits=logits, embedding=embedding)
+        embedding = nn.relu(dense(self.hidden_features, name="hidden")(x))
+        x = Dropout(self.hidden_dropout)(embedding, train)
+        logits = dense(1, name="head")(x)[:, 0]
+        return in_float32(ModelOutput(score=logits, logits=logits, embedding=embedding))

@@ -1,24 +1,28 @@
-"""2-D convolution whose kernel gradient is fast on a CPU.
+"""2-D convolution that is fast on a CPU where XLA's own is not; elsewhere it is XLA's own.
 
-XLA may take the kernel gradient of a *padded* 2-D convolution off its fast path on a CPU: for an
-input of [4, 23, 3541, 32] and a kernel of 2 x 3 it took 23 s, where the forward pass took .1 s.
-With the input padded beforehand it took .5 s, and by a loop over pieces of rows, with one matrix
-product a tap, .2 s (seconds of CPU time, two busy cores, JAX 0.10.2).
+What XLA does slowly on a CPU (JAX 0.10.2), and `rawnet_jax.models.conv2d_cpu` otherwise:
+
+    the kernel's gradient      may leave the fast path, and takes two hundred times as long as the
+                               forward pass (23 s for [4, 23, 3541, 32] and 2 x 3)
+    one input channel          twice to six times as long as a sum of products
+    the input's gradient       with stride 2, four times the products
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from rawnet_jax.models import conv2d_cpu
+
 _NHWC = ("NHWC", "HWIO", "NHWC")
-# Positions of the output taken at a time: their inputs stay in a core's cache.
-_TILE = 512
-# Values (positions times channels) in a row of the input; of less, the products are so small that
-# the loop costs more than it saves.
-_LONG_ROW = 8_192
+# Taps of a kernel over one channel up to which the convolution is written as a sum.
+_FEW_TAPS = 9
+# Values (positions times channels) of a map; for less, XLA's kernel gradient is as good as a loop.
+_LARGE_MAP = 8_192
 
 _Pair = tuple[int, int]
 
@@ -60,16 +64,39 @@ def conv_general_dilated(
     return _conv2d(lhs, rhs, strides, tuple((low, high) for low, high in padding))
 
 
-def _convolve(
+def _by_xla(
     x: jax.Array, kernel: jax.Array, strides: _Pair, padding: tuple[_Pair, ...]
 ) -> jax.Array:
     return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_NHWC)
 
 
+def _is_sum(kernel: jax.Array, strides: _Pair) -> bool:
+    """Whether the convolution is a short sum of one channel's products."""
+    return kernel.shape[2] == 1 and strides == (1, 1) and math.prod(kernel.shape[:2]) <= _FEW_TAPS
+
+
+def _padded(x: jax.Array, padding: tuple[_Pair, ...]) -> jax.Array:
+    return jnp.pad(x, ((0, 0), *padding, (0, 0)))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv2d(
+    x: jax.Array, kernel: jax.Array, strides: _Pair, padding: tuple[_Pair, ...]
+) -> jax.Array:
+    if not _is_sum(kernel, strides):
+        return _by_xla(x, kernel, strides, padding)
+    return jax.lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: conv2d_cpu.from_one_channel(_padded(x, padding), kernel),
+        default=lambda x, kernel: _by_xla(x, kernel, strides, padding),
+    )
+
+
 def _forward(
     x: jax.Array, kernel: jax.Array, strides: _Pair, padding: tuple[_Pair, ...]
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _convolve(x, kernel, strides, padding), (x, kernel)
+    return _conv2d(x, kernel, strides, padding), (x, kernel)
 
 
 def _backward(
@@ -79,63 +106,53 @@ def _backward(
     grad: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    # The other way round than for the kernel's gradient: here padding by XLA is faster.
-    (grad_x,) = jax.vjp(lambda x: _convolve(x, kernel, strides, padding), x)[1](grad)
-    padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    return jax.lax.platform_dependent(
+        x,
+        kernel,
+        grad,
+        cpu=functools.partial(_gradients_on_cpu, strides, padding),
+        default=functools.partial(_gradients_by_xla, strides, padding),
+    )
 
-    def by_xla(x: jax.Array, grad: jax.Array) -> jax.Array:
-        unpadded = ((0, 0), (0, 0))
-        (found,) = jax.vjp(lambda kernel: _convolve(x, kernel, strides, unpadded), kernel)[1](grad)
-        return found
 
-    if grad.shape[2] * x.shape[-1] < _LONG_ROW:
-        return grad_x, by_xla(padded, grad)
+def _gradients_by_xla(
+    strides: _Pair,
+    padding: tuple[_Pair, ...],
+    x: jax.Array,
+    kernel: jax.Array,
+    grad: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    by_xla = functools.partial(_by_xla, strides=strides, padding=padding)
+    grad_x, grad_kernel = jax.vjp(by_xla, x, kernel)[1](grad)
+    return grad_x, grad_kernel
+
+
+def _gradients_on_cpu(
+    strides: _Pair,
+    padding: tuple[_Pair, ...],
+    x: jax.Array,
+    kernel: jax.Array,
+    grad: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    # Each is used several times below; XLA would form it as often from what it comes from.
+    x, grad = jax.lax.optimization_barrier((x, grad))
+    padded = _padded(x, padding)
+    (top, _), (left, _) = padding
+    inside = (slice(None), slice(top, top + x.shape[1]), slice(left, left + x.shape[2]))
+    if _is_sum(kernel, strides):
+        grad_x, grad_kernel = conv2d_cpu.one_channel_gradients(padded, kernel, grad)
+        return grad_x[inside], grad_kernel
+    if strides == (1, 1):
+        (grad_x,) = jax.vjp(lambda x: _by_xla(x, kernel, strides, padding), x)[1](grad)
+    else:
+        size = (padded.shape[1], padded.shape[2])
+        grad_x = conv2d_cpu.strided_input_gradient(grad, kernel, strides, size)[inside]
+    if math.prod(grad.shape[1:3]) * x.shape[-1] < _LARGE_MAP:
+        unpadded = functools.partial(_by_xla, padded, strides=strides, padding=((0, 0), (0, 0)))
+        (grad_kernel,) = jax.vjp(unpadded, kernel)[1](grad)
+        return grad_x, grad_kernel
     size = (kernel.shape[0], kernel.shape[1])
-    by_rows = functools.partial(_kernel_gradient_by_rows, size=size, strides=strides)
-    return grad_x, jax.lax.platform_dependent(padded, grad, cpu=by_rows, default=by_xla)
+    return grad_x, conv2d_cpu.kernel_gradient(padded, grad, size, strides)
 
 
-_conv2d = jax.custom_vjp(_convolve, nondiff_argnums=(2, 3))
 _conv2d.defvjp(_forward, _backward)
-
-
-def _kernel_gradient_by_rows(
-    x: jax.Array, grad: jax.Array, *, size: _Pair, strides: _Pair
-) -> jax.Array:
-    """Sum the kernel's gradient over pieces of the output's rows: one matrix product a tap.
-
-    Args:
-        x: [B, H, W, C], padded.
-        grad: [B, H', W', features], of the output.
-        size: rows and columns of the kernel.
-        strides: step in rows and in columns.
-
-    Returns:
-        [kh, kw, C, features].
-    """
-    (kh, kw), (row_step, step) = size, strides
-    batch, height, width, features = grad.shape
-    channels = x.shape[-1]
-
-    def add(total: jax.Array, i: Any, column: Any, num: int) -> jax.Array:
-        """Add the part of row i from a column on."""
-        image, row = i // height, i % height
-        span = (num - 1) * step + 1
-        taken = (1, kh, span + kw - 1, channels)
-        inputs = jax.lax.dynamic_slice(x, (image, row * row_step, column * step, 0), taken)[0]
-        change = jax.lax.dynamic_slice(grad, (image, row, column, 0), (1, 1, num, features))[0, 0]
-        taps = [inputs[a, b : b + span : step].T @ change for a in range(kh) for b in range(kw)]
-        return total + jnp.stack(taps)
-
-    tile = min(_TILE, width)
-    num_tiles, rest = divmod(width, tile)
-
-    def add_row(i: Any, total: jax.Array) -> jax.Array:
-        total = jax.lax.fori_loop(
-            0, num_tiles, lambda k, total: add(total, i, k * tile, tile), total
-        )
-        return add(total, i, num_tiles * tile, rest) if rest else total
-
-    total = jnp.zeros((kh * kw, channels, features), grad.dtype)
-    total = jax.lax.fori_loop(0, batch * height, add_row, total)
-    return total.reshape(kh, kw, channels, features)

@@ -70,18 +70,18 @@ class AttentionBranch(nn.Module):
         """Return the mask [N, H, W, 1] in (0, 1) and the auxiliary logits [N, 2]."""
         first, *blocks = self.features
         x = conv_without_bias(x.shape[-1], first, 3, name="conv1")(x)
-        x = nn.relu(BatchNorm(name="bn1")(x, mask, train))
+        x = BatchNorm(activation=nn.relu, name="bn1")(x, mask, train)
         self.sow("intermediates", "attention.conv1_bn_relu", x)
         for i, features in enumerate(blocks):
             x = BasicBlock(features, name=f"block_{i}")(x, mask, train)
             self.sow("intermediates", f"attention.block{i}", x)
         q = conv_without_bias(x.shape[-1], x.shape[-1], 1, name="att_conv")(x)
-        q = nn.relu(BatchNorm(name="bn_att2")(q, mask, train))
+        q = BatchNorm(activation=nn.relu, name="bn_att2")(q, mask, train)
         self.sow("intermediates", "attention.q", q)
         aux_map = conv_without_bias(q.shape[-1], len(Label), 1, name="att_conv2")(q)
         self.sow("intermediates", "attention.aux_map", aux_map)
         attention = conv_without_bias(q.shape[-1], 1, 1, name="att_conv3")(q)
-        attention = nn.sigmoid(BatchNorm(name="bn_att3")(attention, mask, train))
+        attention = BatchNorm(activation=nn.sigmoid, name="bn_att3")(attention, mask, train)
         self.sow("intermediates", "attention.mask", attention)
         return attention, aux_map.mean(axis=(1, 2))
 
@@ -99,7 +99,7 @@ class BasicBlock(nn.Module):
     def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
         """Map [N, H, W, C] to [N, H, W, features]."""
         y = conv_without_bias(x.shape[-1], self.features, 3, name="conv1")(x)
-        y = nn.relu(BatchNorm(name="bn1")(y, mask, train))
+        y = BatchNorm(activation=nn.relu, name="bn1")(y, mask, train)
         y = conv_without_bias(self.features, self.features, 3, name="conv2")(y)
         y = BatchNorm(name="bn2")(y, mask, train)
         skip = conv_without_bias(x.shape[-1], self.features, 1, name="skip_conv")(x)
@@ -201,7 +201,8 @@ class Eabn(nn.Module):
             maps = self._augmented(maps)
         mask = jnp.repeat(row_mask(num_samples, 4), count, axis=0)
         per_slice = jax.tree.map(
-            lambda x: x.reshape(batch, count, -1), self.classify(maps[..., None], mask, train)
+            lambda x: x.reshape(batch, count, -1).astype(jnp.float32),
+            self.classify(maps[..., None], mask, train),
         )
         used = num_slices(num_frames, self.slice_frames, self.slice_hop)
         weight = (jnp.arange(count) < used[:, None]) / used[:, None]
@@ -211,7 +212,10 @@ class Eabn(nn.Module):
             logits=logits,
             embedding=jnp.einsum("bs,bsd->bd", weight, per_slice.embedding),
             slices=SliceOutput(
-                per_slice.logits, per_slice.embedding, per_slice.aux_logits, self.centers
+                per_slice.logits,
+                per_slice.embedding,
+                per_slice.aux_logits,
+                self.centers.astype(jnp.float32),
             ),
         )
 

@@ -14,6 +14,7 @@ from functools import partial
 import flax.linen as nn
 import jax
 
+from rawnet_jax.models.dropout import Dropout
 from rawnet_jax.models.layers import BatchNorm, conv, dense
 
 BN_EPSILON = 1e-3
@@ -49,7 +50,7 @@ class MBConv(nn.Module):
         inner = in_features * self.expansion
         if self.expansion != 1:
             x = conv(in_features, inner, (1, 1), bias=False, name="expand_conv")(x)
-            x = nn.silu(batch_norm(name="bn0")(x, mask, train))
+            x = batch_norm(activation=nn.silu, name="bn0")(x, mask, train)
         x = conv(
             inner,
             inner,
@@ -60,7 +61,7 @@ class MBConv(nn.Module):
             groups=inner,
             name="depthwise_conv",
         )(x)
-        x = nn.silu(batch_norm(name="bn1")(x, mask, train))
+        x = batch_norm(activation=nn.silu, name="bn1")(x, mask, train)
         x = x * nn.sigmoid(self._excitation(x, max(1, in_features // _SQUEEZE)))
         x = conv(inner, self.features, (1, 1), bias=False, name="project_conv")(x)
         return batch_norm(name="bn2")(x, mask, train)
@@ -119,7 +120,7 @@ class EfficientNet(nn.Module):
             bias=False,
             name="conv_stem",
         )(x)
-        x = nn.silu(batch_norm(name="bn0")(x, mask, train))
+        x = batch_norm(activation=nn.silu, name="bn0")(x, mask, train)
         self.sow("intermediates", "perception.stem_bn_silu", x)
         blocks = zip(self.features, self.kernel_sizes, self.strides, self.expansions, strict=True)
         for i, (features, kernel_size, stride, expansion) in enumerate(blocks):
@@ -127,11 +128,11 @@ class EfficientNet(nn.Module):
             x = MBConv(*sizes, name=f"block_{i}")(x, mask, train)
             self.sow("intermediates", f"perception.mbconv{i}", x)
         x = conv(x.shape[-1], self.head_features, (1, 1), bias=False, name="conv_head")(x)
-        x = nn.silu(batch_norm(name="bn1")(x, mask, train))
+        x = batch_norm(activation=nn.silu, name="bn1")(x, mask, train)
         self.sow("intermediates", "perception.head_bn_silu", x)
         x = x.mean(axis=(1, 2), keepdims=True)
         self.sow("intermediates", "perception.pooled", x)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x[:, 0, 0])
+        x = Dropout(self.dropout)(x[:, 0, 0], train)
         return dense(self.head_features, self.embedding_features, name="fc")(x)
 
 

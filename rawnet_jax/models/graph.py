@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rawnet_jax.models.batch_norm import selu
+from rawnet_jax.models.dropout import Dropout
 from rawnet_jax.models.layers import BatchNorm, dense, row_mask
 
 # PyTorch's xavier_normal_; JAX's own glorot_normal cuts the tails off.
@@ -51,13 +53,13 @@ class GraphAttention(nn.Module):
             [B, N, features].
         """
         channels = nodes.shape[-1]
-        nodes = nn.Dropout(self.dropout, deterministic=not train)(nodes)
+        nodes = Dropout(self.dropout)(nodes, train)
         pairs = jnp.tanh(dense(channels, self.features, name="pair")(_pairwise_products(nodes)))
         vector = self.param("pair_vector", _XAVIER_NORMAL, (self.features, 1))
         attention = jax.nn.softmax((pairs @ vector)[..., 0] / self.temperature, axis=-1)
         x = dense(channels, self.features, name="attended")(attention @ nodes)
         x += dense(channels, self.features, name="own")(nodes)
-        x = nn.selu(BatchNorm(name="norm")(x, row_mask(num_samples, x.ndim), train))
+        x = BatchNorm(activation=selu, name="norm")(x, row_mask(num_samples, x.ndim), train)
         self.sow("intermediates", str(self.name), x)
         return x
 
@@ -103,13 +105,13 @@ class StackingGraphAttention(nn.Module):
         temporal = dense(channels, channels, name="temporal")(temporal)
         spectral = dense(channels, channels, name="spectral")(spectral)
         nodes = jnp.concatenate([temporal, spectral], axis=1)
-        nodes = nn.Dropout(self.dropout, deterministic=not train)(nodes)
+        nodes = Dropout(self.dropout)(nodes, train)
         stack = self._stack_node(nodes, stack)
         x = dense(channels, self.features, name="attended")(
             self._attention(nodes, num_temporal) @ nodes
         )
         x += dense(channels, self.features, name="own")(nodes)
-        x = nn.selu(BatchNorm(name="norm")(x, row_mask(num_samples, x.ndim), train))
+        x = BatchNorm(activation=selu, name="norm")(x, row_mask(num_samples, x.ndim), train)
         temporal, spectral = x[:, :num_temporal], x[:, num_temporal:]
         for kind, shown in (("T", temporal), ("S", spectral), ("master", stack)):
             self.sow("intermediates", f"{self.name}_{kind}", shown)
@@ -166,7 +168,7 @@ class GraphPool(nn.Module):
             [B, max(int(ratio N), 1), C], in descending order of score: later layers compare nodes
             by position, so the order is part of the result.
         """
-        x = nn.Dropout(self.dropout, deterministic=not train)(nodes)
+        x = Dropout(self.dropout)(nodes, train)
         scores = jax.nn.sigmoid(dense(nodes.shape[-1], 1, name="proj")(x))
         num_kept = max(int(nodes.shape[1] * self.ratio), 1)
         _, kept = jax.lax.top_k(scores[..., 0], num_kept)

@@ -13,7 +13,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rawnet_jax.contract import is_real
+from rawnet_jax.contract import ModelOutput, is_real
+from rawnet_jax.models import batch_norm
+from rawnet_jax.models.batch_norm import Activation, identity
 from rawnet_jax.models.conv2d import conv_general_dilated
 
 
@@ -24,6 +26,20 @@ def uniform_within(bound: float) -> nn.initializers.Initializer:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init
+
+
+def as_kernel(*arrays: jax.Array | None, **_: Any) -> list[jax.Array | None]:
+    """Bring a layer's input to its kernel's dtype: Flax's `promote_dtype` of (input, kernel, bias).
+
+    So a network computes in bfloat16 when its parameters are given in bfloat16.
+    """
+    dtype = next(array.dtype for array in arrays[1:] if array is not None)
+    return [array if array is None else array.astype(dtype) for array in arrays]
+
+
+def in_float32(output: ModelOutput) -> ModelOutput:
+    """Return a model's output in float32, whatever the model computed in."""
+    return jax.tree.map(lambda x: x.astype(jnp.float32), output)
 
 
 def conv(
@@ -62,6 +78,7 @@ def conv(
         kernel_init=kernel_init or uniform_within(bound),
         bias_init=uniform_within(bound),
         conv_general_dilated=conv_general_dilated,  # fast kernel gradients on a CPU
+        promote_dtype=as_kernel,
         name=name,
     )
 
@@ -81,6 +98,7 @@ def dense(
         use_bias=bias,
         kernel_init=kernel_init or uniform_within(bound),
         bias_init=uniform_within(bound),
+        promote_dtype=as_kernel,
         name=name,
     )
 
@@ -91,42 +109,47 @@ class BatchNorm(nn.Module):
     Attributes:
         epsilon: added to the variance.
         momentum: share of the old running statistic kept at each step; PyTorch's .1 is .9 here.
+        activation: elementwise, applied to the result; here, and not by the caller, it costs no
+            pass over memory of its own.
+        unbiased: whether the running variance is the unbiased one; Keras has the other.
     """
 
     epsilon: float = 1e-5
     momentum: float = 0.9
+    activation: Activation = identity
+    unbiased: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
-        """Normalise each channel over all other axes.
+        """Normalise each channel over all other axes, and activate.
+
+        Statistics are float32, whatever x is.
 
         Args:
-            x: float32 [..., C].
-            mask: bool, broadcasts against x; statistics are over what is True.
+            x: [B, ..., C].
+            mask: bool [B, 1, ..., 1]; statistics are over the rows that are True.
             train: normalise by the batch's statistics and move the running ones.
 
         Returns:
-            float32, the shape of x.
+            The shape and the dtype of x.
         """
         channels = x.shape[-1]
-        scale = self.param("scale", nn.initializers.ones, (channels,))
-        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        scale = self.param("scale", nn.initializers.ones, (channels,)).astype(jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (channels,)).astype(jnp.float32)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+        rule = (scale, bias, self.epsilon, self.activation)
         if not train:
-            mean, var = running_mean.value, running_var.value
-        else:
-            axes = tuple(range(x.ndim - 1))
-            weight = jnp.broadcast_to(mask, (*x.shape[:-1], 1)).astype(x.dtype)
-            count = jnp.maximum(weight.sum(), 1.0)
-            mean = (x * weight).sum(axes) / count
-            var = (jnp.square(x - mean) * weight).sum(axes) / count
-            if not self.is_initializing():
-                unbiased = var * count / jnp.maximum(count - 1.0, 1.0)
-                running_mean.value += (1.0 - self.momentum) * (mean - running_mean.value)
-                running_var.value += (1.0 - self.momentum) * (unbiased - running_var.value)
-        factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        return x * factor + (bias - mean * factor)
+            return batch_norm.affine(x, running_mean.value, running_var.value, *rule)
+        weight = jnp.broadcast_to(mask.reshape(-1), x.shape[:1]).astype(jnp.float32)
+        y, mean, var = batch_norm.normalised(x, weight, *rule)
+        if not self.is_initializing():
+            if self.unbiased:
+                num = batch_norm.count(x, weight)
+                var = var * num / jnp.maximum(num - 1.0, 1.0)
+            running_mean.value += (1.0 - self.momentum) * (mean - running_mean.value)
+            running_var.value += (1.0 - self.momentum) * (var - running_var.value)
+        return y
 
 
 class InertBatchNorm(nn.Module):
@@ -149,11 +172,13 @@ class InertBatchNorm(nn.Module):
         self.variable("batch_stats", "var", jnp.ones, (self.features,))
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_pool_1d(x: jax.Array, size: int) -> jax.Array:
     """Max-pool over time with stride = window and no padding (an odd rest is dropped).
 
     Written as a maximum of strided slices because the gradient of XLA's reduce-window
-    (select-and-scatter) is several times slower on a CPU.
+    (select-and-scatter) is several times slower on a CPU. The gradient goes to the first of equal
+    values; for it, a byte a window is kept and not the input.
 
     Args:
         x: [B, T, C].
@@ -162,8 +187,32 @@ def max_pool_1d(x: jax.Array, size: int) -> jax.Array:
     Returns:
         [B, T // size, C].
     """
+    return functools.reduce(jnp.maximum, _slices(x, size))
+
+
+def _slices(x: jax.Array, size: int) -> list[jax.Array]:
     length = x.shape[1] // size * size
-    return functools.reduce(jnp.maximum, [x[:, i:length:size] for i in range(size)])
+    return [x[:, i:length:size] for i in range(size)]
+
+
+def _pool_forward(x: jax.Array, size: int) -> tuple[jax.Array, tuple[jax.Array, int]]:
+    pooled = max_pool_1d(x, size)
+    first = jnp.zeros(pooled.shape, jnp.int8)
+    for i, part in reversed(list(enumerate(_slices(x, size)))):
+        first = jnp.where(part == pooled, jnp.int8(i), first)
+    return pooled, (first, x.shape[1] % size)
+
+
+def _pool_backward(size: int, kept: tuple[jax.Array, int], grad: jax.Array) -> tuple[jax.Array]:
+    first, rest = kept
+    batch, length, channels = grad.shape
+    is_first = first[:, :, None] == jnp.arange(size, dtype=jnp.int8)[:, None]
+    spread = jnp.where(is_first, grad[:, :, None], jnp.zeros((), grad.dtype))
+    spread = spread.reshape(batch, length * size, channels)
+    return (jnp.pad(spread, ((0, 0), (0, rest), (0, 0))),)
+
+
+max_pool_1d.defvjp(_pool_forward, _pool_backward)
 
 
 def row_mask(num_samples: jax.Array, ndim: int) -> jax.Array:

@@ -31,7 +31,7 @@ import jax.numpy as jnp
 from rawnet_jax.contract import ModelOutput
 from rawnet_jax.dsp.lfcc import lfcc, tile_frames
 from rawnet_jax.labels import Label
-from rawnet_jax.models.layers import BatchNorm, conv, dense, row_mask
+from rawnet_jax.models.layers import BatchNorm, conv, dense, in_float32, row_mask
 from rawnet_jax.models.torch_names import TorchNames
 
 HEADS = ("oc_softmax", "am_softmax", "softmax")
@@ -58,14 +58,14 @@ class PreActivationBlock(nn.Module):
         """Map [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features]."""
         make = partial(conv, bias=False, kernel_init=_HE_NORMAL)
         channels = x.shape[-1]
-        active = nn.relu(BatchNorm(name="bn1")(x, mask, train))
+        active = BatchNorm(activation=nn.relu, name="bn1")(x, mask, train)
         if self.stride != 1 or channels != self.features:
             # A projection starts from the activated input, an identity from the raw one.
             x = make(channels, self.features, (1, 1), strides=self.stride, name="shortcut")(active)
         out = make(
             channels, self.features, (3, 3), strides=self.stride, padding=_AROUND, name="conv1"
         )(active)
-        out = nn.relu(BatchNorm(name="bn2")(out, mask, train))
+        out = BatchNorm(activation=nn.relu, name="bn2")(out, mask, train)
         return x + make(self.features, self.features, (3, 3), padding=_AROUND, name="conv2")(out)
 
 
@@ -154,14 +154,14 @@ class LfccResNet18(nn.Module):
             self.embedding_features, len(Label), kernel_init=he_uniform, name="linear_head"
         )(embedding)
         self.sow("intermediates", "fc_mu", linear)
-        return self._scored(embedding, linear)
+        return in_float32(self._scored(embedding.astype(jnp.float32), linear))
 
     def _frames(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
         """Map [B, 60, W, 1] to [B, W / 8, pooled_features]."""
         make = partial(conv, bias=False, kernel_init=_HE_NORMAL)
         x = make(1, self.stem_features, (9, 3), strides=(3, 1), padding=_AROUND, name="stem")(x)
         self.sow("intermediates", "conv1", x)
-        x = nn.relu(BatchNorm(name="bn1")(x, mask, train))
+        x = BatchNorm(activation=nn.relu, name="bn1")(x, mask, train)
         self.sow("intermediates", "bn1_relu", x)
         for i, (features, depth) in enumerate(zip(self.channels, self.blocks, strict=True), 1):
             for j in range(depth):
@@ -177,7 +177,7 @@ class LfccResNet18(nn.Module):
             name="over_rows",
         )(x)
         self.sow("intermediates", "conv5", x)
-        x = nn.relu(BatchNorm(name="bn5")(x, mask, train))[:, 0]
+        x = BatchNorm(activation=nn.relu, name="bn5")(x, mask, train)[:, 0]
         self.sow("intermediates", "bn5_relu_time_major", x)
         return x
 

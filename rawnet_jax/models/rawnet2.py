@@ -28,18 +28,23 @@ import jax.numpy as jnp
 
 from rawnet_jax.contract import ModelOutput
 from rawnet_jax.dsp.filters import bank_named, filtered
+from rawnet_jax.models.batch_norm import selu
 from rawnet_jax.models.layers import (
     BatchNorm,
     InertBatchNorm,
     conv,
     dense,
+    in_float32,
     max_pool_1d,
     row_mask,
 )
 from rawnet_jax.models.recurrent import GRU
 from rawnet_jax.models.torch_names import TorchNames
 
-_LEAK = 0.3
+
+def leaky_relu(x: jax.Array) -> jax.Array:
+    """Return x where it is positive, .3 x elsewhere."""
+    return jnp.where(x > 0, x, 0.3 * x)
 
 
 class ResidualBlock(nn.Module):
@@ -62,11 +67,11 @@ class ResidualBlock(nn.Module):
         channels = x.shape[-1]
         out = x
         if self.pre_norm and self.active_pre_activation:
-            out = nn.leaky_relu(BatchNorm(name="norm1")(out, mask, train), _LEAK)
+            out = BatchNorm(activation=leaky_relu, name="norm1")(out, mask, train)
         elif self.pre_norm:
             InertBatchNorm(channels, name="norm1")()
         out = conv(channels, self.features, (3,), padding=1, name="conv1")(out)
-        out = nn.leaky_relu(BatchNorm(name="norm2")(out, mask, train), _LEAK)
+        out = BatchNorm(activation=leaky_relu, name="norm2")(out, mask, train)
         out = conv(self.features, self.features, (3,), padding=1, name="conv2")(out)
         if channels != self.features:
             x = conv(channels, self.features, (1,), name="downsample")(x)
@@ -121,7 +126,7 @@ class RawNet2(nn.Module):
         bank = bank_named(self.filterbank, self.num_filters, self.num_taps)
         x = max_pool_1d(jnp.abs(filtered(waveform, bank)), self.pool_size)
         self.sow("intermediates", "sinc_abs_maxpool", x)
-        x = nn.selu(BatchNorm(name="first_norm")(x, mask, train))
+        x = BatchNorm(activation=selu, name="first_norm")(x, mask, train)
         self.sow("intermediates", "first_bn_selu", x)
         for i, features in enumerate(self.block_features):
             x = ResidualBlock(features, i > 0, self.active_pre_activation, name=f"block_{i}")(
@@ -130,13 +135,13 @@ class RawNet2(nn.Module):
             x = max_pool_1d(x, self.pool_size)
             self.sow("intermediates", f"block{i}_out", x)
             x = self._scale_filters(x, i)
-        x = nn.selu(BatchNorm(name="gru_norm")(x, mask, train))
+        x = BatchNorm(activation=selu, name="gru_norm")(x, mask, train)
         self.sow("intermediates", "gru_in", x)
         x = GRU(self.gru_features, self.gru_layers, name="gru")(x)
         self.sow("intermediates", "gru_out", x)
         embedding = dense(self.gru_features, self.embedding_features, name="embedding")(x[:, -1])
         logits = dense(self.embedding_features, 2, name="head")(embedding)
-        return ModelOutput(logits[:, 1] - logits[:, 0], logits, embedding)
+        return in_float32(ModelOutput(logits[:, 1] - logits[:, 0], logits, embedding))
 
     def _scale_filters(self, x: jax.Array, i: int) -> jax.Array:
         """Multiply each channel by a weight from all channels' means, and add the weight."""

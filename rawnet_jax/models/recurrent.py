@@ -37,10 +37,11 @@ class GRU(nn.Module):
         """Run over a sequence.
 
         Args:
-            x: float32 [B, T, C].
+            x: [B, T, C].
 
         Returns:
-            float32 [B, T, H], the states of the top layer.
+            float32 [B, T, H], the states of the top layer. Only the products are computed in the
+            dtype of the weights.
         """
         x = jnp.moveaxis(x, 1, 0)
         for layer in range(self.num_layers):
@@ -56,7 +57,8 @@ class GRU(nn.Module):
         bias_ih = self.param(f"bias_ih_l{layer}", init, (rows,))
         bias_hh = self.param(f"bias_hh_l{layer}", init, (rows,))
         # What does not depend on the state is one matrix product over all steps.
-        return gru_states(x @ weight_ih.T + bias_ih, weight_hh, bias_hh)
+        inputs = _product(x, weight_ih.T) + bias_ih
+        return gru_states(inputs, weight_hh, bias_hh.astype(jnp.float32))
 
 
 @jax.custom_vjp
@@ -69,20 +71,28 @@ def gru_states(inputs: jax.Array, weight_hh: jax.Array, bias_hh: jax.Array) -> j
 
     Args:
         inputs: float32 [T, B, 3H], W_i i + b_i of each step.
-        weight_hh: float32 [3H, H].
+        weight_hh: [3H, H], float32 or bfloat16.
         bias_hh: float32 [3H].
 
     Returns:
         float32 [T, B, H], the state after each step.
     """
+    # Without the barrier XLA turns the whole weight round at every step, which takes several times
+    # as long as a step of one clip.
+    turned = jax.lax.optimization_barrier(weight_hh.T)
 
     def step(state: jax.Array, from_input: jax.Array) -> tuple[jax.Array, jax.Array]:
-        _, update, new, _ = _gates(from_input, state @ weight_hh.T + bias_hh)
+        _, update, new, _ = _gates(from_input, _product(state, turned) + bias_hh)
         state = (1.0 - update) * new + update * state
         return state, state
 
     start = jnp.zeros((inputs.shape[1], weight_hh.shape[1]), inputs.dtype)
     return jax.lax.scan(step, start, inputs)[1]
+
+
+def _product(x: jax.Array, weight: jax.Array) -> jax.Array:
+    """Return x @ weight, computed in the weight's dtype and returned in float32."""
+    return jnp.dot(x.astype(weight.dtype), weight, preferred_element_type=jnp.float32)
 
 
 def _gates(from_input: jax.Array, from_state: jax.Array) -> tuple[jax.Array, ...]:
@@ -106,7 +116,7 @@ def _backward(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     inputs, weight_hh, bias_hh, states = kept
     before = jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
-    reset, update, new, state_n = _gates(inputs, before @ weight_hh.T + bias_hh)
+    reset, update, new, state_n = _gates(inputs, _product(before, weight_hh.T) + bias_hh)
     # Of the state after a step, by what goes into r, z and n before their nonlinearities.
     by_n = (1.0 - update) * (1.0 - new**2)
     by_z = (before - new) * update * (1.0 - update)
@@ -119,7 +129,7 @@ def _backward(
         grad, update, by_state = now
         grad = grad + later
         through = (grad[:, None] * by_state).reshape(rows, 3 * features)
-        return grad * update + through @ weight_hh, grad
+        return grad * update + _product(through, weight_hh), grad
 
     _, grad = jax.lax.scan(
         step, jnp.zeros_like(states[0]), (grad_states, update, by_state), reverse=True
@@ -128,7 +138,7 @@ def _backward(
     grad_inputs = (grad[:, :, None] * by_input).reshape(shape)
     through = (grad[:, :, None] * by_state).reshape(shape)
     grad_weight = jnp.einsum("tbg,tbh->gh", through, before)
-    return grad_inputs, grad_weight, through.sum(axis=(0, 1))
+    return grad_inputs, grad_weight.astype(weight_hh.dtype), through.sum(axis=(0, 1))
 
 
 gru_states.defvjp(_forward, _backward)

@@ -73,7 +73,7 @@ class SERes2Block(nn.Module):
         width = self.planes * self.base_width // _REFERENCE_PLANES
         out_features = self.planes * _EXPANSION
         y = conv_without_bias(x.shape[-1], width * self.scale, 1, name="conv1")(x)
-        y = nn.relu(BatchNorm(name="bn1")(y, mask, train))
+        y = BatchNorm(activation=nn.relu, name="bn1")(y, mask, train)
         y = self._ladder(y, width, mask, train)
         y = conv_without_bias(width * self.scale, out_features, 1, name="conv3")(y)
         y = BatchNorm(name="bn3")(y, mask, train)
@@ -87,7 +87,7 @@ class SERes2Block(nn.Module):
             if done and not self.is_first:
                 group = group + done[-1]
             group = conv_without_bias(width, width, 3, stride=self.stride, name=f"convs_{i}")(group)
-            done.append(nn.relu(BatchNorm(name=f"bns_{i}")(group, mask, train)))
+            done.append(BatchNorm(activation=nn.relu, name=f"bns_{i}")(group, mask, train))
         if self.is_first:
             last = nn.avg_pool(last, (3, 3), (self.stride, self.stride), _AROUND)
         return jnp.concatenate([*done, last], axis=-1)
@@ -141,7 +141,7 @@ class SERes2Net(nn.Module):
         """
         for i in range(3):
             x = conv_without_bias(x.shape[-1], self.stem_features, 3, name=f"stem_conv_{i}")(x)
-            x = nn.relu(BatchNorm(name=f"stem_bn_{i}")(x, mask, train))
+            x = BatchNorm(activation=nn.relu, name=f"stem_bn_{i}")(x, mask, train)
         self.sow("intermediates", "perception.stem", x)
         for stage, (planes, blocks) in enumerate(zip(self.planes, self.blocks, strict=True), 1):
             for i in range(blocks):

@@ -63,14 +63,25 @@ class Scorer:
         mesh: the devices.
         loss: reported beside the scores.
         class_weights: (spoof, bonafide), of the loss.
+        num_seeds: models of this kind to score with at once; the variables of several have them
+            on the first axis of every leaf.
     """
 
     def __init__(
-        self, model: nn.Module, mesh: Mesh, loss: Loss, class_weights: tuple[float, ...]
+        self,
+        model: nn.Module,
+        mesh: Mesh,
+        loss: Loss,
+        class_weights: tuple[float, ...],
+        num_seeds: int = 1,
     ) -> None:
         self._mesh = mesh
+        self._num_seeds = num_seeds
+        step: Any = partial(eval_step, model=model, loss=loss, class_weights=class_weights)
+        if num_seeds > 1:
+            step = jax.vmap(step, in_axes=(0, None), out_axes=StepOutput(0, 0, 0, None, None))
         self._step = jax.jit(
-            partial(eval_step, model=model, loss=loss, class_weights=class_weights),
+            step,
             in_shardings=(replicated(mesh), split_rows(mesh)),
             out_shardings=replicated(mesh),
         )
@@ -81,24 +92,27 @@ class Scorer:
         batches: Iterable[HostBatch],
         num_clips: int,
         progress: tqdm | None = None,
-    ) -> Scores:
+    ) -> list[Scores]:
         """Score every clip of a partition once.
 
         Args:
-            variables: of the model.
+            variables: of the model, or of all seeds.
             batches: this process's rows of each batch, covering indices 0 … num_clips - 1.
             num_clips: N.
             progress: a bar to move by one a batch.
+
+        Returns:
+            The scores of each seed.
         """
-        score = np.full(num_clips, np.nan, np.float32)
-        sums = np.zeros(2)
+        score = np.full((self._num_seeds, num_clips), np.nan, np.float32)
+        sums = np.zeros((2, self._num_seeds))
         pending: deque[StepOutput] = deque()
 
         def collect() -> None:
             output = jax.device_get(pending.popleft())
             real = output.index >= 0
-            score[output.index[real]] = output.score[real]
-            sums[:] += (output.loss_sum, output.weight_sum)
+            score[:, output.index[real]] = output.score[..., real]
+            sums[:] += np.reshape((output.loss_sum, output.weight_sum), sums.shape)
 
         for batch in batches:
             pending.append(self._step(variables, to_devices(self._mesh, batch)))
@@ -108,4 +122,6 @@ class Scorer:
                 progress.update()
         while pending:
             collect()
-        return Scores(score, float(sums[0] / sums[1]) if sums[1] else float("nan"))
+        with np.errstate(invalid="ignore"):  # no clip with a label: no loss
+            losses = sums[0] / sums[1]
+        return [Scores(s, float(loss)) for s, loss in zip(score, losses, strict=True)]

@@ -1,9 +1,10 @@
-"""One training step: a pure function of arrays, jitted by its caller.
+"""Training steps: pure functions of arrays, jitted by their caller.
 
-It holds for any number of devices and hosts: under `jax.jit` with a batch that is split over the
+They hold for any number of devices and hosts: under `jax.jit` with a batch that is split over the
 mesh, sums and BatchNorm statistics are those of the global batch.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -15,40 +16,56 @@ from rawnet_jax.contract import Batch, StepOutput
 from rawnet_jax.losses import Loss, batch_loss
 from rawnet_jax.training.state import NO_FAILURE, TrainState
 
+Augment = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+"""(banks, key, waveform [B, T], num_samples [B]) -> (waveform [B, T], num_samples [B])."""
+
+Steps = Callable[[TrainState, Batch, Any], tuple[TrainState, StepOutput, jax.Array]]
+"""A `train_step` of which only state, batch and banks are open, for one model or several."""
+
 
 def train_step(
     state: TrainState,
     batch: Batch,
+    banks: Any = (),
     *,
     model: nn.Module,
     loss: Loss,
     optimizer: optax.GradientTransformationExtraArgs,
     class_weights: tuple[float, ...] = (1.0, 1.0),
+    augment: Augment | None = None,
+    compute_dtype: Any = jnp.float32,
 ) -> tuple[TrainState, StepOutput, jax.Array]:
     """Take one optimiser step on one batch.
 
     Args:
         state: before the step.
         batch: one global batch.
+        banks: recordings that `augment` draws from.
         model: the network.
         loss: a row of `rawnet_jax.losses.LOSSES`.
         optimizer: the one that made ``state.opt_state``.
         class_weights: (spoof, bonafide).
+        augment: what happens to the clips before the model sees them; None = nothing.
+        compute_dtype: what the model computes in. Parameters, their gradients, the optimiser and
+            BatchNorm's statistics are float32 all the same.
 
     Returns:
         The state after the step, unchanged if the loss or a gradient was not finite; the figures of
         the batch as the parameters before the step saw it (dropout on); and a copy of
         ``failed_step`` that outlives the donated state.
     """
-    dropout_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    batch = augmented(batch, banks, key, augment)
 
     def objective(params: Any) -> tuple[jax.Array, Any]:
+        # Layers compute in the type of their kernels; see `rawnet_jax.models.layers`.
+        cast = jax.tree.map(lambda leaf: leaf.astype(compute_dtype), params)
         output, updates = model.apply(
-            {"params": params, "batch_stats": state.batch_stats},
+            {"params": cast, "batch_stats": state.batch_stats},
             batch["waveform"],
             batch["num_samples"],
             train=True,
-            rngs={"dropout": dropout_key},
+            rngs={"dropout": key},
             mutable=["batch_stats"],
         )
         sums = batch_loss(loss, output, batch, class_weights)
@@ -74,3 +91,58 @@ def train_step(
     loss_sum, weight_sum = sums
     report = StepOutput(loss_sum, weight_sum, score, batch["label"], batch["index"])
     return after, report, failed
+
+
+def augmented(batch: Batch, banks: Any, key: jax.Array, augment: Augment | None) -> Batch:
+    """Return the batch as the model is to see it."""
+    if augment is None:
+        return batch
+    # Another branch than dropout's, which is the step's key itself.
+    branch = jax.random.fold_in(key, 1)
+    waveform, num_samples = augment(banks, branch, batch["waveform"], batch["num_samples"])
+    return {**batch, "waveform": waveform, "num_samples": num_samples}
+
+
+def train_steps(
+    state: TrainState,
+    fixed: dict[str, Any],
+    rows: Any,
+    count: jax.Array,
+    *,
+    step: Steps,
+    batch_of: Callable[[Any, Any], Batch],
+) -> tuple[TrainState, StepOutput, jax.Array]:
+    """Take several steps in one program, without the host between them.
+
+    Args:
+        state: before the first.
+        fixed: what all steps read: ``corpus`` (of `batch_of`) and ``banks`` (of augmentation).
+        rows: what each step's batch is made of; every leaf has K steps on its first axis.
+        count: int32, steps to take, 1 to K. It is no part of the program's shape, so that one
+            program ends at any step.
+        step: `train_step`, or several models' at once.
+        batch_of: makes a batch of ``fixed["corpus"]`` and one step's rows.
+
+    Returns:
+        As `train_step`, with figures and failures of each step on a first axis of K; those from
+        `count` on are zeros.
+    """
+
+    def one(state: TrainState, number: Any) -> Any:
+        row = jax.tree.map(lambda leaf: leaf[number], rows)
+        return step(state, batch_of(fixed["corpus"], row), fixed["banks"])
+
+    [max_steps] = {leaf.shape[0] for leaf in jax.tree.leaves(rows)}
+    if max_steps == 1:  # no loop, which a CPU runs a little slower
+        state, *reports = one(state, 0)
+        return (state, *jax.tree.map(lambda leaf: leaf[None], reports))
+
+    def body(number: jax.Array, carry: Any) -> Any:
+        state, before = carry
+        state, *reports = one(state, number)
+        return state, jax.tree.map(lambda all_, new: all_.at[number].set(new), before, reports)
+
+    shapes = jax.eval_shape(one, state, 0)[1:]
+    empty = jax.tree.map(lambda leaf: jnp.zeros((max_steps, *leaf.shape), leaf.dtype), shapes)
+    state, (report, failed) = jax.lax.fori_loop(0, count, body, (state, list(empty)))
+    return state, report, failed

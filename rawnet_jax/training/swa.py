@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from rawnet_jax.contract import Batch
 from rawnet_jax.training.state import TrainState
+from rawnet_jax.training.step import Augment, augmented
 
 
 def add_to_average(state: TrainState) -> TrainState:
@@ -29,7 +30,13 @@ def add_to_average(state: TrainState) -> TrainState:
 
 
 def batch_statistics(
-    variables: dict[str, Any], batch: Batch, key: jax.Array, *, model: nn.Module
+    variables: dict[str, Any],
+    batch: Batch,
+    key: jax.Array,
+    banks: Any = (),
+    *,
+    model: nn.Module,
+    augment: Augment | None = None,
 ) -> Any:
     """Return BatchNorm's statistics of one batch alone, whatever the layers' momentum.
 
@@ -40,12 +47,16 @@ def batch_statistics(
     Args:
         variables: ``{"params", "batch_stats"}``.
         batch: one global batch.
-        key: uint32 key data; dropout is on, as it is in training.
+        key: uint32 key data; dropout and augmentation are on, as they are in training.
+        banks: recordings that `augment` draws from.
         model: the network.
+        augment: see `rawnet_jax.training.step.train_step`.
 
     Returns:
         A tree like ``variables["batch_stats"]``.
     """
+    drawn = jax.random.wrap_key_data(key)
+    batch = augmented(batch, banks, drawn, augment)
 
     def moved(start: Callable[[jax.Array], jax.Array]) -> Any:
         _, updates = model.apply(
@@ -53,7 +64,7 @@ def batch_statistics(
             batch["waveform"],
             batch["num_samples"],
             train=True,
-            rngs={"dropout": jax.random.wrap_key_data(key)},
+            rngs={"dropout": drawn},
             mutable=["batch_stats"],
         )
         return updates.get("batch_stats", {})
@@ -71,8 +82,9 @@ def batch_statistics(
 def estimate_statistics(
     variables: dict[str, Any],
     batches: Iterable[Batch],
-    statistics_of: Callable[[dict[str, Any], Batch, jax.Array], Any],
+    statistics_of: Callable[[dict[str, Any], Batch, jax.Array, Any], Any],
     key: jax.Array,
+    banks: Any = (),
 ) -> dict[str, Any]:
     """Return the variables with BatchNorm statistics that are a mean over batches.
 
@@ -84,11 +96,12 @@ def estimate_statistics(
         batches: global batches on the devices.
         statistics_of: `batch_statistics`, jitted.
         key: uint32 key data; batch n draws from ``fold_in(key, n)``.
+        banks: recordings that augmentation draws from.
     """
     total, mean = 0, variables["batch_stats"]
     for number, batch in enumerate(batches):
         step_key = jax.random.fold_in(jax.random.wrap_key_data(key), number)
-        found = statistics_of(variables, batch, jax.random.key_data(step_key))
+        found = statistics_of(variables, batch, jax.random.key_data(step_key), banks)
         count = int(jnp.sum(batch["num_samples"] > 0))
         total += count
         share = count / total

@@ -21,6 +21,8 @@ LABELS = (Label.SPOOF, Label.BONAFIDE, None)
 class FakeCache:
     """Clips of known lengths; sample j of clip i is 100 i + j."""
 
+    owner: np.ndarray | None = None
+
     def __init__(self, lengths: list[int]) -> None:
         self.num_samples = np.array(lengths, np.int64)
         self.trials = [Trial(f"u{i}", LABELS[i % 3], f"u{i}.wav") for i in range(len(lengths))]

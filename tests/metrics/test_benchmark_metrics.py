@@ -9,7 +9,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 def run_benchmark(*arguments: str) -> str:
-    command = [sys.executable, "benchmarks/metrics.py", "--tiny", *arguments]
+    command = [sys.executable, "-m", "benchmarks.metrics", "--tiny", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
     done = subprocess.run(
         command, cwd=REPO, env=environment, capture_output=True, text=True, check=False

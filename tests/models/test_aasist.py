@@ -15,6 +15,7 @@ from rawnet_jax.errors import ConfigError
 from rawnet_jax.interop.torch_file import read_state_dict
 from rawnet_jax.interop.torch_weights import variables_from_torch, variables_to_torch
 from rawnet_jax.models.aasist import AASIST, TORCH_NAMES, max_pool_time
+from rawnet_jax.models.dropout import Dropout
 from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.training.state import init_variables
 from tests.models.parity_fixture import channels_second, fixture_named, taps_of
@@ -193,8 +194,8 @@ def test_where_dropout_is():
         found: list[tuple[float, bool]] = []
 
         def note(call, args, kwargs, context, found=found):
-            if isinstance(context.module, nn.Dropout):
-                found.append((context.module.rate, not context.module.deterministic))
+            if isinstance(context.module, Dropout):
+                found.append((context.module.rate, args[1]))
             return call(*args, **kwargs)
 
         with nn.intercept_methods(note):

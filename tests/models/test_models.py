@@ -145,6 +145,7 @@ def test_contract(name):
     grads, statistics = passes.train(passes.variables["params"], passes.waveform)
     check_gradients(grads, case.unused)
     check_filler_rows(passes, grads, statistics)
+    check_bfloat16(passes)
 
 
 def check_shapes_and_jit(passes):
@@ -184,6 +185,19 @@ def check_filler_rows(passes, grads, statistics):
         passes.score(passes.variables, passes.waveform, passes.num_samples).score[:BATCH],
         atol=1e-6,
     )
+
+
+def check_bfloat16(passes):
+    """Parameters in bfloat16 make the network compute in it, and answer in float32."""
+    params = jax.tree.map(lambda x: x.astype(jnp.bfloat16), passes.variables["params"])
+    variables = {**passes.variables, "params": params}
+    found: Any = passes.score(variables, passes.waveform, passes.num_samples)
+    assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(found))
+    wanted: Any = passes.score(passes.variables, passes.waveform, passes.num_samples)
+    size = float(jnp.abs(wanted.logits[:BATCH]).max())
+    np.testing.assert_allclose(found.logits[:BATCH], wanted.logits[:BATCH], atol=0.05 * size)
+    hidden = jax.make_jaxpr(passes.model.apply)(variables, passes.waveform, passes.num_samples)
+    assert "bf16" in str(hidden)
 
 
 @pytest.mark.parametrize("num_samples", [16_000, 40_001])

@@ -1,0 +1,136 @@
+"""An ordered chain of augmentations, applied to a batch inside a jitted step."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+
+from rawnet_jax.augment.bank import Banks
+from rawnet_jax.augment.registry import AUGMENTATIONS, PROBABILITY, complete_fields
+from rawnet_jax.config import AugmentConfig
+from rawnet_jax.contract import is_real
+
+
+@dataclass(frozen=True)
+class Step:
+    """One augmentation of a chain.
+
+    Attributes:
+        probability: that it is applied to a clip; drawn for every clip.
+        function: ``(key, waveform [T], num_samples, [bank]) -> waveform [T]``, with its fields.
+        bank: as in `registry.Augmentation`.
+        resizes: as in `registry.Augmentation`.
+    """
+
+    probability: float
+    function: partial[Any]
+    bank: str
+    resizes: bool
+
+    def apply(
+        self,
+        banks: Banks,
+        key: jax.Array,
+        lot: jax.Array,
+        waveform: jax.Array,
+        num_samples: jax.Array,
+    ) -> tuple[jax.Array, jax.Array]:
+        """Apply to one clip where a lot from 0 to 1 is below the probability.
+
+        A filler row stays as it is.
+        """
+        bank = (getattr(banks, self.bank),) if self.bank else ()
+        changed = self.function(key, waveform, num_samples, *bank)
+        after, length = changed if self.resizes else (changed, num_samples)
+        use = is_real(num_samples)
+        if self.probability < 1.0:
+            use &= lot < self.probability
+        return jnp.where(use, after, waveform), jnp.where(use, length, num_samples)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Steps in order.
+
+    Attributes:
+        steps: what to apply; none = nothing at all.
+        mesh: devices over whose first axis the rows of a batch are divided; None = one device.
+            Without it, XLA gathers the whole batch on every device for a Fourier transform.
+    """
+
+    steps: tuple[Step, ...]
+    mesh: Mesh | None = None
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The fields of `Banks` that the steps draw from."""
+        return frozenset(step.bank for step in self.steps if step.bank)
+
+    def apply(
+        self, banks: Banks, key: jax.Array, waveform: jax.Array, num_samples: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Augment a batch.
+
+        Row i depends on the key, on i and on itself alone: neither on the other rows nor on the
+        number of devices.
+
+        Args:
+            banks: with the fields that `needs` names, made for clips of T samples; the same on
+                every device.
+            key: of this batch.
+            waveform: float32 [B, T], full scale = 1, zeros behind `num_samples`.
+            num_samples: int32 [B]; 0 = filler row, which stays zeros.
+
+        Returns:
+            Waveform float32 [B, T] and num_samples int32 [B]. A row that had T samples has T.
+        """
+        if not self.steps:
+            return waveform, num_samples
+        keys = jax.random.split(key, waveform.shape[0])
+        rows = jax.vmap(self._apply_to_clip, in_axes=(None, 0, 0, 0))
+        if self.mesh is not None and self.mesh.size > 1:
+            split, whole = PartitionSpec(self.mesh.axis_names[0]), PartitionSpec()
+            rows = jax.shard_map(
+                rows,
+                mesh=self.mesh,
+                in_specs=(whole, split, split, split),
+                out_specs=(split, split),
+            )
+        augmented: tuple[jax.Array, jax.Array] = rows(banks, keys, waveform, num_samples)
+        return augmented
+
+    def _apply_to_clip(
+        self, banks: Banks, key: jax.Array, waveform: jax.Array, num_samples: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        lot_key, *keys = jax.random.split(key, 1 + len(self.steps))
+        lots = jax.random.uniform(lot_key, (len(self.steps),))
+        for step, step_key, lot in zip(self.steps, keys, lots, strict=True):
+            waveform, num_samples = step.apply(banks, step_key, lot, waveform, num_samples)
+        return waveform, num_samples
+
+
+def make_chain(config: AugmentConfig, mesh: Mesh | None = None) -> Chain:
+    """Build the chain that a config describes.
+
+    Args:
+        config: names in order, and fields by name.
+        mesh: over whose first axis batches are divided; None = one device.
+
+    Raises:
+        ConfigError: for an unknown name or field, or a wrong value, in `steps` whether or not
+            `chain` names it.
+    """
+    given = config.steps.to_dict()
+    for name in given:
+        complete_fields(name, given[name])
+    return Chain(tuple(_step(name, given.get(name, {})) for name in config.chain), mesh)
+
+
+def _step(name: str, given: dict[str, Any]) -> Step:
+    fields = complete_fields(name, given)
+    probability = fields.pop(PROBABILITY)
+    row = AUGMENTATIONS[name]
+    return Step(probability, partial(row.function, **fields), row.bank, row.resizes)

@@ -1,0 +1,162 @@
+"""The augmentations by name: one row each, and the config section that names them."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from rawnet_jax.augment.channel import a_law, band_limit, mu_law, sample_rate_reduction
+from rawnet_jax.augment.draw import Range
+from rawnet_jax.augment.fir import MAX_HALF_WIDTH, NYQUIST_HZ
+from rawnet_jax.augment.level import gain, polarity
+from rawnet_jax.augment.masking import frequency_mask, time_mask, time_shift
+from rawnet_jax.augment.noise import coloured_noise, noise
+from rawnet_jax.augment.rawboost import ALGORITHMS, MAX_BANDS, MAX_DRAWN_TAPS, rawboost
+from rawnet_jax.augment.resampling import pitch, speed
+from rawnet_jax.augment.room import rir
+from rawnet_jax.config import AugmentConfig, unknown_field
+from rawnet_jax.errors import ConfigError
+from rawnet_jax.labels import SAMPLE_RATE_HZ
+
+PROBABILITY = "probability"
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is known of one augmentation.
+
+    Attributes:
+        function: ``(key, waveform [T], num_samples, *, fields) -> waveform [T]``, of one clip.
+        bank: the field of `Banks` that comes after `num_samples`; "" = none.
+        resizes: it returns ``(waveform, num_samples)``.
+        limits: lowest and highest value that a field's numbers may have.
+    """
+
+    function: Callable[..., Any]
+    bank: str = ""
+    resizes: bool = False
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+_FREQUENCIES = (0.0, NYQUIST_HZ)
+
+AUGMENTATIONS: Mapping[str, Augmentation] = {
+    "gain": Augmentation(gain),
+    "polarity": Augmentation(polarity),
+    "noise": Augmentation(noise, bank="noise"),
+    "coloured_noise": Augmentation(coloured_noise),
+    "rir": Augmentation(rir, bank="rir", limits={"wet": (0, 1)}),
+    "rawboost": Augmentation(
+        rawboost,
+        limits={
+            "algorithm": (min(ALGORITHMS), max(ALGORITHMS)),
+            "num_bands": (1, MAX_BANDS),
+            "center_hz": _FREQUENCIES,
+            "bandwidth_hz": _FREQUENCIES,
+            "num_taps": (3, MAX_DRAWN_TAPS),
+            "order": (1, 10),
+            "impulse_percent": (0, 100),
+        },
+    ),
+    "band_limit": Augmentation(
+        band_limit, limits={"low_hz": _FREQUENCIES, "high_hz": _FREQUENCIES}
+    ),
+    "sample_rate_reduction": Augmentation(
+        sample_rate_reduction, limits={"rate_hz": (1, SAMPLE_RATE_HZ)}
+    ),
+    "mu_law": Augmentation(mu_law),
+    "a_law": Augmentation(a_law),
+    "time_shift": Augmentation(time_shift),
+    "time_mask": Augmentation(
+        time_mask, limits={"num_masks": (1, 100), "duration_s": (0, math.inf)}
+    ),
+    "frequency_mask": Augmentation(
+        frequency_mask, limits={"num_masks": (1, MAX_HALF_WIDTH // 32), "width_hz": _FREQUENCIES}
+    ),
+    "speed": Augmentation(speed, resizes=True, limits={"factor": (0.5, 2)}),
+    "pitch": Augmentation(pitch, limits={"semitones": (-12, 12), "grain_s": (0.005, 1)}),
+}
+"""Name in a config -> augmentation."""
+
+
+def augment_config(
+    steps: Mapping[str, Mapping[str, Any]], noise_dir: str = "", rir_dir: str = ""
+) -> AugmentConfig:
+    """Return the config section of a chain, all its fields spelt out.
+
+    Args:
+        steps: in the order in which they are applied: name in `AUGMENTATIONS` -> the fields that
+            differ from the defaults, ``probability`` among them.
+        noise_dir: folder of noises.
+        rir_dir: folder of impulse responses.
+
+    Raises:
+        ConfigError: for an unknown name or field, or a wrong value.
+    """
+    complete = {name: complete_fields(name, fields) for name, fields in steps.items()}
+    return AugmentConfig(
+        chain=tuple(steps), steps=ConfigDict(complete), noise_dir=noise_dir, rir_dir=rir_dir
+    )
+
+
+def complete_fields(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all fields of an augmentation after checking those given.
+
+    Args:
+        name: in `AUGMENTATIONS`.
+        given: the fields that differ from the defaults, ``probability`` among them.
+
+    Raises:
+        ConfigError: for an unknown name or field, or a wrong value.
+    """
+    if name not in AUGMENTATIONS:
+        raise ConfigError(f"augmentation {unknown_field(name, AUGMENTATIONS)}")
+    known = default_fields(name)
+    for field_name in given:
+        if field_name not in known:
+            raise ConfigError(f"augmentation {name}: {unknown_field(field_name, known)}")
+    limits = {PROBABILITY: (0.0, 1.0), **AUGMENTATIONS[name].limits}
+    return {
+        field_name: _checked(
+            f"augmentation {name}: {field_name}",
+            given.get(field_name, default),
+            default,
+            limits.get(field_name, (-math.inf, math.inf)),
+        )
+        for field_name, default in known.items()
+    }
+
+
+def default_fields(name: str) -> dict[str, Any]:
+    """Return name and default of every field of an augmentation, ``probability`` first."""
+    parameters = inspect.signature(AUGMENTATIONS[name].function).parameters.values()
+    own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return {PROBABILITY: 1.0, **own}
+
+
+def _checked(what: str, value: Any, default: Any, limits: tuple[float, float]) -> Any:
+    """Return a value in the type of the field's default."""
+    if isinstance(default, tuple):
+        return _checked_range(what, value, limits)
+    fits = type(value) is type(default) or (type(value) is int and type(default) is float)
+    if not fits:
+        raise ConfigError(f"{what} is {value!r}; wanted: {type(default).__name__}")
+    if not limits[0] <= value <= limits[1]:
+        raise ConfigError(f"{what} is {value!r}; wanted: from {limits[0]:g} to {limits[1]:g}")
+    return type(default)(value)
+
+
+def _checked_range(what: str, value: Any, limits: tuple[float, float]) -> Range:
+    is_range = (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(isinstance(number, int | float) for number in value)
+        and limits[0] <= value[0] <= value[1] <= limits[1]
+    )
+    if not is_range:
+        bounds = "" if math.isinf(limits[1]) else f" within {limits[0]:g} to {limits[1]:g}"
+        raise ConfigError(f"{what} is {value!r}; wanted: (lowest, highest){bounds}")
+    return float(value[0]), float(value[1])

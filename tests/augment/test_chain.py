@@ -1,0 +1,176 @@
+"""The order, the probabilities and the batch: what a chain adds to its augmentations."""
+
+import json
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rawnet_jax.augment.bank import Banks, noise_bank, response_bank
+from rawnet_jax.augment.chain import Chain, Step, make_chain
+from rawnet_jax.augment.registry import augment_config, default_fields
+from rawnet_jax.config import AugmentConfig, Config
+from rawnet_jax.config_file import from_dict, to_dict, with_overrides
+from rawnet_jax.errors import ConfigError
+from rawnet_jax.mesh import make_mesh, replicated, split_rows
+
+LENGTH = 1200
+NUM_SAMPLES = np.array([LENGTH, 700, 0, LENGTH, 1, LENGTH, LENGTH, 900], np.int32)
+KEY = jax.random.key(0)
+QUICK: dict[str, str | bool] = {
+    "xla_backend_optimization_level": "0"
+}  # to compile; what is computed is the same
+
+
+def clips() -> np.ndarray:
+    clip = 0.1 * np.random.default_rng(0).standard_normal((8, LENGTH)).astype(np.float32)
+    return np.where(np.arange(LENGTH) < NUM_SAMPLES[:, None], clip, 0)
+
+
+def banks() -> Banks:
+    rng = np.random.default_rng(1)
+    noises = [rng.standard_normal(500).astype(np.float32)]
+    return Banks(noise_bank(noises, LENGTH), response_bank(noises, max_taps=300))
+
+
+def test_a_chain_without_steps_adds_no_operation():
+    chain = make_chain(AugmentConfig())
+    assert not jax.make_jaxpr(chain.apply)(Banks(), KEY, clips(), NUM_SAMPLES).eqns
+    assert chain.needs == frozenset()
+
+
+def test_steps_come_in_the_order_of_the_chain():
+    clip, at_16_khz = {"clip": True, "gain_db": (30, 30)}, {"telephone": False}
+    quiet: dict[str, dict] = {"rawboost": {"algorithm": 0}, "polarity": {}}
+    forward = make_chain(augment_config({"gain": clip, "mu_law": at_16_khz, **quiet}))
+    names = ("mu_law", "gain")
+    config = augment_config({"gain": clip, "mu_law": at_16_khz})
+    config.chain = names
+    backward = make_chain(config)
+    assert len(forward.steps) == 4
+    clipped, _ = jax.jit(backward.apply)(Banks(), KEY, clips(), NUM_SAMPLES)
+    coded, _ = jax.jit(forward.apply)(Banks(), KEY, clips(), NUM_SAMPLES)
+    assert np.abs(clipped).max() == 1
+    assert np.abs(coded).max() == pytest.approx(32124 / 32768)  # mu-law's largest value
+
+
+def test_needs_names_the_banks():
+    assert make_chain(augment_config({"noise": {}, "rir": {}})).needs == {"noise", "rir"}
+
+
+def test_probability_is_drawn_for_every_clip_and_step():
+    fields: dict[str, Any] = {"probability": 0.3}
+    chain = make_chain(augment_config({"polarity": fields, "gain": fields | {"gain_db": (20, 20)}}))
+    ones = np.ones((4000, 1), np.float32)
+    after, _ = jax.jit(chain.apply)(Banks(), KEY, ones, np.ones(4000, np.int32))
+    values = np.asarray(after)[:, 0].round(3)
+    for value, share in ((1, 0.49), (-1, 0.21), (10, 0.21), (-10, 0.09)):
+        assert np.mean(values == value) == pytest.approx(share, abs=0.03)
+
+
+def test_a_filler_row_stays_zeros_whatever_an_effect_does():
+    louder = Step(1.0, partial(lambda key, waveform, num_samples: waveform + 1), "", False)
+    after, _ = jax.jit(Chain((louder,)).apply)(Banks(), KEY, clips(), NUM_SAMPLES)
+    assert np.asarray(after != 0).any(axis=1).tolist() == (NUM_SAMPLES > 0).tolist()
+
+
+def test_probability_zero_changes_nothing():
+    chain = make_chain(augment_config({"speed": {"probability": 0.0}}))
+    after, length = jax.jit(chain.apply)(Banks(), KEY, clips(), NUM_SAMPLES)
+    np.testing.assert_array_equal(after, clips())
+    np.testing.assert_array_equal(length, NUM_SAMPLES)
+
+
+def test_rows_are_the_same_on_any_number_of_devices_under_scan_and_under_vmap():
+    config = augment_config(
+        {"rir": {"probability": 0.5}, "speed": {}, "rawboost": {"algorithm": 2}}
+    )
+    mesh = make_mesh(jax.devices()[:4])
+    one, split = make_chain(config), make_chain(config, mesh)
+    expected, lengths = jax.jit(one.apply, compiler_options=QUICK)(
+        banks(), KEY, clips(), NUM_SAMPLES
+    )
+    assert lengths[2] == 0
+    assert not np.any(expected[2])
+
+    def steps(banks, keys, waveform, num_samples):  # two seeds in a vmap, one step in a scan
+        def step(carry, key):
+            rows = jax.vmap(split.apply, in_axes=(None, None, 0, 0))
+            return carry, rows(banks, key, waveform, num_samples)
+
+        return jax.lax.scan(step, 0, keys)[1]
+
+    def sharded(array: np.ndarray) -> jax.Array:
+        return jax.device_put(np.stack([array, array]), split_rows(mesh, axis=1))
+
+    arguments = (
+        jax.device_put(banks(), replicated(mesh)),
+        KEY[None],
+        sharded(clips()),
+        sharded(NUM_SAMPLES),
+    )
+    program = jax.jit(steps).lower(*arguments).compile(QUICK)
+    assert not [word for word in ("all-gather", "all-to-all") if word in str(program.as_text())]
+    after, after_lengths = program(*arguments)
+    for seed in (0, 1):
+        np.testing.assert_allclose(after[0, seed], expected, atol=1e-5)
+        np.testing.assert_array_equal(after_lengths[0, seed], lengths)
+
+
+def test_a_config_keeps_its_chain_on_disk_and_on_the_command_line():
+    config = Config()
+    config.augment = augment_config(
+        {"speed": {}, "noise": {"snr_db": (3, 9)}, "gain": {}}, noise_dir="n"
+    )
+    config = with_overrides(
+        config,
+        [
+            "--config.augment.steps.noise.probability=.25",
+            "--config.augment.steps.speed.factor=(.8, 1.2)",
+            "--config.augment.chain=('noise', 'speed')",
+        ],
+    )
+    again = from_dict(json.loads(json.dumps(to_dict(config))), "test")
+    assert to_dict(again) == to_dict(config)
+    assert again.augment.chain == ("noise", "speed")
+    assert again.augment.steps.noise.snr_db == (3.0, 9.0)
+    steps = make_chain(again.augment).steps
+    assert [step.probability for step in steps] == [0.25, 1.0]
+    assert steps[1].function.keywords == {"factor": (0.8, 1.2)}
+    assert not with_overrides(config, ["--config.augment.chain=()"]).augment.chain
+
+
+def test_a_name_without_fields_takes_the_defaults():
+    steps = make_chain(AugmentConfig(chain=("polarity", "gain"))).steps
+    assert steps[1].probability == default_fields("gain")["probability"] == 1.0
+    assert steps[1].function.keywords == {"gain_db": (-12.0, 6.0), "clip": False}
+
+
+@pytest.mark.parametrize(
+    ("chain", "fields", "message"),
+    [
+        (("nois",), {}, "unknown config field 'nois'; did you mean 'noise'"),
+        ((), {"nois": {}}, "did you mean 'noise'"),
+        ((), {"noise": {"snr": (1, 2)}}, "augmentation noise: .* did you mean 'snr_db'"),
+        ((), {"noise": {"snr_db": (2, 1)}}, r"snr_db is \(2, 1\); wanted: \(lowest, highest\)"),
+        ((), {"noise": {"snr_db": 3.0}}, "snr_db is 3.0; wanted"),
+        ((), {"noise": {"probability": 1.5}}, "probability is 1.5; wanted: from 0 to 1"),
+        ((), {"rir": {"wet": (0, 2)}}, "within 0 to 1"),
+        ((), {"rawboost": {"algorithm": 9}}, "algorithm is 9; wanted: from 0 to 8"),
+        ((), {"rawboost": {"algorithm": 1.0}}, "wanted: int"),
+        ((), {"gain": {"clip": 1}}, "wanted: bool"),
+    ],
+)
+def test_mistakes_are_named(chain, fields, message):
+    with pytest.raises(ConfigError, match=message):
+        make_chain(AugmentConfig(chain=chain, steps=ConfigDict(fields)))
+
+
+def test_dtypes_stay():
+    chain = make_chain(augment_config({"speed": {}}))
+    shapes = jax.eval_shape(chain.apply, Banks(), KEY, jnp.zeros((2, 300)), jnp.ones(2, jnp.int32))
+    assert [shape.dtype for shape in shapes] == [jnp.float32, jnp.int32]

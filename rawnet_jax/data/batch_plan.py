@@ -40,6 +40,10 @@ class BatchPlan:
     """Batches by number. Batch `step` belongs to epoch ``step // batches_per_epoch``.
 
     An epoch holds each clip once; its last batch is filled up, so that all have one shape.
+
+    Attributes:
+        batches_per_epoch: number of batches in an epoch; a short last one is among them unless it
+            is dropped.
     """
 
     def __init__(
@@ -95,25 +99,22 @@ class BatchPlan:
         self._lengths = np.asarray(lengths, np.int64)
         self._crop = crop
         self._shuffle = shuffle
-        self._drop_last = drop_last
         self._seed = seed
         self._owner = np.zeros(len(lengths), np.int64) if owner is None else np.asarray(owner)
         self._num_owners = 1 if owner is None else num_owners
         self._epochs: dict[int, _Epoch] = {}
         self._lock = threading.Lock()
+        counts = np.bincount(self._owner, minlength=self._num_owners)
+        share = batch_size // self._num_owners
+        # Owners of more clips than others set the length; the others' rows are then filler.
+        self.batches_per_epoch = int(
+            counts.min() // share if drop_last else -(-counts.max() // share)
+        )
         if not self.batches_per_epoch:
             raise ConfigError(
                 f"config.train.drop_last leaves nothing of {len(lengths)} clips in batches of "
                 f"{batch_size}; use a smaller batch"
             )
-
-    @property
-    def batches_per_epoch(self) -> int:
-        """Number of batches in an epoch; a short last one is among them unless it is dropped."""
-        counts = np.bincount(self._owner, minlength=self._num_owners)
-        share = self.batch_size // self._num_owners
-        # Owners of more clips than others set the length; the others' rows are then filler.
-        return int(counts.min() // share if self._drop_last else -(-counts.max() // share))
 
     def __len__(self) -> int:
         return self.batches_per_epoch * self.num_epochs

@@ -223,7 +223,7 @@ class AASIST(nn.Module):
 
     def _merge(self, branches: list[_Nodes], train: bool) -> _Nodes:
         """Return the element-wise maximum of the branches after dropout."""
-        # One draw for all six arrays: each costs half a second of compiling.
+        # One draw for all six arrays: each takes time to compile.
         nodes = jnp.stack([jnp.concatenate(branch, axis=1) for branch in branches])
         nodes = Dropout(self.dropout)(nodes, train).max(0)
         ends = [branches[0][0].shape[1], nodes.shape[1] - 1]

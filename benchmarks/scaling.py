@@ -36,6 +36,9 @@ PARTS = ("feeds", "seeds", "data", "devices", "processes")
 SEVERAL_STEPS = 8
 
 
+ONE_DEVICE = {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+
+
 class NoiseCache:
     """Clips of noise in memory, all of one length."""
 
@@ -215,7 +218,7 @@ def processes(size: Size, counts: Sequence[int] = (1, 2, 4)) -> list[tuple[str, 
     return [
         (
             f"{count} processes",
-            per_clip(children(size, count, {"JAX_PLATFORMS": "cpu"})[0], size),
+            per_clip(children(size, count, ONE_DEVICE)[0], size),
         )
         for count in counts
     ]

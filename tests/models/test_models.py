@@ -229,6 +229,18 @@ def test_max_pool_drops_the_rest(size):
     np.testing.assert_array_equal(max_pool_1d(jnp.asarray(x), size), wanted)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_max_pool_gives_its_gradient_to_the_first_of_the_largest(size):
+    x = np.random.default_rng(0).integers(0, 3, (2, 7, 3)).astype(np.float32)  # many are equal
+    grad = np.random.default_rng(1).standard_normal((2, 7 // size, 3)).astype(np.float32)
+    wanted = np.zeros_like(x)
+    for row, i, channel in np.ndindex(grad.shape):
+        first = i * size + x[row, i * size : (i + 1) * size, channel].argmax()
+        wanted[row, first, channel] = grad[row, i, channel]
+    found = jax.vjp(lambda x: max_pool_1d(x, size), jnp.asarray(x))[1](jnp.asarray(grad))[0]
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(ConfigError, match="it must be one of conv1d"):
         build_model(dataclasses.replace(model_config("conv1d"), name="resnet"))

@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterator
 
 import jax
-import numpy as np
 
 from rawnet_jax.errors import Interrupted, RawnetError
+from rawnet_jax.mesh import agreed
 
 EXIT_LOST = 3
 """Exit status of a process that ended because another one was lost."""
@@ -39,7 +39,6 @@ class Peers:
         self._own = jax.process_index()
         self._count = jax.process_count()
         self._links: dict[int, socket.socket] = {}
-        self._left: set[int] = set()
         self._done = False
         self._lock = threading.Lock()
         if self._own == 0:
@@ -59,7 +58,7 @@ class Peers:
         family = socket.AF_INET6 if both else socket.AF_INET
         with socket.create_server(("", 0), family=family, dualstack_ipv6=both) as server:
             server.settimeout(_CONNECT_S)
-            _broadcast_port(server.getsockname()[1])
+            agreed(server.getsockname()[1])
             for _ in range(self._count - 1):
                 link, _ = server.accept()
                 link.settimeout(_CONNECT_S)
@@ -68,7 +67,7 @@ class Peers:
                 self._watch(number, link)
 
     def _connect(self, host: str) -> None:
-        port = _broadcast_port(0)
+        port = agreed(0)
         link = socket.create_connection((host, port), _CONNECT_S)
         link.settimeout(None)
         link.sendall(f"{self._own}\n".encode())
@@ -88,7 +87,6 @@ class Peers:
             except OSError:
                 line = b""
             if line == _BYE.strip():
-                self._left.add(number)
                 return
             if not line:
                 self._end(number)
@@ -123,12 +121,6 @@ def _read_line(link: socket.socket) -> bytes:
             return b""
         line += byte
     return line.strip()
-
-
-def _broadcast_port(port: int) -> int:
-    from jax.experimental import multihost_utils
-
-    return int(multihost_utils.broadcast_one_to_all(np.int32(port)))
 
 
 @contextlib.contextmanager

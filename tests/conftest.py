@@ -6,10 +6,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# Eight virtual devices on a CPU, before anything starts JAX: tests of sharding use them all,
-# the others take the first.
+# Before anything starts JAX. Eight virtual devices on a CPU: tests of sharding use them all, the
+# others take the first. Tests spend more time on compiling than on computing, so LLVM does without
+# its optimisations.
 os.environ["XLA_FLAGS"] = " ".join(
-    [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=8",
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+    ]
 ).strip()
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Compiled programs are shared with the commands that tests start, and stay out of the user's home.

@@ -17,14 +17,15 @@ alone. The AASIST baseline of ASVspoof 5 is this same network with these same fi
 
 Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``logits [B, 2]``
 ([spoof, bonafide]), ``score`` = the bona fide logit, as published, and ``embedding [B, 160]``. T is
-at least 2,315 with the published fields. Short clips are to be tiled by the loader.
+at least 2,315 with the published fields (`AASIST.shortest`), and short clips are to be tiled by the
+loader; with `variable_length` any T works, and what is shorter is followed by zeros up to there.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rawnet_jax.contract import ModelOutput
+from rawnet_jax.contract import ModelOutput, is_real
 from rawnet_jax.dsp.filters import filtered, mel_edges_hz, sinc_bank
 from rawnet_jax.models.batch_norm import selu
 from rawnet_jax.models.dropout import Dropout
@@ -36,8 +37,8 @@ from rawnet_jax.models.layers import (
     dense,
     in_float32,
     max_pool_1d,
-    row_mask,
 )
+from rawnet_jax.models.lengths import Extent, clips_alone
 from rawnet_jax.models.torch_names import TorchNames
 
 _POOL = 3
@@ -63,12 +64,12 @@ class ResidualBlock(nn.Module):
     first: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, num_samples: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
         """Apply the block.
 
         Args:
             x: [B, H, W, C].
-            num_samples: int32 [B], 0 = filler row.
+            extent: how much of it is clip.
             train: normalise by the batch's statistics.
 
         Returns:
@@ -80,8 +81,10 @@ class ResidualBlock(nn.Module):
             InertBatchNorm(channels, name="bn1")()
         # Two rows of padding above and below, once: H -> H + 1 -> H.
         padding = ((1, 1), (1, 1))
+        x = extent.cleared(x)
         y = conv(channels, self.features, (2, 3), padding=padding, name="conv1")(x)
-        y = BatchNorm(activation=selu, name="bn2")(y, row_mask(num_samples, y.ndim), train)
+        y = BatchNorm(activation=selu, name="bn2")(y, extent.mask(y), train)
+        y = extent.cleared(y)
         y = conv(self.features, self.features, (2, 3), padding=((0, 0), (1, 1)), name="conv2")(y)
         if channels != self.features:
             x = conv(channels, self.features, (1, 3), padding=((0, 0), (1, 1)), name="skip")(x)
@@ -107,6 +110,8 @@ class AASIST(nn.Module):
         frequency_mask: in training, a random number of neighbouring filters below this many is set
             to zero, the same for the whole batch; 0 = off, as in the published configurations;
             their code has 20.
+        variable_length: padding is no part of a clip (`rawnet_jax.models.lengths`): its temporal
+            graph has the nodes of its own frames, and a pool keeps its share of those.
     """
 
     num_filters: int = 70
@@ -119,25 +124,43 @@ class AASIST(nn.Module):
     pool_dropout: float = 0.3
     head_dropout: float = 0.5
     frequency_mask: int = 0
+    variable_length: bool = False
+
+    @property
+    def shortest(self) -> int:
+        """Samples of a clip from which one temporal node is left."""
+        return self.num_taps - 1 + _POOL ** (1 + len(self.channels))
 
     @nn.compact
     def __call__(
         self, waveform: jax.Array, num_samples: jax.Array, *, train: bool = False
     ) -> ModelOutput:
-        """Score clips; see the module's docstring for shapes."""
+        """Score clips; see the module's docstring for shapes.
+
+        Raises:
+            ValueError: if T is below `shortest` without `variable_length`.
+        """
+        extent = Extent(is_real(num_samples))
+        if self.variable_length:
+            waveform, extent = clips_alone(waveform, num_samples, self.shortest)
+        elif waveform.shape[1] < self.shortest:
+            raise ValueError(f"the network needs at least {self.shortest} samples")
         x = self._filtered(waveform, train)
+        extent = extent.shortened(self.num_taps - 1).pooled(_POOL)
         self.sow("intermediates", "sinc_abs_maxpool", x)
-        x = BatchNorm(activation=selu, name="first_bn")(x, row_mask(num_samples, x.ndim), train)
+        x = BatchNorm(activation=selu, name="first_bn")(x, extent.mask(x), train)
         self.sow("intermediates", "first_bn_selu", x)
         for i, features in enumerate(self.channels):
-            x = ResidualBlock(features, first=i == 0, name=f"encoder{i}")(x, num_samples, train)
-        temporal, spectral = self._graphs(jnp.abs(x), num_samples, train)
-        branches = [self._branch(i, temporal, spectral, num_samples, train) for i in (1, 2)]
-        temporal, spectral, stack = self._merge(branches, train)
+            x = ResidualBlock(features, first=i == 0, name=f"encoder{i}")(x, extent, train)
+            extent = extent.pooled(_POOL)
+        temporal, spectral, extent = self._graphs(jnp.abs(x), extent, train)
+        branches = [self._branch(i, temporal, spectral, extent, train) for i in (1, 2)]
+        extent = branches[0][1]  # the same in both
+        temporal, spectral, stack = self._merge([nodes for nodes, _ in branches], train)
         embedding = jnp.concatenate(
             [
-                jnp.abs(temporal).max(1),
-                temporal.mean(1),
+                extent.max(jnp.abs(temporal)),
+                extent.mean(temporal, 1),
                 jnp.abs(spectral).max(1),
                 spectral.mean(1),
                 stack[:, 0],
@@ -149,14 +172,7 @@ class AASIST(nn.Module):
         return in_float32(ModelOutput(score=logits[:, 1], logits=logits, embedding=embedding))
 
     def _filtered(self, waveform: jax.Array, train: bool) -> jax.Array:
-        """Return the magnitudes of the filters' outputs after pooling, [B, F // 3, frames, 1].
-
-        Raises:
-            ValueError: for clips that leave no frame at the end of the network.
-        """
-        shortest = self.num_taps - 1 + _POOL ** (1 + len(self.channels))
-        if waveform.shape[1] < shortest:
-            raise ValueError(f"the network needs at least {shortest} samples")
+        """Return the magnitudes of the filters' outputs after pooling, [B, F // 3, frames, 1]."""
         bank = sinc_bank(mel_edges_hz(self.num_filters), self.num_taps)
         x = filtered(waveform, bank)
         if train and self.frequency_mask > 0:
@@ -173,12 +189,13 @@ class AASIST(nn.Module):
         return ((i < start) | (i >= start + width)).astype(jnp.float32)
 
     def _graphs(
-        self, magnitude: jax.Array, num_samples: jax.Array, train: bool
-    ) -> tuple[jax.Array, jax.Array]:
-        """Make the temporal and the spectral graph of [B, H, W, C]."""
+        self, magnitude: jax.Array, extent: Extent, train: bool
+    ) -> tuple[jax.Array, jax.Array, Extent]:
+        """Make the temporal and the spectral graph of [B, H, W, C]; with the temporal's extent."""
         found = []
-        for axis, kind in ((1, "T"), (2, "S")):
-            nodes = magnitude.max(axis)
+        every_node = Extent(extent.real)
+        graphs = (("T", magnitude.max(1), extent), ("S", extent.max(magnitude), every_node))
+        for kind, nodes, of_nodes in graphs:
             if kind == "S":
                 shape = (1, *nodes.shape[1:])
                 nodes += self.param("pos_S", nn.initializers.normal(1.0), shape)
@@ -186,20 +203,21 @@ class AASIST(nn.Module):
             row = "ST".index(kind)
             nodes = GraphAttention(
                 self.gat_dims[0], self.temperatures[row], self.dropout, name=f"gat_{kind}"
-            )(nodes, num_samples, train)
+            )(nodes, of_nodes, train)
             pool = GraphPool(self.pool_ratios[row], self.pool_dropout, name=f"pool_{kind}")
-            found.append(pool(nodes, train))
-        return found[0], found[1]
+            found.append(pool(nodes, of_nodes, train))
+        (temporal, extent), (spectral, _) = found
+        return temporal, spectral, extent
 
     def _branch(
         self,
         branch: int,
         temporal: jax.Array,
         spectral: jax.Array,
-        num_samples: jax.Array,
+        extent: Extent,
         train: bool,
-    ) -> _Nodes:
-        """Return the temporal nodes, the spectral nodes and the stack node of one branch."""
+    ) -> tuple[_Nodes, Extent]:
+        """Return the nodes of one branch, and how many of the temporal ones count."""
 
         def attention(layer: int) -> StackingGraphAttention:
             return StackingGraphAttention(
@@ -215,11 +233,13 @@ class AASIST(nn.Module):
 
         shape = (1, 1, self.gat_dims[0])
         stack = self.param(f"stack{branch}", nn.initializers.normal(1.0), shape)
-        nodes = attention(1)(temporal, spectral, stack, num_samples, train)
-        nodes = (pool("T")(nodes[0], train), pool("S")(nodes[1], train), nodes[2])
-        added = attention(2)(*nodes, num_samples, train)
+        nodes = attention(1)(temporal, spectral, stack, extent, train)
+        temporal, extent = pool("T")(nodes[0], extent, train)
+        spectral, _ = pool("S")(nodes[1], Extent(extent.real), train)
+        nodes = (temporal, spectral, nodes[2])
+        added = attention(2)(*nodes, extent, train)
         temporal, spectral, stack = (a + b for a, b in zip(nodes, added, strict=True))
-        return temporal, spectral, stack
+        return (temporal, spectral, stack), extent
 
     def _merge(self, branches: list[_Nodes], train: bool) -> _Nodes:
         """Return the element-wise maximum of the branches after dropout."""

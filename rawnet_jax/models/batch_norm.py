@@ -62,7 +62,8 @@ def normalised(
 
     Args:
         x: [B, ..., C].
-        weight: float32 [B]; 1 = row that takes part in the statistics, 0 = row that does not.
+        weight: 1 = takes part in the statistics, 0 = does not; float32 [B] for rows of x, or
+            [B, T] for positions of its second axis from the end.
         scale: float32 [C].
         bias: float32 [C].
         epsilon: added to the variance.
@@ -78,16 +79,27 @@ def normalised(
 
 def count(x: jax.Array, weight: jax.Array) -> jax.Array:
     """Return how many values of a channel take part in the statistics; at least 1."""
-    positions = x.size // (x.shape[0] * x.shape[-1])
+    positions = x.size // (weight.size * x.shape[-1])
     return jnp.maximum(weight.sum() * positions, 1.0)
 
 
 def _statistics(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
     inner = tuple(range(1, x.ndim - 1))
     x, num = x.astype(jnp.float32), count(x, weight)
+    if weight.ndim > 1:
+        axes, spread = (0, *inner), _spread(weight, x.ndim)
+        mean = (spread * x).sum(axes) / num
+        return mean, (spread * jnp.square(x - mean)).sum(axes) / num
     # Rows are weighed after they are summed: at full size the mask would be another activation.
     mean = weight @ x.sum(inner) / num
     return mean, weight @ jnp.square(x - mean).sum(inner) / num
+
+
+def _spread(weight: jax.Array, ndim: int) -> jax.Array:
+    """Shape [B] to [B, 1, …, 1] or [B, T] to [B, 1, …, T, 1]."""
+    rows, *frames = weight.shape
+    ones = (1,) * (ndim - 1 - 2 * len(frames))
+    return weight.reshape(rows, *ones, *frames, *(1,) * len(frames))
 
 
 _Saved = tuple[jax.Array, ...]
@@ -121,8 +133,7 @@ def _backward(
     grad_scale = inverse * (grad * (x - mean)).sum(axes)
     slope = grad_scale * inverse / count(x, weight)
     offset = grad_bias / count(x, weight)
-    rows = weight.reshape((-1,) + (1,) * (x.ndim - 1))
-    grad_x = factor * (grad - rows * (slope * (x - mean) + offset))
+    grad_x = factor * (grad - _spread(weight, x.ndim) * (slope * (x - mean) + offset))
     return grad_x.astype(dtype), None, grad_scale, grad_bias
 
 

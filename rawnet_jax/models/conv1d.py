@@ -10,7 +10,9 @@ trained, 192 running statistics of BatchNorm):
 Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``logits [B]`` (log
 odds of bona fide speech, which is also the score) and ``embedding [B, 64]``. Any T of at least 32
 samples works; the published network has T = 16,000. A short clip is padded with zeros by the
-loader, and the zeros count as signal here, as they do in the original.
+loader, and the zeros count as signal, as they do in the original. With `variable_length` they do
+not, and any T works: a clip below `shortest` samples is followed by zeros up to there. The windows
+of a convolution then begin where they would for a T that its stride divides.
 
 Keras calls the positive class spoof; here the last layer's sign is the other way round, so that
 the logit points to bona fide speech. `rawnet_jax.interop.keras` flips it on import.
@@ -20,10 +22,46 @@ from functools import partial
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
-from rawnet_jax.contract import ModelOutput
+from rawnet_jax.contract import ModelOutput, is_real
 from rawnet_jax.models.dropout import Dropout
-from rawnet_jax.models.layers import BatchNorm, as_kernel, in_float32, max_pool_1d, row_mask
+from rawnet_jax.models.layers import (
+    BatchNorm,
+    as_kernel,
+    check_choice,
+    in_float32,
+    max_pool_1d,
+    safe_sqrt,
+)
+from rawnet_jax.models.lengths import Extent, clips_alone
+
+POOLINGS = ("mean", "max", "attentive_statistics")
+
+
+class AttentiveStatisticsPooling(nn.Module):
+    """Weighted mean and weighted standard deviation over time, weights by a small network.
+
+    Okabe, Koshinaka, Shinoda, "Attentive statistics pooling for deep speaker embedding",
+    Interspeech 2018, equations 1 to 5, with tanh: e_t = v·tanh(W h_t + b), α = softmax_t(e). (A
+    bias of e would do nothing.)
+
+    Attributes:
+        features: rows of W.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, extent: Extent) -> jax.Array:
+        """Map [B, T, C], of which `extent` counts, to [B, 2 C]."""
+        dense = partial(nn.Dense, promote_dtype=as_kernel)
+        hidden = jnp.tanh(dense(self.features, name="hidden")(x))
+        weight = extent.softmax(dense(1, use_bias=False, name="score")(hidden))
+        x = extent.cleared(x)
+        mean = (weight * x).sum(axis=1)
+        variance = (weight * jnp.square(x - mean[:, None])).sum(axis=1)
+        return jnp.concatenate([mean, safe_sqrt(variance)], axis=-1)
 
 
 class Conv1DClassifier(nn.Module):
@@ -39,6 +77,10 @@ class Conv1DClassifier(nn.Module):
         hidden_dropout: dropout rate after the dense layer.
         bn_momentum: share of the old running statistic kept at each step (Keras: .99).
         bn_epsilon: added to the variance (Keras: 1e-3).
+        pooling: over time, before the dense layer: mean (published), max or attentive_statistics
+            (`AttentiveStatisticsPooling`).
+        attention_features: width of attentive_statistics' hidden layer; read for it alone.
+        variable_length: padding is no part of a clip (`rawnet_jax.models.lengths`).
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -50,12 +92,31 @@ class Conv1DClassifier(nn.Module):
     hidden_dropout: float = 0.5
     bn_momentum: float = 0.99
     bn_epsilon: float = 1e-3
+    pooling: str = "mean"
+    attention_features: int = 64
+    variable_length: bool = False
+
+    @property
+    def shortest(self) -> int:
+        """Samples of a clip from which one frame reaches the pooling over time."""
+        length = 1
+        for stride, pool in zip(reversed(self.strides), reversed(self.pool_sizes), strict=True):
+            length = (length * pool - 1) * stride + 1
+        return length
 
     @nn.compact
     def __call__(
         self, waveform: jax.Array, num_samples: jax.Array, *, train: bool = False
     ) -> ModelOutput:
-        """Score clips; see the module's docstring for shapes."""
+        """Score clips; see the module's docstring for shapes.
+
+        Raises:
+            ValueError: for an unknown `pooling`.
+        """
+        check_choice("pooling", self.pooling, POOLINGS)
+        extent = Extent(is_real(num_samples))
+        if self.variable_length:
+            waveform, extent = clips_alone(waveform, num_samples, self.shortest)
         glorot = nn.initializers.glorot_uniform()
         dense = partial(nn.Dense, kernel_init=glorot, promote_dtype=as_kernel)
         batch_norm = partial(BatchNorm, self.bn_epsilon, self.bn_momentum, unbiased=False)
@@ -73,14 +134,24 @@ class Conv1DClassifier(nn.Module):
                 features,
                 (width,),
                 (stride,),
+                padding=extent.padding(x, (width,), (stride,)),
                 kernel_init=glorot,
                 promote_dtype=as_kernel,
                 name=f"conv_{i}",
-            )(x)
-            x = batch_norm(name=f"norm_{i}")(nn.relu(x), row_mask(num_samples, x.ndim), train)
-            x = Dropout(dropout)(max_pool_1d(x, pool), train)
-        x = x.mean(axis=1)
+            )(extent.cleared(x))
+            extent = extent.strided(stride)
+            x = batch_norm(name=f"norm_{i}")(nn.relu(x), extent.mask(x), train)
+            x, extent = Dropout(dropout)(max_pool_1d(x, pool), train), extent.pooled(pool)
+        x = self._pooled(x, extent)
         embedding = nn.relu(dense(self.hidden_features, name="hidden")(x))
         x = Dropout(self.hidden_dropout)(embedding, train)
         logits = dense(1, name="head")(x)[:, 0]
         return in_float32(ModelOutput(score=logits, logits=logits, embedding=embedding))
+
+    def _pooled(self, x: jax.Array, extent: Extent) -> jax.Array:
+        """Map [B, T, C] to [B, C], or [B, 2 C] for attentive_statistics."""
+        if self.pooling == "mean":
+            return extent.mean(x, 1)
+        if self.pooling == "max":
+            return extent.max(x)
+        return AttentiveStatisticsPooling(self.attention_features, name="attention")(x, extent)

@@ -14,7 +14,8 @@ Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``l
 log probabilities of [spoof, bonafide], ``embedding [B, D]``, also a mean, and `SliceOutput` for the
 loss. Any T works; S follows from it: with m = ceil(F / 400), S = 2 m - 1. A clip with fewer frames
 of its own than T has repeats them; its score is the mean of as many slices as it alone would have,
-so that it does not depend on T.
+so that it does not depend on T. With `variable_length` nothing repeats and nothing is cut: a clip
+is one map of its own frames, which both perceptions take at any width, and S is 1.
 """
 
 from collections.abc import Callable
@@ -24,12 +25,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rawnet_jax.contract import ModelOutput, SliceOutput
+from rawnet_jax.contract import ModelOutput, SliceOutput, is_real
 from rawnet_jax.dsp.lfcc import lfcc, tile_frames
 from rawnet_jax.dsp.spectrogram import log_power_cqt, log_power_spectrogram
 from rawnet_jax.labels import Label
 from rawnet_jax.models import efficientnet, res2net
-from rawnet_jax.models.layers import BatchNorm, dense, row_mask
+from rawnet_jax.models.layers import BatchNorm, check_choice, dense
+from rawnet_jax.models.lengths import Extent, clips_alone
 from rawnet_jax.models.res2net import conv_without_bias
 from rawnet_jax.models.torch_names import TorchNames
 
@@ -66,14 +68,15 @@ class AttentionBranch(nn.Module):
     features: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, x: jax.Array, extent: Extent, train: bool) -> tuple[jax.Array, jax.Array]:
         """Return the mask [N, H, W, 1] in (0, 1) and the auxiliary logits [N, 2]."""
         first, *blocks = self.features
-        x = conv_without_bias(x.shape[-1], first, 3, name="conv1")(x)
+        mask = extent.mask(x)
+        x = conv_without_bias(x.shape[-1], first, 3, name="conv1")(extent.cleared(x))
         x = BatchNorm(activation=nn.relu, name="bn1")(x, mask, train)
         self.sow("intermediates", "attention.conv1_bn_relu", x)
         for i, features in enumerate(blocks):
-            x = BasicBlock(features, name=f"block_{i}")(x, mask, train)
+            x = BasicBlock(features, name=f"block_{i}")(x, extent, train)
             self.sow("intermediates", f"attention.block{i}", x)
         q = conv_without_bias(x.shape[-1], x.shape[-1], 1, name="att_conv")(x)
         q = BatchNorm(activation=nn.relu, name="bn_att2")(q, mask, train)
@@ -83,7 +86,7 @@ class AttentionBranch(nn.Module):
         attention = conv_without_bias(q.shape[-1], 1, 1, name="att_conv3")(q)
         attention = BatchNorm(activation=nn.sigmoid, name="bn_att3")(attention, mask, train)
         self.sow("intermediates", "attention.mask", attention)
-        return attention, aux_map.mean(axis=(1, 2))
+        return attention, extent.mean(aux_map, (1, 2))
 
 
 class BasicBlock(nn.Module):
@@ -96,11 +99,12 @@ class BasicBlock(nn.Module):
     features: int
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
-        """Map [N, H, W, C] to [N, H, W, features]."""
-        y = conv_without_bias(x.shape[-1], self.features, 3, name="conv1")(x)
+    def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
+        """Map [N, H, W, C], of which `extent` counts, to [N, H, W, features]."""
+        mask = extent.mask(x)
+        y = conv_without_bias(x.shape[-1], self.features, 3, name="conv1")(extent.cleared(x))
         y = BatchNorm(activation=nn.relu, name="bn1")(y, mask, train)
-        y = conv_without_bias(self.features, self.features, 3, name="conv2")(y)
+        y = conv_without_bias(self.features, self.features, 3, name="conv2")(extent.cleared(y))
         y = BatchNorm(name="bn2")(y, mask, train)
         skip = conv_without_bias(x.shape[-1], self.features, 1, name="skip_conv")(x)
         return nn.relu(y + BatchNorm(name="skip_bn")(skip, mask, train))
@@ -134,6 +138,9 @@ class Eabn(nn.Module):
         mask_probability: of either mask of SpecAugment in training, drawn slice by slice; 0 = off.
         mask_columns: bound on the width of the mask over time, in frames.
         mask_rows: bound on the height of the mask over frequency, in rows.
+        variable_length: a clip is one map of its own frames, however many, in place of slices, and
+            padding behind them is no part of it (`rawnet_jax.models.lengths`); `slice_frames` and
+            `slice_hop` are not read.
     """
 
     front_end: str = "lfcc"
@@ -158,11 +165,12 @@ class Eabn(nn.Module):
     mask_probability: float = 0.25
     mask_columns: int = 80
     mask_rows: int = 20
+    variable_length: bool = False
 
     def setup(self) -> None:
         """Make the branches; `efficientnet` or `res2net` by name, as `TORCH_NAMES` knows them."""
-        _check_choice("front_end", self.front_end, FRONT_ENDS)
-        _check_choice("perception", self.perception, PERCEPTIONS)
+        check_choice("front_end", self.front_end, FRONT_ENDS)
+        check_choice("perception", self.perception, PERCEPTIONS)
         self.attention = AttentionBranch(self.attention_features)
         if self.perception == "efficientnet_a0":
             self.efficientnet = efficientnet.EfficientNet(
@@ -193,19 +201,13 @@ class Eabn(nn.Module):
         self, waveform: jax.Array, num_samples: jax.Array, *, train: bool = False
     ) -> ModelOutput:
         """Score clips; see the module's docstring for shapes."""
-        features, num_frames = FRONT_ENDS[self.front_end](waveform, num_samples)
-        slices = cut_slices(features, num_frames, self.slice_frames, self.slice_hop)
-        batch, count = slices.shape[:2]
-        maps = slices.reshape(-1, *slices.shape[2:])
+        maps, extent, weight = self._maps(waveform, num_samples)
         if train and self.mask_probability > 0:
-            maps = self._augmented(maps)
-        mask = jnp.repeat(row_mask(num_samples, 4), count, axis=0)
+            maps = self._augmented(maps, extent)
         per_slice = jax.tree.map(
-            lambda x: x.reshape(batch, count, -1).astype(jnp.float32),
-            self.classify(maps[..., None], mask, train),
+            lambda x: x.reshape(*weight.shape, -1).astype(jnp.float32),
+            self.classify(maps[..., None], extent, train),
         )
-        used = num_slices(num_frames, self.slice_frames, self.slice_hop)
-        weight = (jnp.arange(count) < used[:, None]) / used[:, None]
         logits = jnp.einsum("bs,bsc->bc", weight, nn.log_softmax(per_slice.logits))
         return ModelOutput(
             score=logits[:, Label.BONAFIDE],
@@ -219,44 +221,79 @@ class Eabn(nn.Module):
             ),
         )
 
-    def classify(self, maps: jax.Array, mask: jax.Array, train: bool = False) -> Classified:
+    def _maps(
+        self, waveform: jax.Array, num_samples: jax.Array
+    ) -> tuple[jax.Array, Extent, jax.Array]:
+        """Return the maps of all clips.
+
+        Returns:
+            Maps float32 [B S, H, W], how much of them is clip, and the weight of each in its clip's
+            score, float32 [B, S].
+        """
+        front_end = FRONT_ENDS[self.front_end]
+        if self.variable_length:
+            waveform, _ = clips_alone(waveform, num_samples)
+            maps, num_frames = front_end(waveform, num_samples)
+            weight = jnp.ones((len(maps), 1), jnp.float32)
+            return maps, Extent(is_real(num_samples), jnp.maximum(num_frames, 1)), weight
+        features, num_frames = front_end(waveform, num_samples)
+        slices = cut_slices(features, num_frames, self.slice_frames, self.slice_hop)
+        count = slices.shape[1]
+        used = num_slices(num_frames, self.slice_frames, self.slice_hop)
+        weight = (jnp.arange(count) < used[:, None]) / used[:, None]
+        return (
+            slices.reshape(-1, *slices.shape[2:]),
+            Extent(jnp.repeat(is_real(num_samples), count)),
+            weight,
+        )
+
+    def classify(self, maps: jax.Array, extent: Extent, train: bool = False) -> Classified:
         """Classify maps, each for itself.
 
         Args:
             maps: float32 [N, H, W, 1], any H and W.
-            mask: bool [N, 1, 1, 1], False = row that must not touch the statistics.
+            extent: how much of each map is clip; filler rows do not touch the statistics.
             train: use the batch's statistics and dropout.
         """
-        attention, aux_logits = self.attention(maps, mask, train)
+        attention, aux_logits = self.attention(maps, extent, train)
         attended = (1.0 + attention) * maps
         self.sow("intermediates", "perception.input", attended)
         branch = self.efficientnet if self.perception == "efficientnet_a0" else self.res2net
-        embedding = branch(attended, mask, train)
+        embedding = branch(attended, extent, train)
         return Classified(self.cls_layer(embedding), embedding, aux_logits)
 
-    def _augmented(self, maps: jax.Array) -> jax.Array:
-        """Zero a few columns and a few rows of some maps.
+    def _augmented(self, maps: jax.Array, extent: Extent) -> jax.Array:
+        """Zero a few columns (of those that are clip) and a few rows of some maps.
 
         The original calls its mask of columns "freq" and its mask of rows "time", on maps whose
         columns are time: what it does is kept, and here has its right names.
         """
         column_key, row_key = jax.random.split(self.make_rng("dropout"))
         count, height, width = maps.shape
-        columns = self._band(column_key, count, width, self.mask_columns, self.mask_columns // 4)
-        rows = self._band(row_key, count, height, self.mask_rows, self.mask_rows // 3)
+        own = width if extent.num_frames is None else extent.num_frames[:, None]
+        bounds = (self.mask_columns, self.mask_columns // 4)
+        columns = self._band(column_key, (count, width), own, *bounds)
+        rows = self._band(row_key, (count, height), height, self.mask_rows, self.mask_rows // 3)
         return jnp.where(columns[:, None, :] | rows[:, :, None], 0.0, maps)
 
-    def _band(self, key: jax.Array, count: int, size: int, bound: int, lowest: int) -> jax.Array:
-        """Draw bands, bool [count, size].
+    def _band(
+        self,
+        key: jax.Array,
+        shape: tuple[int, int],
+        own: int | jax.Array,
+        bound: int,
+        lowest: int,
+    ) -> jax.Array:
+        """Draw bands, bool [count, size], each within its first ``own`` (one, or [count, 1]).
 
         As published in three draws: a largest width in [lowest, bound), a start that leaves room
         for it, and an end between the start and that width (so that a band may be empty).
         """
-        draws = jax.random.uniform(key, (count, 4, 1))
-        largest = jnp.minimum(lowest + jnp.floor(draws[:, 0] * (bound - lowest)), size - 1)
-        start = jnp.floor(draws[:, 1] * (size - largest))
+        draws = jax.random.uniform(key, (shape[0], 4, 1))
+        largest = jnp.minimum(lowest + jnp.floor(draws[:, 0] * (bound - lowest)), own - 1)
+        start = jnp.floor(draws[:, 1] * (own - largest))
         end = start + jnp.floor(draws[:, 2] * largest)
-        position = jnp.arange(size)
+        position = jnp.arange(shape[1])
         chosen = draws[:, 3] < self.mask_probability
         return chosen & (position >= start) & (position < end)
 
@@ -299,11 +336,6 @@ def cut_slices(
     tiled = tile_frames(features, num_frames, (count - 1) * slice_hop + slice_frames)
     starts = range(0, count * slice_hop, slice_hop)
     return jnp.stack([tiled[:, :, start : start + slice_frames] for start in starts], axis=1)
-
-
-def _check_choice(field: str, value: str, choices: Any) -> None:
-    if value not in choices:
-        raise ValueError(f"{field} is {value!r}; it must be one of {', '.join(choices)}")
 
 
 TORCH_NAMES = TorchNames(

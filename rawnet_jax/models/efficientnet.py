@@ -16,6 +16,7 @@ import jax
 
 from rawnet_jax.models.dropout import Dropout
 from rawnet_jax.models.layers import BatchNorm, conv, dense
+from rawnet_jax.models.lengths import Extent
 
 BN_EPSILON = 1e-3
 _SQUEEZE = 4  # input channels of a block to one hidden channel of its excitation
@@ -43,32 +44,34 @@ class MBConv(nn.Module):
     bn_momentum: float
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
-        """Map [N, H, W, C] to [N, ceil(H / stride), ceil(W / stride), features]."""
+    def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
+        """Map [N, H, W, C], of which `extent` counts, to [N, H / stride, W / stride, features]."""
         batch_norm = partial(BatchNorm, BN_EPSILON, self.bn_momentum)
         in_features = x.shape[-1]
         inner = in_features * self.expansion
         if self.expansion != 1:
             x = conv(in_features, inner, (1, 1), bias=False, name="expand_conv")(x)
-            x = batch_norm(activation=nn.silu, name="bn0")(x, mask, train)
+            x = batch_norm(activation=nn.silu, name="bn0")(x, extent.mask(x), train)
+        kernel_size = (self.kernel_size, self.kernel_size)
         x = conv(
             inner,
             inner,
-            (self.kernel_size, self.kernel_size),
+            kernel_size,
             strides=self.stride,
-            padding="SAME",
+            padding=extent.padding(x, kernel_size, (self.stride, self.stride)),
             bias=False,
             groups=inner,
             name="depthwise_conv",
-        )(x)
-        x = batch_norm(activation=nn.silu, name="bn1")(x, mask, train)
-        x = x * nn.sigmoid(self._excitation(x, max(1, in_features // _SQUEEZE)))
+        )(extent.cleared(x))
+        extent = extent.strided(self.stride)
+        x = batch_norm(activation=nn.silu, name="bn1")(x, extent.mask(x), train)
+        x = x * nn.sigmoid(self._excitation(x, extent, max(1, in_features // _SQUEEZE)))
         x = conv(inner, self.features, (1, 1), bias=False, name="project_conv")(x)
-        return batch_norm(name="bn2")(x, mask, train)
+        return batch_norm(name="bn2")(x, extent.mask(x), train)
 
-    def _excitation(self, x: jax.Array, hidden: int) -> jax.Array:
+    def _excitation(self, x: jax.Array, extent: Extent, hidden: int) -> jax.Array:
         inner = x.shape[-1]
-        mean = x.mean(axis=(1, 2), keepdims=True)
+        mean = extent.mean(x, (1, 2), keepdims=True)
         mean = nn.silu(conv(inner, hidden, (1, 1), name="se_reduce")(mean))
         return conv(hidden, inner, (1, 1), name="se_expand")(mean)
 
@@ -99,12 +102,12 @@ class EfficientNet(nn.Module):
     bn_momentum: float = 0.99
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
         """Compute embeddings.
 
         Args:
             x: float32 [N, H, W, 1].
-            mask: bool [N, 1, 1, 1], False = row that must not touch the statistics.
+            extent: how much of each map is clip; filler rows do not touch the statistics.
             train: use the batch's statistics and dropout.
 
         Returns:
@@ -116,21 +119,23 @@ class EfficientNet(nn.Module):
             self.stem_features,
             (3, 3),
             strides=2,
-            padding="SAME",
+            padding=extent.padding(x, (3, 3), (2, 2)),
             bias=False,
             name="conv_stem",
-        )(x)
-        x = batch_norm(activation=nn.silu, name="bn0")(x, mask, train)
+        )(extent.cleared(x))
+        extent = extent.strided(2)
+        x = batch_norm(activation=nn.silu, name="bn0")(x, extent.mask(x), train)
         self.sow("intermediates", "perception.stem_bn_silu", x)
         blocks = zip(self.features, self.kernel_sizes, self.strides, self.expansions, strict=True)
         for i, (features, kernel_size, stride, expansion) in enumerate(blocks):
             sizes = (features, kernel_size, stride, expansion, self.bn_momentum)
-            x = MBConv(*sizes, name=f"block_{i}")(x, mask, train)
+            x = MBConv(*sizes, name=f"block_{i}")(x, extent, train)
+            extent = extent.strided(stride)
             self.sow("intermediates", f"perception.mbconv{i}", x)
         x = conv(x.shape[-1], self.head_features, (1, 1), bias=False, name="conv_head")(x)
-        x = batch_norm(activation=nn.silu, name="bn1")(x, mask, train)
+        x = batch_norm(activation=nn.silu, name="bn1")(x, extent.mask(x), train)
         self.sow("intermediates", "perception.head_bn_silu", x)
-        x = x.mean(axis=(1, 2), keepdims=True)
+        x = extent.mean(x, (1, 2), keepdims=True)
         self.sow("intermediates", "perception.pooled", x)
         x = Dropout(self.dropout)(x[:, 0, 0], train)
         return dense(self.head_features, self.embedding_features, name="fc")(x)

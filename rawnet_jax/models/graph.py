@@ -16,7 +16,8 @@ import numpy as np
 
 from rawnet_jax.models.batch_norm import selu
 from rawnet_jax.models.dropout import Dropout
-from rawnet_jax.models.layers import BatchNorm, dense, row_mask
+from rawnet_jax.models.layers import BatchNorm, dense
+from rawnet_jax.models.lengths import Extent
 
 # PyTorch's xavier_normal_; JAX's own glorot_normal cuts the tails off.
 _XAVIER_NORMAL = nn.initializers.variance_scaling(1.0, "fan_avg", "normal")
@@ -41,12 +42,12 @@ class GraphAttention(nn.Module):
     dropout: float
 
     @nn.compact
-    def __call__(self, nodes: jax.Array, num_samples: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, nodes: jax.Array, extent: Extent, train: bool) -> jax.Array:
         """Let every node attend to every node.
 
         Args:
             nodes: [B, N, C].
-            num_samples: int32 [B], 0 = filler row.
+            extent: which of them count.
             train: drop out, and normalise by the batch's statistics.
 
         Returns:
@@ -56,10 +57,10 @@ class GraphAttention(nn.Module):
         nodes = Dropout(self.dropout)(nodes, train)
         pairs = jnp.tanh(dense(channels, self.features, name="pair")(_pairwise_products(nodes)))
         vector = self.param("pair_vector", _XAVIER_NORMAL, (self.features, 1))
-        attention = jax.nn.softmax((pairs @ vector)[..., 0] / self.temperature, axis=-1)
+        attention = extent.softmax((pairs @ vector)[..., 0] / self.temperature, axis=-1)
         x = dense(channels, self.features, name="attended")(attention @ nodes)
         x += dense(channels, self.features, name="own")(nodes)
-        x = BatchNorm(activation=selu, name="norm")(x, row_mask(num_samples, x.ndim), train)
+        x = BatchNorm(activation=selu, name="norm")(x, extent.mask(x), train)
         self.sow("intermediates", str(self.name), x)
         return x
 
@@ -86,7 +87,7 @@ class StackingGraphAttention(nn.Module):
         temporal: jax.Array,
         spectral: jax.Array,
         stack: jax.Array,
-        num_samples: jax.Array,
+        extent: Extent,
         train: bool,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Let every node attend to every node of both graphs.
@@ -95,29 +96,30 @@ class StackingGraphAttention(nn.Module):
             temporal: [B, Nt, C].
             spectral: [B, Ns, C].
             stack: [B or 1, 1, C].
-            num_samples: int32 [B], 0 = filler row.
+            extent: which temporal nodes count; all spectral ones do.
             train: drop out, and normalise by the batch's statistics.
 
         Returns:
             ``(temporal [B, Nt, features], spectral [B, Ns, features], stack [B, 1, features])``.
         """
         channels, num_temporal = temporal.shape[-1], temporal.shape[1]
+        extent = extent.followed_by(spectral.shape[1])
         temporal = dense(channels, channels, name="temporal")(temporal)
         spectral = dense(channels, channels, name="spectral")(spectral)
         nodes = jnp.concatenate([temporal, spectral], axis=1)
         nodes = Dropout(self.dropout)(nodes, train)
-        stack = self._stack_node(nodes, stack)
+        stack = self._stack_node(nodes, stack, extent)
         x = dense(channels, self.features, name="attended")(
-            self._attention(nodes, num_temporal) @ nodes
+            self._attention(nodes, num_temporal, extent) @ nodes
         )
         x += dense(channels, self.features, name="own")(nodes)
-        x = BatchNorm(activation=selu, name="norm")(x, row_mask(num_samples, x.ndim), train)
+        x = BatchNorm(activation=selu, name="norm")(x, extent.mask(x), train)
         temporal, spectral = x[:, :num_temporal], x[:, num_temporal:]
         for kind, shown in (("T", temporal), ("S", spectral), ("master", stack)):
             self.sow("intermediates", f"{self.name}_{kind}", shown)
         return temporal, spectral, stack
 
-    def _attention(self, nodes: jax.Array, num_temporal: int) -> jax.Array:
+    def _attention(self, nodes: jax.Array, num_temporal: int, extent: Extent) -> jax.Array:
         """Return the weight that node i gives node j, [B, N, N]."""
         pairs = dense(nodes.shape[-1], self.features, name="pair")(_pairwise_products(nodes))
         kinds = ("temporal", "spectral", "mixed")
@@ -129,9 +131,9 @@ class StackingGraphAttention(nn.Module):
         kind_of_pair = np.where(is_mixed, kinds.index("mixed"), is_spectral[:, None])
         scores = jnp.tanh(pairs) @ jnp.concatenate(vectors, axis=1)
         scores = (scores * np.eye(len(kinds), dtype=np.float32)[kind_of_pair]).sum(-1)
-        return jax.nn.softmax(scores / self.temperature, axis=-1)
+        return extent.softmax(scores / self.temperature, axis=-1)
 
-    def _stack_node(self, nodes: jax.Array, stack: jax.Array) -> jax.Array:
+    def _stack_node(self, nodes: jax.Array, stack: jax.Array, extent: Extent) -> jax.Array:
         """Return the stack node after it attended to all nodes, [B, 1, features].
 
         Neither normalised nor activated, unlike the nodes.
@@ -139,7 +141,7 @@ class StackingGraphAttention(nn.Module):
         channels = nodes.shape[-1]
         scores = jnp.tanh(dense(channels, self.features, name="stack_pair")(nodes * stack))
         vector = self.param("stack_vector", _XAVIER_NORMAL, (self.features, 1))
-        attention = jax.nn.softmax(scores @ vector / self.temperature, axis=1)
+        attention = extent.softmax(scores @ vector / self.temperature)
         gathered = (attention * nodes).sum(axis=1, keepdims=True)
         attended = dense(channels, self.features, name="stack_attended")(gathered)
         return attended + dense(channels, self.features, name="stack_own")(stack)
@@ -157,22 +159,24 @@ class GraphPool(nn.Module):
     dropout: float
 
     @nn.compact
-    def __call__(self, nodes: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, nodes: jax.Array, extent: Extent, train: bool) -> tuple[jax.Array, Extent]:
         """Pool a graph.
 
         Args:
             nodes: [B, N, C].
+            extent: which of them count; a graph keeps a share of those.
             train: drop out.
 
         Returns:
             [B, max(int(ratio N), 1), C], in descending order of score: later layers compare nodes
-            by position, so the order is part of the result.
+            by position, so the order is part of the result. And which of them count.
         """
         x = Dropout(self.dropout)(nodes, train)
         scores = jax.nn.sigmoid(dense(nodes.shape[-1], 1, name="proj")(x))
-        num_kept = max(int(nodes.shape[1] * self.ratio), 1)
-        _, kept = jax.lax.top_k(scores[..., 0], num_kept)
+        # Of every number of nodes, so that it is rounded as for a clip alone.
+        num_kept = [max(int(num * self.ratio), 1) for num in range(nodes.shape[1] + 1)]
+        _, kept = jax.lax.top_k(extent.lowered(scores)[..., 0], num_kept[-1])
         pooled = jnp.take_along_axis(nodes * scores, kept[..., None], axis=1)
         self.sow("intermediates", str(self.name), pooled)
         self.sow("intermediates", f"{self.name}.index", kept)
-        return pooled
+        return pooled, extent.selected(num_kept)

@@ -6,14 +6,14 @@ systems of this field were published in PyTorch and owe their numbers to it.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rawnet_jax.contract import ModelOutput, is_real
+from rawnet_jax.contract import ModelOutput
 from rawnet_jax.models import batch_norm
 from rawnet_jax.models.batch_norm import Activation, identity
 from rawnet_jax.models.conv2d import conv_general_dilated
@@ -127,7 +127,8 @@ class BatchNorm(nn.Module):
 
         Args:
             x: [B, ..., C].
-            mask: bool [B, 1, ..., 1]; statistics are over the rows that are True.
+            mask: bool [B, 1, ..., 1]; statistics are over the rows that are True. Or, for the
+                positions of x's second axis from the end, [B, 1, ..., T, 1].
             train: normalise by the batch's statistics and move the running ones.
 
         Returns:
@@ -141,7 +142,10 @@ class BatchNorm(nn.Module):
         rule = (scale, bias, self.epsilon, self.activation)
         if not train:
             return batch_norm.affine(x, running_mean.value, running_var.value, *rule)
-        weight = jnp.broadcast_to(mask.reshape(-1), x.shape[:1]).astype(jnp.float32)
+        is_of_frames = x.ndim > 2 and mask.shape[-2] > 1
+        weighed = (x.shape[0], x.shape[-2]) if is_of_frames else x.shape[:1]
+        weight = mask.reshape(-1, *weighed[1:])
+        weight = jnp.broadcast_to(weight, weighed).astype(jnp.float32)
         y, mean, var = batch_norm.normalised(x, weight, *rule)
         if not self.is_initializing():
             if self.unbiased:
@@ -215,14 +219,17 @@ def _pool_backward(size: int, kept: tuple[jax.Array, int], grad: jax.Array) -> t
 max_pool_1d.defvjp(_pool_forward, _pool_backward)
 
 
-def row_mask(num_samples: jax.Array, ndim: int) -> jax.Array:
-    """Mask of the rows that are clips, shaped to broadcast against an activation.
+def safe_sqrt(x: jax.Array) -> jax.Array:
+    """Square root with derivative 0 where x is 0, instead of infinity."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
 
-    Args:
-        num_samples: int32 [B], 0 = filler row.
-        ndim: rank of the activation.
 
-    Returns:
-        bool [B, 1, …, 1].
+def check_choice(field: str, value: str, choices: Collection[str]) -> None:
+    """Check a network's field that is one of a few words.
+
+    Raises:
+        ValueError: for another word, naming the choices.
     """
-    return is_real(num_samples).reshape((-1,) + (1,) * (ndim - 1))
+    if value not in choices:
+        raise ValueError(f"{field} is {value!r}; it must be one of {', '.join(choices)}")

@@ -12,7 +12,8 @@ Zhang, Jiang, Duan, "One-class learning towards synthetic voice spoofing detecti
 
 Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``embedding [B, 256]``.
 Any T works; `num_samples` says how much of a row is the clip, and only that is tiled to 750 frames
-(pad with zeros in the loader). Three heads, each what its published loss reads:
+(pad with zeros in the loader). With `variable_length` it keeps its own frames, however many. Three
+heads, each what its published loss reads:
 
     oc_softmax   logits [B]: cosine between embedding and `center`, which is also the score
     am_softmax   logits [B, 2]: cosines to `centers`, score = bona fide's minus spoof's (the
@@ -23,15 +24,17 @@ Scales and margins are the loss's (`rawnet_jax.losses`).
 """
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rawnet_jax.contract import ModelOutput
+from rawnet_jax.contract import ModelOutput, is_real
 from rawnet_jax.dsp.lfcc import lfcc, tile_frames
 from rawnet_jax.labels import Label
-from rawnet_jax.models.layers import BatchNorm, conv, dense, in_float32, row_mask
+from rawnet_jax.models.layers import BatchNorm, check_choice, conv, dense, in_float32, safe_sqrt
+from rawnet_jax.models.lengths import Extent, clips_alone
 from rawnet_jax.models.torch_names import TorchNames
 
 HEADS = ("oc_softmax", "am_softmax", "softmax")
@@ -54,18 +57,20 @@ class PreActivationBlock(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
-        """Map [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features]."""
+    def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
+        """Map [B, H, W, C], of which `extent` counts, to [B, H / stride, W / stride, features]."""
         make = partial(conv, bias=False, kernel_init=_HE_NORMAL)
         channels = x.shape[-1]
-        active = BatchNorm(activation=nn.relu, name="bn1")(x, mask, train)
+        active = BatchNorm(activation=nn.relu, name="bn1")(x, extent.mask(x), train)
         if self.stride != 1 or channels != self.features:
             # A projection starts from the activated input, an identity from the raw one.
             x = make(channels, self.features, (1, 1), strides=self.stride, name="shortcut")(active)
         out = make(
             channels, self.features, (3, 3), strides=self.stride, padding=_AROUND, name="conv1"
-        )(active)
-        out = BatchNorm(activation=nn.relu, name="bn2")(out, mask, train)
+        )(extent.cleared(active))
+        extent = extent.strided(self.stride)
+        out = BatchNorm(activation=nn.relu, name="bn2")(out, extent.mask(out), train)
+        out = extent.cleared(out)
         return x + make(self.features, self.features, (3, 3), padding=_AROUND, name="conv2")(out)
 
 
@@ -83,23 +88,31 @@ class AttentiveStatistics(nn.Module):
     noise: float = 1e-5
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Map [B, T, C] to [B, 2 C]."""
+    def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
+        """Map [B, T, C], of which `extent` counts, to [B, 2 C]."""
         vector = self.param("att_weights", _HE_UNIFORM_ROWS, (1, x.shape[-1]))
-        weighted = x * nn.softmax(jnp.tanh(x @ vector.T), axis=1)
+        weighted = x * extent.softmax(jnp.tanh(x @ vector.T))
         total = weighted.sum(axis=1)
         if train and self.noise:
             weighted += self.noise * jax.random.normal(self.make_rng("dropout"), weighted.shape)
-        centered = weighted - weighted.mean(axis=1, keepdims=True)
-        variance = jnp.square(centered).sum(axis=1) / max(x.shape[1] - 1, 1)
-        return jnp.concatenate([total, _safe_sqrt(variance)], axis=-1)
+        centered = extent.cleared(weighted - extent.mean(weighted, 1, keepdims=True))
+        variance = jnp.square(centered).sum(axis=1) / _one_less(extent, x)
+        return jnp.concatenate([total, safe_sqrt(variance)], axis=-1)
+
+
+def _one_less(extent: Extent, x: jax.Array) -> Any:
+    """Return what an unbiased variance over time divides by; of a single frame, 1."""
+    if extent.num_frames is None:
+        return max(x.shape[1] - 1, 1)
+    return jnp.maximum(extent.num_frames - 1, 1)[:, None].astype(x.dtype)
 
 
 class LfccResNet18(nn.Module):
     """The network; every number of the published one is a field.
 
     Attributes:
-        num_frames: frames of 10 ms that a clip is repeated or cut to.
+        num_frames: frames of 10 ms that a clip is repeated or cut to; not read with
+            `variable_length`.
         stem_features: channels of the first convolution.
         channels: of each stage of blocks; all but the first halve rows and columns.
         blocks: in each stage; (3, 4, 6, 3) makes a ResNet-34.
@@ -107,6 +120,8 @@ class LfccResNet18(nn.Module):
         embedding_features: width of the embedding.
         head: oc_softmax, am_softmax or softmax.
         pooling_noise: standard deviation of the noise in the pooling, in training.
+        variable_length: a clip keeps its own frames, however many, and padding behind them is no
+            part of it (`rawnet_jax.models.lengths`).
     """
 
     num_frames: int = 750
@@ -117,33 +132,40 @@ class LfccResNet18(nn.Module):
     embedding_features: int = 256
     head: str = "oc_softmax"
     pooling_noise: float = 1e-5
+    variable_length: bool = False
 
     def __call__(
         self, waveform: jax.Array, num_samples: jax.Array, *, train: bool = False
     ) -> ModelOutput:
         """Score clips; see the module's docstring for shapes."""
-        features, num_frames = lfcc(waveform, num_samples)
-        features = tile_frames(features, num_frames, self.num_frames)
-        return self.from_features(features[..., None], num_samples, train=train)
+        if self.variable_length:
+            waveform, _ = clips_alone(waveform, num_samples)
+            features, num_frames = lfcc(waveform, num_samples)
+            extent = Extent(is_real(num_samples), jnp.maximum(num_frames, 1))
+        else:
+            features, num_frames = lfcc(waveform, num_samples)
+            features = tile_frames(features, num_frames, self.num_frames)
+            extent = Extent(is_real(num_samples))
+        return self.from_features(features[..., None], extent, train=train)
 
     @nn.compact
     def from_features(
-        self, features: jax.Array, num_samples: jax.Array, *, train: bool = False
+        self, features: jax.Array, extent: Extent, *, train: bool = False
     ) -> ModelOutput:
         """Score features.
 
         Args:
             features: float32 [B, 60, W, 1].
-            num_samples: int32 [B], 0 = filler row.
+            extent: how much of them is clip.
             train: as in `__call__`.
         """
-        if self.head not in HEADS:
-            raise ValueError(f"head is {self.head!r}; it must be one of {', '.join(HEADS)}")
+        check_choice("head", self.head, HEADS)
         if not features.shape[2]:
             raise ValueError("num_frames is 0; it must be at least 1")
-        mask = row_mask(num_samples, features.ndim)
-        frames = self._frames(features, mask, train)
-        statistics = AttentiveStatistics(self.pooling_noise, name="attention")(frames, train)
+        frames, extent = self._frames(features, extent, train)
+        statistics = AttentiveStatistics(self.pooling_noise, name="attention")(
+            frames, extent, train
+        )
         self.sow("intermediates", "attention_stats", statistics)
         he_uniform = nn.initializers.he_uniform()
         embedding = dense(
@@ -156,17 +178,19 @@ class LfccResNet18(nn.Module):
         self.sow("intermediates", "fc_mu", linear)
         return in_float32(self._scored(embedding.astype(jnp.float32), linear))
 
-    def _frames(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
+    def _frames(self, x: jax.Array, extent: Extent, train: bool) -> tuple[jax.Array, Extent]:
         """Map [B, 60, W, 1] to [B, W / 8, pooled_features]."""
         make = partial(conv, bias=False, kernel_init=_HE_NORMAL)
+        x = extent.cleared(x)
         x = make(1, self.stem_features, (9, 3), strides=(3, 1), padding=_AROUND, name="stem")(x)
         self.sow("intermediates", "conv1", x)
-        x = BatchNorm(activation=nn.relu, name="bn1")(x, mask, train)
+        x = BatchNorm(activation=nn.relu, name="bn1")(x, extent.mask(x), train)
         self.sow("intermediates", "bn1_relu", x)
         for i, (features, depth) in enumerate(zip(self.channels, self.blocks, strict=True), 1):
             for j in range(depth):
                 stride = 2 if i > 1 and j == 0 else 1
-                x = PreActivationBlock(features, stride, name=f"layer{i}_{j}")(x, mask, train)
+                x = PreActivationBlock(features, stride, name=f"layer{i}_{j}")(x, extent, train)
+                extent = extent.strided(stride)
                 self.sow("intermediates", f"layer{i}.{j}", x)
         rows = x.shape[1]
         x = make(
@@ -175,11 +199,11 @@ class LfccResNet18(nn.Module):
             (rows, 3),
             padding=((0, 0), (1, 1)),
             name="over_rows",
-        )(x)
+        )(extent.cleared(x))
         self.sow("intermediates", "conv5", x)
-        x = BatchNorm(activation=nn.relu, name="bn5")(x, mask, train)[:, 0]
+        x = BatchNorm(activation=nn.relu, name="bn5")(x, extent.mask(x), train)[:, 0]
         self.sow("intermediates", "bn5_relu_time_major", x)
-        return x
+        return x, extent
 
     def _scored(self, embedding: jax.Array, linear: jax.Array) -> ModelOutput:
         if self.head == "softmax":
@@ -194,12 +218,6 @@ class LfccResNet18(nn.Module):
         center = self.param("center", _HE_UNIFORM_ROWS, (1, self.embedding_features))
         cosine = (unit_rows(embedding) @ unit_rows(center).T)[:, 0]
         return ModelOutput(score=cosine, logits=cosine, embedding=embedding)
-
-
-def _safe_sqrt(x: jax.Array) -> jax.Array:
-    """Square root with derivative 0 where x is 0, instead of infinity."""
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
 
 
 def unit_rows(x: jax.Array) -> jax.Array:

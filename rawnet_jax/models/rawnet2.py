@@ -17,7 +17,8 @@ this.
 
 Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``logits [B, 2]`` and
 ``embedding [B, 1024]``. T is at least `RawNet2.shortest` samples; the published systems use 64,600
-(ASVspoof 5: 64,000). The score is the log odds of bona fide speech. ASVspoof 2021's baseline writes
+(ASVspoof 5: 64,000). With `variable_length` any T works: a clip below `shortest` is followed by
+zeros up to there. The score is the log odds of bona fide speech. ASVspoof 2021's baseline writes
 log P(bonafide), the other two P(bonafide): the same order, hence the same EER, but float32 runs out
 of numbers near 0 and near 1 and makes ties of what the log odds still tell apart.
 """
@@ -26,7 +27,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rawnet_jax.contract import ModelOutput
+from rawnet_jax.contract import ModelOutput, is_real
 from rawnet_jax.dsp.filters import bank_named, filtered
 from rawnet_jax.models.batch_norm import selu
 from rawnet_jax.models.layers import (
@@ -36,8 +37,8 @@ from rawnet_jax.models.layers import (
     dense,
     in_float32,
     max_pool_1d,
-    row_mask,
 )
+from rawnet_jax.models.lengths import Extent, clips_alone
 from rawnet_jax.models.recurrent import GRU
 from rawnet_jax.models.torch_names import TorchNames
 
@@ -62,16 +63,18 @@ class ResidualBlock(nn.Module):
     active_pre_activation: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
-        """Map [B, T, C] to [B, T, features]; mask as in `BatchNorm`."""
+    def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
+        """Map [B, T, C] to [B, T, features]."""
         channels = x.shape[-1]
+        mask = extent.mask(x)
         out = x
         if self.pre_norm and self.active_pre_activation:
             out = BatchNorm(activation=leaky_relu, name="norm1")(out, mask, train)
         elif self.pre_norm:
             InertBatchNorm(channels, name="norm1")()
-        out = conv(channels, self.features, (3,), padding=1, name="conv1")(out)
+        out = conv(channels, self.features, (3,), padding=1, name="conv1")(extent.cleared(out))
         out = BatchNorm(activation=leaky_relu, name="norm2")(out, mask, train)
+        out = extent.cleared(out)
         out = conv(self.features, self.features, (3,), padding=1, name="conv2")(out)
         if channels != self.features:
             x = conv(channels, self.features, (1,), name="downsample")(x)
@@ -91,6 +94,8 @@ class RawNet2(nn.Module):
         gru_features: width of the GRU's state.
         gru_layers: layers of the GRU.
         embedding_features: width of the embedding.
+        variable_length: padding is no part of a clip (`rawnet_jax.models.lengths`): BatchNorm,
+            scaling and the GRU's last state see a clip's own frames.
     """
 
     filterbank: str = "s1_mel"
@@ -102,6 +107,7 @@ class RawNet2(nn.Module):
     gru_features: int = 1024
     gru_layers: int = 3
     embedding_features: int = 1024
+    variable_length: bool = False
 
     @property
     def shortest(self) -> int:
@@ -115,37 +121,42 @@ class RawNet2(nn.Module):
         """Score clips; see the module's docstring for shapes.
 
         Raises:
-            ValueError: if T is below `shortest`, or the filter bank cannot be made.
+            ValueError: if T is below `shortest` without `variable_length`, or the filter bank
+                cannot be made.
         """
-        if waveform.shape[1] < self.shortest:
+        extent = Extent(is_real(num_samples))
+        if self.variable_length:
+            waveform, extent = clips_alone(waveform, num_samples, self.shortest)
+        elif waveform.shape[1] < self.shortest:
             raise ValueError(
                 f"RawNet2 with {self.num_taps} taps and {len(self.block_features)} blocks takes at "
                 f"least {self.shortest} samples"
             )
-        mask = row_mask(num_samples, 3)
         bank = bank_named(self.filterbank, self.num_filters, self.num_taps)
         x = max_pool_1d(jnp.abs(filtered(waveform, bank)), self.pool_size)
+        extent = extent.shortened(self.num_taps - 1).pooled(self.pool_size)
         self.sow("intermediates", "sinc_abs_maxpool", x)
-        x = BatchNorm(activation=selu, name="first_norm")(x, mask, train)
+        x = BatchNorm(activation=selu, name="first_norm")(x, extent.mask(x), train)
         self.sow("intermediates", "first_bn_selu", x)
         for i, features in enumerate(self.block_features):
             x = ResidualBlock(features, i > 0, self.active_pre_activation, name=f"block_{i}")(
-                x, mask, train
+                x, extent, train
             )
-            x = max_pool_1d(x, self.pool_size)
+            x, extent = max_pool_1d(x, self.pool_size), extent.pooled(self.pool_size)
             self.sow("intermediates", f"block{i}_out", x)
-            x = self._scale_filters(x, i)
-        x = BatchNorm(activation=selu, name="gru_norm")(x, mask, train)
+            x = self._scale_filters(x, extent, i)
+        x = BatchNorm(activation=selu, name="gru_norm")(x, extent.mask(x), train)
         self.sow("intermediates", "gru_in", x)
         x = GRU(self.gru_features, self.gru_layers, name="gru")(x)
         self.sow("intermediates", "gru_out", x)
-        embedding = dense(self.gru_features, self.embedding_features, name="embedding")(x[:, -1])
+        x = extent.last(x)
+        embedding = dense(self.gru_features, self.embedding_features, name="embedding")(x)
         logits = dense(self.embedding_features, 2, name="head")(embedding)
         return in_float32(ModelOutput(logits[:, 1] - logits[:, 0], logits, embedding))
 
-    def _scale_filters(self, x: jax.Array, i: int) -> jax.Array:
+    def _scale_filters(self, x: jax.Array, extent: Extent, i: int) -> jax.Array:
         """Multiply each channel by a weight from all channels' means, and add the weight."""
-        logit = dense(x.shape[-1], x.shape[-1], name=f"scaling_{i}")(x.mean(axis=1))
+        logit = dense(x.shape[-1], x.shape[-1], name=f"scaling_{i}")(extent.mean(x, 1))
         self.sow("intermediates", f"fms{i}_logit", logit)
         scale = nn.sigmoid(logit)[:, None]
         x = x * scale + scale

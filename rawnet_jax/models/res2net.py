@@ -8,11 +8,14 @@ Gao et al., "Res2Net", TPAMI 2021; with squeeze-and-excitation and these widths 
 and Synthetic Speech Detection with Res2Net", ICASSP 2021.
 """
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from rawnet_jax.models.layers import BatchNorm, conv, dense
+from rawnet_jax.models.lengths import Extent
 
 HE_NORMAL_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 _EXPANSION = 2  # channels that leave a block to one of its planes
@@ -68,44 +71,64 @@ class SERes2Block(nn.Module):
     is_first: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
-        """Map [N, H, W, C] to [N, ceil(H / stride), ceil(W / stride), 2 planes]."""
+    def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
+        """Map [N, H, W, C], of which `extent` counts, to [N, H / stride, W / stride, 2 planes]."""
         width = self.planes * self.base_width // _REFERENCE_PLANES
         out_features = self.planes * _EXPANSION
         y = conv_without_bias(x.shape[-1], width * self.scale, 1, name="conv1")(x)
-        y = BatchNorm(activation=nn.relu, name="bn1")(y, mask, train)
-        y = self._ladder(y, width, mask, train)
+        y = BatchNorm(activation=nn.relu, name="bn1")(y, extent.mask(y), train)
+        y = self._ladder(extent.cleared(y), width, extent, train)
+        end = extent.strided(self.stride)
         y = conv_without_bias(width * self.scale, out_features, 1, name="conv3")(y)
-        y = BatchNorm(name="bn3")(y, mask, train)
-        y = y * self._excitation(y)
-        return nn.relu(y + (self._skip(x, out_features, mask, train) if self.is_first else x))
+        y = BatchNorm(name="bn3")(y, end.mask(y), train)
+        y = y * self._excitation(y, end)
+        return nn.relu(y + (self._skip(x, out_features, extent, train) if self.is_first else x))
 
-    def _ladder(self, y: jax.Array, width: int, mask: jax.Array, train: bool) -> jax.Array:
+    def _ladder(self, y: jax.Array, width: int, extent: Extent, train: bool) -> jax.Array:
+        end = extent.strided(self.stride)
         *groups, last = jnp.split(y, self.scale, axis=-1)
         done: list[jax.Array] = []
         for i, group in enumerate(groups):
             if done and not self.is_first:
-                group = group + done[-1]
+                group = extent.cleared(group + done[-1])
             group = conv_without_bias(width, width, 3, stride=self.stride, name=f"convs_{i}")(group)
-            done.append(BatchNorm(activation=nn.relu, name=f"bns_{i}")(group, mask, train))
+            done.append(
+                BatchNorm(activation=nn.relu, name=f"bns_{i}")(group, end.mask(group), train)
+            )
         if self.is_first:
             last = nn.avg_pool(last, (3, 3), (self.stride, self.stride), _AROUND)
         return jnp.concatenate([*done, last], axis=-1)
 
-    def _skip(self, x: jax.Array, features: int, mask: jax.Array, train: bool) -> jax.Array:
+    def _skip(self, x: jax.Array, features: int, extent: Extent, train: bool) -> jax.Array:
         if self.stride > 1:
-            window = (self.stride, self.stride)
-            rest = tuple((0, -size % self.stride) for size in x.shape[1:3])
-            x = nn.avg_pool(x, window, window, rest, count_include_pad=False)
+            x = average_of_frames(x, extent, self.stride)
         x = conv_without_bias(x.shape[-1], features, 1, name="skip_conv")(x)
-        return BatchNorm(name="skip_bn")(x, mask, train)
+        return BatchNorm(name="skip_bn")(x, extent.strided(self.stride).mask(x), train)
 
-    def _excitation(self, y: jax.Array) -> jax.Array:
+    def _excitation(self, y: jax.Array, extent: Extent) -> jax.Array:
         features = y.shape[-1]
         hidden = max(1, features // _SQUEEZE)
-        mean = y.mean(axis=(1, 2), keepdims=True)
+        mean = extent.mean(y, (1, 2), keepdims=True)
         mean = nn.relu(dense(features, hidden, bias=False, name="se_reduce")(mean))
         return nn.sigmoid(dense(hidden, features, bias=False, name="se_expand")(mean))
+
+
+def average_of_frames(x: jax.Array, extent: Extent, size: int) -> jax.Array:
+    """Average [N, H, W, C] over windows of size x size, of each window what is there and counts.
+
+    Returns:
+        [N, ceil(H / size), ceil(W / size), C].
+    """
+    window = (size, size)
+    rest = tuple((0, -size_of_axis % size) for size_of_axis in x.shape[1:3])
+    average = partial(
+        nn.avg_pool, window_shape=window, strides=window, padding=rest, count_include_pad=False
+    )
+    if extent.num_frames is None:
+        return average(x)
+    counts = jnp.broadcast_to(extent.frames(x), (*x.shape[:3], 1)).astype(x.dtype)
+    share = average(counts)
+    return average(extent.cleared(x)) / jnp.where(share > 0, share, 1.0)
 
 
 class SERes2Net(nn.Module):
@@ -128,20 +151,21 @@ class SERes2Net(nn.Module):
     embedding_features: int = 128
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
         """Compute embeddings.
 
         Args:
             x: float32 [N, H, W, 1].
-            mask: bool [N, 1, 1, 1], False = row that must not touch the statistics.
+            extent: how much of each map is clip; filler rows do not touch the statistics.
             train: use the batch's statistics.
 
         Returns:
             float32 [N, embedding_features].
         """
         for i in range(3):
+            x = extent.cleared(x)
             x = conv_without_bias(x.shape[-1], self.stem_features, 3, name=f"stem_conv_{i}")(x)
-            x = BatchNorm(activation=nn.relu, name=f"stem_bn_{i}")(x, mask, train)
+            x = BatchNorm(activation=nn.relu, name=f"stem_bn_{i}")(x, extent.mask(x), train)
         self.sow("intermediates", "perception.stem", x)
         for stage, (planes, blocks) in enumerate(zip(self.planes, self.blocks, strict=True), 1):
             for i in range(blocks):
@@ -153,9 +177,10 @@ class SERes2Net(nn.Module):
                     is_first=i == 0,
                     name=f"layer_{stage}_{i}",
                 )
-                x = block(x, mask, train)
+                x = block(x, extent, train)
+                extent = extent.strided(block.stride)
                 self.sow("intermediates", f"perception.layer{stage}.{i}", x)
-        x = x.mean(axis=(1, 2))
+        x = extent.mean(x, (1, 2))
         self.sow("intermediates", "perception.pooled", x)
         return dense(x.shape[-1], self.embedding_features, name="features")(x)
 

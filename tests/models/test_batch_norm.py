@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rawnet_jax.models.batch_norm import identity, selu
-from rawnet_jax.models.layers import BatchNorm, row_mask
+from rawnet_jax.models.layers import BatchNorm
+from rawnet_jax.models.lengths import Extent
 
 SHAPES = [(4, 6, 3), (4, 3, 5, 2)]
 NUM_SAMPLES = jnp.array([9, 0, 5, 7])  # the second row is filler
@@ -30,7 +31,7 @@ def drawn(shape):
 
 
 def layer(params, x, **fields):
-    module, mask = BatchNorm(**fields), row_mask(NUM_SAMPLES, x.ndim)
+    module, mask = BatchNorm(**fields), Extent(NUM_SAMPLES > 0).mask(x)
     start = {"mean": jnp.ones(x.shape[-1:]), "var": jnp.full(x.shape[-1:], 3.0)}
     variables = {"params": params, "batch_stats": start}
     y, updates = module.apply(variables, x, mask, True, mutable=["batch_stats"])
@@ -83,7 +84,9 @@ def test_scoring_uses_the_running_statistics():
     params, x, _ = drawn(SHAPES[0])
     stats = {"mean": jnp.ones(3), "var": jnp.full(3, 3.0)}
     variables = {"params": params, "batch_stats": stats}
-    found: Any = BatchNorm(activation=selu).apply(variables, x, row_mask(NUM_SAMPLES, 3), False)
+    found: Any = BatchNorm(activation=selu).apply(
+        variables, x, Extent(NUM_SAMPLES > 0).mask(x), False
+    )
     wanted = jax.nn.selu((x - 1.0) / jnp.sqrt(3.0 + 1e-5) * params["scale"] + params["bias"])
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 

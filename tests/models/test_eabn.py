@@ -14,12 +14,13 @@ from rawnet_jax.interop.torch_weights import variables_from_torch, variables_to_
 from rawnet_jax.labels import Label
 from rawnet_jax.models.eabn import TORCH_NAMES, Eabn, cut_slices, num_slices
 from rawnet_jax.models.efficientnet import EfficientNet, MBConv
+from rawnet_jax.models.lengths import Extent
 from rawnet_jax.models.registry import MODELS, build_model, model_config
 from rawnet_jax.models.res2net import SERes2Block
 from rawnet_jax.training.state import init_variables
 from tests.models.parity_fixture import ParityFixture, channels_second, taps_of
 
-ROW = jnp.ones((1, 1, 1, 1), bool)
+ROW = Extent(jnp.ones(1, bool))
 SMALL: dict[str, Any] = {
     "perception": "efficientnet_a0",
     "embedding_features": 3,
@@ -221,6 +222,7 @@ def zeroed(probability: float) -> np.ndarray:
         model.apply(
             variables,
             jnp.ones((2_000, 30, 40)),
+            ROW,
             method="_augmented",
             rngs={"dropout": jax.random.key(1)},
         )
@@ -245,6 +247,21 @@ def test_masks_are_of_columns_and_of_rows():
     both = zeroed(0.25).any(axis=(1, 2)).mean()
     touched = [1 - np.mean([1 / n for n in range(low, high)]) for low, high in ((4, 16), (2, 6))]
     assert both == pytest.approx(1 - np.prod([1 - 0.25 * p for p in touched]), abs=0.04)
+
+
+def test_masks_of_columns_stay_within_a_clips_own_frames():
+    """So that what is drawn does not depend on the row's length, but on the clip's."""
+    model, variables = small(mask_probability=1.0, mask_columns=16, mask_rows=1)
+    found = []
+    for width in (20, 40):
+        extent = Extent(jnp.ones(1, bool), jnp.full(300, 12))
+        maps = jnp.ones((300, 5, width))
+        key = {"dropout": jax.random.key(1)}
+        zero: Any = model.apply(variables, maps, extent, method="_augmented", rngs=key)
+        found.append(np.asarray(zero == 0))
+        assert found[-1][:, :, :12].any(axis=(0, 1)).sum() >= 10
+        assert not found[-1][:, :, 12:].any()
+    np.testing.assert_array_equal(found[0][:, :, :12], found[1][:, :, :12])
 
 
 @pytest.mark.parametrize("probability", [0.0, 1.0])

@@ -3,15 +3,17 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
 from rawnet_jax.models.graph import GraphAttention, GraphPool, StackingGraphAttention
+from rawnet_jax.models.lengths import Extent
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(4)
-NUM_SAMPLES = np.array([9, 9], np.int32)
+WHOLE = Extent(jnp.array([True, True]))
 
 
 def drawn(module, *inputs):
@@ -55,8 +57,8 @@ def attended(params, x, vector_of_pair, temperature):
 def test_graph_attention_pair_by_pair():
     nodes = graph(4, 3)
     module = GraphAttention(5, temperature=1.5, dropout=0.9)
-    variables = drawn(module, nodes, NUM_SAMPLES)
-    found = jax.jit(lambda: module.apply(variables, nodes, NUM_SAMPLES, train=False))()
+    variables = drawn(module, nodes, WHOLE)
+    found = jax.jit(lambda: module.apply(variables, nodes, WHOLE, train=False))()
     params = variables["params"]
     wanted = [attended(params, x, lambda i, j: params["pair_vector"], 1.5) for x in nodes]
     np.testing.assert_allclose(found, normalised_selu(variables, np.stack(wanted)), atol=2e-5)
@@ -65,9 +67,9 @@ def test_graph_attention_pair_by_pair():
 def test_stacking_attention_pair_by_pair():
     temporal, spectral, stack = graph(3, 4), graph(2, 4), graph(1, 4, rows=1)
     module = StackingGraphAttention(5, temperature=0.7, dropout=0.9)
-    variables = drawn(module, temporal, spectral, stack, NUM_SAMPLES)
+    variables = drawn(module, temporal, spectral, stack, WHOLE)
     found = jax.jit(
-        lambda: module.apply(variables, temporal, spectral, stack, NUM_SAMPLES, train=False)
+        lambda: module.apply(variables, temporal, spectral, stack, WHOLE, train=False)
     )()
     params = variables["params"]
 
@@ -94,8 +96,8 @@ def test_stacking_attention_pair_by_pair():
 def test_pool_keeps_the_best_in_descending_order(num_nodes, ratio, num_kept):
     nodes = graph(num_nodes, 3)
     module = GraphPool(ratio, dropout=0.9)
-    variables = drawn(module, nodes)
-    found = jax.jit(lambda: module.apply(variables, nodes, train=False))()
+    variables = drawn(module, nodes, WHOLE)
+    found: Any = jax.jit(lambda: module.apply(variables, nodes, WHOLE, train=False)[0])()
     scores = expit(linear(variables["params"]["proj"], nodes))
     for row in range(2):
         order = np.argsort(-scores[row, :, 0])[:num_kept]
@@ -105,10 +107,10 @@ def test_pool_keeps_the_best_in_descending_order(num_nodes, ratio, num_kept):
 def test_pool_passes_gradients_through_nodes_and_scores():
     nodes = graph(5, 3)
     module = GraphPool(0.5, dropout=0.0)
-    variables = drawn(module, nodes)
+    variables = drawn(module, nodes, WHOLE)
 
     def total(variables, nodes):
-        pooled: Any = module.apply(variables, nodes, train=False)
+        pooled: Any = module.apply(variables, nodes, WHOLE, train=False)[0]
         return (pooled * np.arange(1.0, 4)).sum()
 
     of_variables, of_nodes = jax.jit(jax.grad(total, argnums=(0, 1)))(variables, nodes)
@@ -122,10 +124,14 @@ def test_pool_passes_gradients_through_nodes_and_scores():
 def test_statistics_are_over_all_nodes_of_the_clips_that_count():
     nodes = graph(4, 3)
     module = GraphAttention(5, temperature=2.0, dropout=0.0)
-    variables = drawn(module, nodes, NUM_SAMPLES)
-    run = jax.jit(lambda n: module.apply(variables, nodes, n, train=True, mutable=["batch_stats"]))
-    _, both = run(NUM_SAMPLES)
-    _, first = run(np.array([9, 0], np.int32))
+    variables = drawn(module, nodes, WHOLE)
+    run = jax.jit(
+        lambda real: module.apply(
+            variables, nodes, Extent(real), train=True, mutable=["batch_stats"]
+        )
+    )
+    _, both = run(WHOLE.real)
+    _, first = run(np.array([True, False]))
     params = variables["params"]
     x = np.stack([attended(params, x, lambda i, j: params["pair_vector"], 2.0) for x in nodes])
     old = variables["batch_stats"]["norm"]

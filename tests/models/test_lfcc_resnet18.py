@@ -15,6 +15,7 @@ from rawnet_jax.dsp.lfcc import lfcc
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.torch_weights import variables_from_torch, variables_to_torch
 from rawnet_jax.labels import Label
+from rawnet_jax.models.lengths import Extent
 from rawnet_jax.models.lfcc_resnet18 import (
     TORCH_NAMES,
     AttentiveStatistics,
@@ -25,6 +26,7 @@ from rawnet_jax.models.lfcc_resnet18 import (
 from rawnet_jax.training.state import init_variables
 from tests.models.parity_fixture import ParityFixture, channels_second, taps_of
 
+WHOLE = Extent(jnp.ones(1, bool))
 SMALL: dict[str, Any] = {
     "num_frames": 18,
     "stem_features": 2,
@@ -41,11 +43,10 @@ def published(shared_data):
     fixture = ParityFixture(shared_data, "lfcc_resnet18")
     model, variables = fixture.variables("lfcc_resnet18")
     features = np.moveaxis(np.concatenate(list(fixture.inputs().values())), 1, -1)
-    rows = jnp.ones((len(features),), jnp.int32)
     run = jax.jit(
         lambda v, x, n: model.apply(v, x, n, method="from_features", mutable=["intermediates"])
     )
-    output, state = run(variables, features, rows)
+    output, state = run(variables, features, WHOLE)
     return fixture, model, variables, output, taps_of(state["intermediates"])
 
 
@@ -116,7 +117,7 @@ def test_from_waveform_to_score(clips):
     own = [jax.jit(lfcc)(clip[None], jnp.array([len(clip)]))[0][0] for clip in clips]
     tiled = np.stack([np.tile(x, -(-18 // x.shape[1]))[:, :18, None] for x in own])
     from_features = jax.jit(partial(model.apply, method="from_features"))
-    wanted = from_features(variables, tiled, num_samples)
+    wanted = from_features(variables, tiled, WHOLE)
     np.testing.assert_allclose(output.score, wanted.score, atol=1e-5)
     np.testing.assert_array_equal(apply(variables, *padded(clips, 0.5)).score, output.score)
     assert np.abs(np.diff(output.embedding, axis=0)).max(axis=1).min() > 1e-3
@@ -172,7 +173,7 @@ def test_training_alone_draws_noise():
     variables = {"params": {"att_weights": jnp.ones((1, 4))}}
 
     def pooled(seed, train):
-        return pooling.apply(variables, x, train, rngs={"dropout": jax.random.key(seed)})
+        return pooling.apply(variables, x, WHOLE, train, rngs={"dropout": jax.random.key(seed)})
 
     quiet, first, second = pooled(1, False), pooled(1, True), pooled(2, True)
     np.testing.assert_array_equal(pooled(2, False), quiet)
@@ -198,7 +199,7 @@ def test_pooling_is_of_weighted_frames():
     """Published quirk: the unbiased deviation of the frames after weighting."""
     x = np.random.default_rng(0).standard_normal((2, 6, 4)).astype(np.float32)
     vector = np.array([[0.5, -1.0, 0.3, 0.8]], np.float32)
-    found: Any = AttentiveStatistics().apply({"params": {"att_weights": vector}}, x, False)
+    found: Any = AttentiveStatistics().apply({"params": {"att_weights": vector}}, x, WHOLE, False)
     attention = np.exp(np.tanh(x @ vector[0]))
     weighted = x * (attention / attention.sum(1, keepdims=True))[..., None]
     wanted = np.concatenate([weighted.sum(1), weighted.std(1, ddof=1)], axis=1)
@@ -210,7 +211,7 @@ def test_pooling_of_equal_frames_has_a_gradient(frames):
     variables = {"params": {"att_weights": np.ones((1, 4), np.float32)}}
 
     def total(x):
-        pooled: Any = AttentiveStatistics().apply(variables, x, False)
+        pooled: Any = AttentiveStatistics().apply(variables, x, WHOLE, False)
         return pooled.sum()
 
     value, gradient = jax.jit(jax.value_and_grad(total))(np.ones((2, frames, 4), np.float32))
@@ -230,8 +231,7 @@ def test_what_a_shortcut_starts_from(features, stride):
     """The raw input where shapes agree, the activated one where they are projected."""
     block = PreActivationBlock(features, stride)
     x = np.random.default_rng(0).standard_normal((1, 5, 6, 3)).astype(np.float32)
-    mask = jnp.ones((1, 1, 1, 1), bool)
-    variables = drawn(lambda: block.init(jax.random.key(0), x, mask, False))
+    variables = drawn(lambda: block.init(jax.random.key(0), x, WHOLE, False))
     variables["params"]["conv2"]["kernel"][:] = 0
     norm, stats = variables["params"]["bn1"], variables["batch_stats"]["bn1"]
     active = (x - stats["mean"]) / np.sqrt(stats["var"] + 1e-5) * norm["scale"] + norm["bias"]
@@ -239,7 +239,7 @@ def test_what_a_shortcut_starts_from(features, stride):
     if (features, stride) != (3, 1):
         active = np.maximum(active, 0)[:, ::stride, ::stride]
         wanted = active @ variables["params"]["shortcut"]["kernel"][0, 0]
-    found = jax.jit(partial(block.apply, train=False))(variables, x, mask)
+    found = jax.jit(partial(block.apply, train=False))(variables, x, WHOLE)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 

@@ -13,7 +13,8 @@ from rawnet_jax.checkpoint import restore_variables
 from rawnet_jax.config_file import load_config
 from rawnet_jax.contract import ModelOutput
 from rawnet_jax.mesh import make_mesh, replicated
-from rawnet_jax.models.layers import BatchNorm, InertBatchNorm, row_mask
+from rawnet_jax.models.layers import BatchNorm, InertBatchNorm
+from rawnet_jax.models.lengths import Extent
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.optimizer import make_optimizer
 from rawnet_jax.training.state import create_state
@@ -27,7 +28,7 @@ class TwoNorms(nn.Module):
     @nn.compact
     def __call__(self, waveform, num_samples, *, train=False):
         x = waveform[:, :, None] * jnp.arange(1.0, 4.0)
-        mask = row_mask(num_samples, x.ndim)
+        mask = Extent(num_samples > 0).mask(x)
         x = BatchNorm(momentum=0.5, name="ours")(x, mask, train)
         x = nn.BatchNorm(use_running_average=not train, momentum=0.99, name="flax")(
             x + 1, mask=mask

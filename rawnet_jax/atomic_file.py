@@ -1,4 +1,4 @@
-"""Writing text files whole or not at all."""
+"""Writing small files whole or not at all."""
 
 import os
 from pathlib import Path
@@ -12,12 +12,21 @@ def write_text_atomically(path: str | Path, text: str) -> None:
     Raises:
         DataError: the file cannot be written; nothing is left behind.
     """
+    write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_bytes_atomically(path: str | Path, content: bytes) -> None:
+    """Write bytes; a reader sees the old file or the new one.
+
+    Raises:
+        DataError: the file cannot be written; nothing is left behind.
+    """
     path = Path(path)
     # In the same folder, so that the rename never crosses file systems; with the process id, so
     # that two writers never share a half-written file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

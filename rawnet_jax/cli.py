@@ -62,7 +62,19 @@ def _run(arguments: list[str]) -> int:
 
 
 def _add_commands(commands: argparse._SubParsersAction) -> None:
-    from rawnet_jax.commands import check, corpora, evaluate, fuse, seeds, torch_weights, train
+    from rawnet_jax.commands import (
+        check,
+        corpora,
+        cross_corpus,
+        evaluate,
+        fuse,
+        robustness_table,
+        search,
+        seeds,
+        torch_weights,
+        train,
+    )
 
-    for command in (train, evaluate, fuse, seeds, torch_weights, check, corpora):
+    listed = (train, search, evaluate, robustness_table, cross_corpus, fuse, seeds)
+    for command in (*listed, torch_weights, check, corpora):
         command.add_parser(commands)

@@ -8,7 +8,6 @@ the fields of the model's Linen module and live in ``model.fields``.
 import copy
 import dataclasses
 import difflib
-import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +26,11 @@ def one_of(default: str, *others: str) -> Any:
 def at_least(default: float, lowest: float) -> Any:
     """Declare a number field with a smallest allowed value."""
     return field(default=default, metadata={"lowest": lowest})
+
+
+def some_of(*members: str) -> Any:
+    """Declare a field that takes any of a few words, in any order; by default none."""
+    return field(default=(), metadata={"members": members})
 
 
 class Section:
@@ -84,6 +88,15 @@ class AudioConfig(Section):
 
 
 @dataclass
+class HostAugmentConfig(Section):
+    """What is done to training clips on the host. `host_augment_config` spells out all fields."""
+
+    chain: tuple[str, ...] = ()  # rows of rawnet_jax.data.host_augment, in this order; () = none
+    # name -> its fields and its probability for a clip; a name that chain lacks is left out
+    steps: ConfigDict = field(default_factory=ConfigDict)
+
+
+@dataclass
 class DataConfig(Section):
     """Which corpus, which part of it, and how clips become fixed-size arrays."""
 
@@ -105,6 +118,16 @@ class DataConfig(Section):
     num_samples: int = at_least(16_000, 1)  # clip length in samples at 16 kHz
     crop: str = one_of("first", "random")  # which part of a longer clip in training
     pad: str = one_of("zero", "repeat")  # how a shorter clip is filled: on the right, or tiled
+    # rows are as long as the first of these, ascending, that holds the clip, and a batch is of one
+    # length; the last is num_samples; () = every row is num_samples long
+    bucket_samples: tuple[int, ...] = ()
+    # in training each clip is cut to a length drawn from this to what it has, at a place drawn at
+    # random whatever crop says; 0 = off
+    min_samples: int = at_least(0, 0)
+    # in training an epoch is divided equally over the values of the first of these, each part over
+    # those of the second, and so on; () = each clip once
+    balance: tuple[str, ...] = some_of("class", "attack", "speaker")
+    host_augment: HostAugmentConfig = field(default_factory=HostAugmentConfig)
 
     cache_dir: str = ""  # decoded audio; "" = $RAWNET_JAX_CACHE or ~/.cache/rawnet_jax
     num_workers: int = at_least(0, 0)  # decoding processes; 0 = one a core
@@ -141,8 +164,13 @@ class AugmentConfig(Section):
     chain: tuple[str, ...] = ()  # rows of rawnet_jax.augment.registry, in this order; () = none
     # name -> its fields and its probability for a clip; a name that chain lacks is left out
     steps: ConfigDict = field(default_factory=ConfigDict)
-    noise_dir: str = ""  # folder of audio files that "noise" adds
-    rir_dir: str = ""  # folder of audio files that "rir" convolves with
+    # folders, and folders in them, of audio files: of MUSAN, RIRS_NOISES (each takes what is its
+    # own there) or any others
+    noise_dir: str = ""  # what "noise" adds
+    rir_dir: str = ""  # what "rir" convolves with
+    noise_max_files: int = at_least(0, 0)  # so many, spread evenly over the folder; 0 = all
+    rir_max_files: int = at_least(0, 0)
+    noise_max_s: float = at_least(0.0, 0.0)  # of each noise only its beginning; 0 = all of it
     rir_max_s: float = 1.0  # longer impulse responses are cut
 
 
@@ -209,6 +237,32 @@ class EvalConfig(Section):
 
     batch_size: int = at_least(64, 1)  # over all devices and hosts together
     spoof_threshold: float = 0.5  # the seed's table: spoof if P(spoof) is at least this
+    # "" = the first config.data.num_samples of a clip, as published; else windows over all of it,
+    # and their scores in one: mean, most spoofed window, or mean without the extremes
+    aggregate: str = one_of("", "mean", "max_spoof", "trimmed")
+    window_samples: int = at_least(0, 0)  # length of a window; 0 = config.data.num_samples
+    window_hop: float = at_least(0.5, 0.001)  # from one window to the next, in windows; at most 1
+
+
+@dataclass
+class GateConfig(Section):
+    """Input that no score should be given for. What is judged is the part that would be scored.
+
+    The bounds let every real clip pass that they were tried on; docs/scoring.md has the figures.
+    """
+
+    enabled: bool = True  # look at all
+    # evaluate: "report" counts such clips and scores them, as every published figure does;
+    # "refuse" leaves them out of scores and figures
+    action: str = one_of("report", "refuse")
+    min_duration_s: float = at_least(0.1, 0.0)  # shorter is "too short"
+    silence_dbfs: float = -80.0  # RMS of 20 ms; 0 = a square wave of full scale; below is silence
+    min_active_s: float = at_least(0.1, 0.0)  # less than this above silence is "near silence"
+    max_dc_share: float = at_least(0.99, 0.0)  # share of the power that may be a constant offset
+    # share of samples that may lie within 1 % of the highest or lowest
+    max_clipped_share: float = at_least(0.3, 0.0)
+    # power of the average of channels over theirs; less means that they cancel each other
+    min_mix_share: float = at_least(0.01, 0.0)
 
 
 @dataclass
@@ -234,6 +288,7 @@ class Config(Section):
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
 
@@ -247,20 +302,14 @@ def walk(section: Section, prefix: str = "config") -> Iterator[tuple[str, Sectio
             yield f"{prefix}.{f.name}", section, f
 
 
-def checked(config: Config) -> Config:
-    """Return a frozen deep copy of a config after checking types, choices and bounds.
+def streams(data: DataConfig) -> bool:
+    """Return whether batches can only come from the host."""
+    return bool(data.bucket_samples or data.host_augment.chain)
 
-    Raises:
-        ConfigError: naming the field, what it is and what was wanted.
-    """
+
+def frozen(config: Config) -> Config:
+    """Return a deep copy that can no longer be changed."""
     config = copy.deepcopy(config)
-    for name, section, f in walk(config):
-        _check_field(name, getattr(section, f.name), f)
-    if len(config.loss.class_weights) != 2 or min(config.loss.class_weights) < 0:
-        raise ConfigError(
-            f"config.loss.class_weights is {config.loss.class_weights}; two numbers of at least 0 "
-            "were wanted: (spoof, bonafide)"
-        )
     _set_frozen(config, True)
     return config
 
@@ -270,27 +319,6 @@ def thawed(config: Config) -> Config:
     config = copy.deepcopy(config)
     _set_frozen(config, False)
     return config
-
-
-def _check_field(name: str, value: Any, f: Any) -> None:
-    wanted = f.type
-    if wanted is float and type(value) is int:
-        value = float(value)
-    if isinstance(wanted, types.GenericAlias):
-        members = value if isinstance(value, tuple) else (None,)
-        member_type = str if str in typing.get_args(wanted) else int | float
-        ok = all(isinstance(member, member_type) for member in members)
-    else:
-        ok = type(value) is wanted
-    if not ok:
-        expected = getattr(wanted, "__name__", wanted)
-        raise ConfigError(f"{name} is {value!r} ({type(value).__name__}); wanted: {expected}")
-    choices = f.metadata.get("choices")
-    if choices and value not in choices:
-        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
-    lowest = f.metadata.get("lowest")
-    if lowest is not None and not value >= lowest:
-        raise ConfigError(f"{name} is {value}; it must be at least {lowest}")
 
 
 def _set_frozen(section: Section, frozen: bool) -> None:

@@ -11,7 +11,8 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from rawnet_jax.atomic_file import write_text_atomically
-from rawnet_jax.config import Config, Section, checked, thawed, unknown_field
+from rawnet_jax.config import Config, Section, thawed, unknown_field
+from rawnet_jax.config_check import checked
 from rawnet_jax.errors import ConfigError
 
 FILE_NAME = "config.json"
@@ -34,6 +35,7 @@ FREE_TO_CHANGE = (
     "config.train.log_every_steps",
     "config.train.steps_per_dispatch",
     "config.eval",
+    "config.gate",
     "config.runtime",
 )
 """What may differ when a run goes on: it does not change what the steps compute."""
@@ -95,21 +97,33 @@ def _config_of(path: str) -> Config:
 
 
 def _reject_unknown(config: Config, overrides: Sequence[str]) -> None:
-    """Name the nearest field for an override of one that does not exist."""
     for override in overrides:
-        dotted = override.removeprefix("--").partition("=")[0]
-        here: Any = config
-        for name in dotted.split(".")[1:]:
-            if isinstance(here, Section):
-                known = [f.name for f in dataclasses.fields(here)]  # type: ignore[arg-type]
-            else:
-                known = list(here.keys()) if isinstance(here, ConfigDict) else []
-            if name not in known:
-                raise ConfigError(f"--{dotted}: {unknown_field(name, known)}")
-            here = here[name] if isinstance(here, ConfigDict) else getattr(here, name)
+        value_of(config, override.removeprefix("--").partition("=")[0])
+
+
+def value_of(config: Config, dotted: str) -> Any:
+    """Return the value of one field.
+
+    Args:
+        config: where it is.
+        dotted: such as ``config.optimizer.learning_rate``.
+
+    Raises:
+        ConfigError: if there is no such field, naming the nearest, or it is a group of fields.
+    """
+    here: Any = config
+    for name in dotted.split(".")[1:]:
         if isinstance(here, Section):
-            fields = ", ".join(f.name for f in dataclasses.fields(here))  # type: ignore[arg-type]
-            raise ConfigError(f"--{dotted} is a group; set one of its fields: {fields}")
+            known = [f.name for f in dataclasses.fields(here)]  # type: ignore[arg-type]
+        else:
+            known = list(here.keys()) if isinstance(here, ConfigDict) else []
+        if name not in known:
+            raise ConfigError(f"--{dotted}: {unknown_field(name, known)}")
+        here = here[name] if isinstance(here, ConfigDict) else getattr(here, name)
+    if isinstance(here, Section):
+        fields = ", ".join(f.name for f in dataclasses.fields(here))  # type: ignore[arg-type]
+        raise ConfigError(f"--{dotted} is a group; set one of its fields: {fields}")
+    return here
 
 
 def to_dict(config: Config) -> dict[str, Any]:

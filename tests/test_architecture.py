@@ -18,27 +18,33 @@ LAYERS = {
     "huge_pages": 1,
     "dsp": 1,
     "config": 1,
-    "config_file": 2,
+    "config_check": 2,
     "mesh": 2,
     "runtime": 2,
     "losses": 2,
     "metrics": 2,
     "augment": 2,
     "data": 3,
+    "config_file": 3,
     "peers": 3,
     "data.partitions": 4,
     "models": 4,
     "evaluation": 4,
+    "robustness": 5,
     "training.state": 5,
     "interop": 6,
     "checkpoint": 6,
     "training": 8,
     "scoring": 7,
-    "commands": 9,
-    "cli": 10,
-    "__main__": 11,
+    "search": 9,
+    "commands": 10,
+    "cli": 11,
+    "__main__": 12,
 }
-WITHOUT_JAX = ("errors", "labels", "config", "data", "metrics", "evaluation")
+WITHOUT_JAX = (
+    *("errors", "labels", "config", "data", "metrics", "evaluation", "robustness"),
+    *("scoring.gate", "scoring.windows", "scoring.judged"),
+)
 MAX_LINES = 400
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rawnet_jax.config import Config, checked, walk
+from rawnet_jax.config import Config, walk
+from rawnet_jax.config_check import checked
 from rawnet_jax.config_file import (
     from_dict,
     load_config,

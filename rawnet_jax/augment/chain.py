@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from rawnet_jax.augment.bank import Banks
-from rawnet_jax.augment.registry import AUGMENTATIONS, PROBABILITY, complete_fields
+from rawnet_jax.augment.fields import PROBABILITY
+from rawnet_jax.augment.registry import AUGMENTATIONS, complete_fields
 from rawnet_jax.config import AugmentConfig
 from rawnet_jax.contract import is_real
 

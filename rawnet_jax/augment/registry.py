@@ -1,6 +1,5 @@
 """The augmentations by name: one row each, and the config section that names them."""
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rawnet_jax.augment.channel import a_law, band_limit, mu_law, sample_rate_reduction
-from rawnet_jax.augment.draw import Range
+from rawnet_jax.augment.fields import Limits, complete, keyword_fields
 from rawnet_jax.augment.fir import MAX_HALF_WIDTH, NYQUIST_HZ
 from rawnet_jax.augment.level import gain, polarity
 from rawnet_jax.augment.masking import frequency_mask, time_mask, time_shift
@@ -20,8 +19,6 @@ from rawnet_jax.augment.room import rir
 from rawnet_jax.config import AugmentConfig, unknown_field
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.labels import SAMPLE_RATE_HZ
-
-PROBABILITY = "probability"
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Augmentation:
     function: Callable[..., Any]
     bank: str = ""
     resizes: bool = False
-    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    limits: Limits = field(default_factory=dict)
 
 
 _FREQUENCIES = (0.0, NYQUIST_HZ)
@@ -114,49 +111,9 @@ def complete_fields(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     if name not in AUGMENTATIONS:
         raise ConfigError(f"augmentation {unknown_field(name, AUGMENTATIONS)}")
-    known = default_fields(name)
-    for field_name in given:
-        if field_name not in known:
-            raise ConfigError(f"augmentation {name}: {unknown_field(field_name, known)}")
-    limits = {PROBABILITY: (0.0, 1.0), **AUGMENTATIONS[name].limits}
-    return {
-        field_name: _checked(
-            f"augmentation {name}: {field_name}",
-            given.get(field_name, default),
-            default,
-            limits.get(field_name, (-math.inf, math.inf)),
-        )
-        for field_name, default in known.items()
-    }
+    return complete(name, default_fields(name), given, AUGMENTATIONS[name].limits)
 
 
 def default_fields(name: str) -> dict[str, Any]:
     """Return name and default of every field of an augmentation, ``probability`` first."""
-    parameters = inspect.signature(AUGMENTATIONS[name].function).parameters.values()
-    own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    return {PROBABILITY: 1.0, **own}
-
-
-def _checked(what: str, value: Any, default: Any, limits: tuple[float, float]) -> Any:
-    """Return a value in the type of the field's default."""
-    if isinstance(default, tuple):
-        return _checked_range(what, value, limits)
-    fits = type(value) is type(default) or (type(value) is int and type(default) is float)
-    if not fits:
-        raise ConfigError(f"{what} is {value!r}; wanted: {type(default).__name__}")
-    if not limits[0] <= value <= limits[1]:
-        raise ConfigError(f"{what} is {value!r}; wanted: from {limits[0]:g} to {limits[1]:g}")
-    return type(default)(value)
-
-
-def _checked_range(what: str, value: Any, limits: tuple[float, float]) -> Range:
-    is_range = (
-        isinstance(value, tuple | list)
-        and len(value) == 2
-        and all(isinstance(number, int | float) for number in value)
-        and limits[0] <= value[0] <= value[1] <= limits[1]
-    )
-    if not is_range:
-        bounds = "" if math.isinf(limits[1]) else f" within {limits[0]:g} to {limits[1]:g}"
-        raise ConfigError(f"{what} is {value!r}; wanted: (lowest, highest){bounds}")
-    return float(value[0]), float(value[1])
+    return keyword_fields(AUGMENTATIONS[name].function)

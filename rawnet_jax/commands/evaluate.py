@@ -3,15 +3,21 @@
 import argparse
 from pathlib import Path
 
+from rawnet_jax.commands.evaluate_flags import (
+    add_interval_arguments,
+    add_rule_arguments,
+    costs_of,
+    resampling_of,
+    rule_of,
+)
 from rawnet_jax.commands.evaluate_scores import evaluate_scores
+from rawnet_jax.commands.robustness_flags import add_robustness_arguments, run_robustness
 from rawnet_jax.commands.train import add_distributed_arguments
 from rawnet_jax.data.asv_score_file import read_asv_scores
 from rawnet_jax.data.protocol_file import PROTOCOL_CORPORA
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.evaluation.assess import AssessOptions, Resampling
-from rawnet_jax.evaluation.decision import RULES_IN_WORDS, parse_rule
+from rawnet_jax.evaluation.assess import AssessOptions
 from rawnet_jax.metrics.calibration import CALIBRATION_KINDS
-from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS, CostModel
 from rawnet_jax.progress import BatchBars
 
 EPILOG = """\
@@ -20,6 +26,10 @@ A trained run:
 scores a partition, and dev for threshold and calibration. The config comes from the work
 directory. Where the corpus lies, and how it is scored, may be overridden:
   --config.data.root=/elsewhere --config.eval.batch_size=256
+
+  python evaluate.py --workdir runs/x --robustness
+scores the same trials clean and under noise, in rooms, through codecs and cut short, and writes
+robustness.html beside its tables (docs/robustness.md).
 
 Score files of any system, no model needed:
   python evaluate.py --scores a.txt b.txt --protocol ASVspoof2019.LA.cm.eval.trl.txt \\
@@ -35,7 +45,8 @@ A threshold is never chosen on the trials that it is judged on: rules that look 
 scores. docs/metrics.md explains every figure.
 """
 
-_RUN_ONLY = ("checkpoint", "no_dev")
+_ROBUSTNESS_ONLY = ("limit", "conditions", "noise_dir", "rir_dir")
+_RUN_ONLY = ("checkpoint", "no_dev", "robustness", *_ROBUSTNESS_ONLY)
 _SCORES_ONLY = (
     *("protocol", "corpus", "names", "dev_scores", "dev_protocol", "dev_corpus"),
     *("where", "allow_missing"),
@@ -57,6 +68,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--scores", type=Path, nargs="+", metavar="FILE", help="score files, one a system"
     )
     _add_run_arguments(parser.add_argument_group("a trained run"))
+    add_robustness_arguments(parser.add_argument_group("robustness of a trained run"))
     _add_score_arguments(parser.add_argument_group("score files"))
     _add_analysis_arguments(parser.add_argument_group("what to compute"))
     parser.add_argument(
@@ -74,6 +86,9 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     options = _options(args)
     if args.workdir is not None:
         _refuse(args, "--scores", _SCORES_ONLY)
+        if args.robustness:
+            return run_robustness(args, overrides, options)
+        _refuse(args, "--robustness", _ROBUSTNESS_ONLY)
         # Brings JAX, which judging a score file does not need.
         from rawnet_jax.commands.evaluate_run import evaluate_run
 
@@ -143,7 +158,6 @@ def _add_score_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_analysis_arguments(group: argparse._ArgumentGroup) -> None:
-    costs = ASVSPOOF5_COSTS
     group.add_argument(
         "--asv-scores",
         type=Path,
@@ -157,59 +171,23 @@ def _add_analysis_arguments(group: argparse._ArgumentGroup) -> None:
         help="break down by these columns, or pairs such as attack×codec (or attack:codec); "
         "default: every column that groups the trials; without a name: none",
     )
-    group.add_argument(
-        "--threshold-rule",
-        metavar="RULE",
-        help=f"{RULES_IN_WORDS} (default: eer with dev scores, else bayes)",
-    )
-    group.add_argument("--p-spoof", type=float, default=costs.p_spoof, help="prior of spoof")
-    group.add_argument("--c-miss", type=float, default=costs.c_miss, help="cost of a miss")
-    group.add_argument("--c-fa", type=float, default=costs.c_fa, help="cost of a false alarm")
+    add_rule_arguments(group)
     group.add_argument(
         "--calibration",
         choices=CALIBRATION_KINDS,
         default=CALIBRATION_KINDS[0],
         help="fitted on dev scores (default: %(default)s)",
     )
-    group.add_argument(
-        "--replicates",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="bootstrap replicates for confidence intervals (default: %(default)s)",
-    )
-    group.add_argument(
-        "--no-bootstrap", dest="replicates", action="store_const", const=0, help="no intervals"
-    )
-    group.add_argument(
-        "--bootstrap-by",
-        choices=("trial", "speaker"),
-        default="trial",
-        help="what is drawn; by speaker is wider and says more of new speakers "
-        "(default: %(default)s)",
-    )
-    group.add_argument(
-        "--level", type=float, default=0.95, help="of all intervals (default: %(default)s)"
-    )
+    add_interval_arguments(group)
 
 
 def _options(args: argparse.Namespace) -> AssessOptions:
-    if args.replicates < 0:
-        raise ConfigError(f"--replicates {args.replicates}: 0 or more was wanted")
-    if not 0 < args.level < 1:
-        raise ConfigError(f"--level {args.level}: a value between 0 and 1 was wanted")
-    prior = (args.p_spoof, args.c_miss, args.c_fa)
-    of_plan = (ASVSPOOF5_COSTS.p_spoof, ASVSPOOF5_COSTS.c_miss, ASVSPOOF5_COSTS.c_fa)
     return AssessOptions(
-        rule=None if args.threshold_rule is None else parse_rule(args.threshold_rule),
-        costs=ASVSPOOF5_COSTS if prior == of_plan else CostModel("as given", *prior),
+        rule=rule_of(args),
+        costs=costs_of(args),
         asv=None if args.asv_scores is None else read_asv_scores(args.asv_scores),
         calibration=args.calibration,
-        resampling=Resampling(
-            num_replicates=args.replicates,
-            by_speaker=args.bootstrap_by == "speaker",
-            level=args.level,
-        ),
+        resampling=resampling_of(args),
         bars=BatchBars(not args.no_progress),
     )
 

@@ -2,15 +2,13 @@
 
 import argparse
 import platform
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
+from rawnet_jax.commands.report_context import report_context, say_written
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.evaluation.assess import AssessOptions, assess, compare
 from rawnet_jax.evaluation.columns import ATTACK, columns_of, parse_breakdowns
@@ -60,8 +58,7 @@ def evaluate_scores(args: argparse.Namespace, options: AssessOptions) -> int:
     results = Results(summaries, context, comparisons, scored.unmatched)
     print(format_summaries(summaries, comparisons, context.warnings))
     print()
-    for what, where in write_results(output, results):
-        print(f"{what + ':':<13}{where}")
+    say_written(write_results(output, results))
     return 0
 
 
@@ -128,10 +125,8 @@ def _context(
         details["ASV scores"] = str(args.asv_scores)
     details["versions"] = f"Python {platform.python_version()}, NumPy {np.__version__}"
     title = ", ".join(files) if len(files) < 4 else f"{len(files)} systems"
-    return ReportContext(
-        title=f"{title}: {len(scored.trials):,} trials",
-        created=datetime.now().strftime("%Y-%m-%d %H:%M"),
-        command=shlex.join(sys.argv),
-        details=details,
+    return report_context(
+        f"{title}: {len(scored.trials):,} trials",
+        details,
         warnings=[*scored.warnings, *(f"dev: {w}" for w in (dev.warnings if dev else ()))],
     )

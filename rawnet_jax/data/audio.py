@@ -7,7 +7,7 @@ bounded size, whatever the header says.
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import Any
 
@@ -22,6 +22,9 @@ from rawnet_jax.labels import SAMPLE_RATE_HZ
 INT16_SCALE = 32_768
 """Full scale of 16-bit audio: a waveform sample of 1.0."""
 
+Mix = Callable[[np.ndarray], np.ndarray]
+"""From float32 [n] or [n, channels], a block of a file as it is, to float32 [n]."""
+
 _BLOCK_VALUES = 2**20  # 4 MB of float32; after every read libsndfile seeks, so blocks are large
 _MAX_PEAK = 1e3  # full scale = 1; beyond it samples are garbage or integers stored as floats
 _UNKNOWN_FRAMES = 2**62  # libsndfile's frame count for a header without one is 2^63 - 1
@@ -29,7 +32,12 @@ _STREAMED_BYTES = 0x7FFF_0000  # programs that write to a pipe claim about 2 or 
 _DATA_BYTES = re.compile(r"(?:data|ssnd|data size)\s*: (\d+) \(should be (\d+)\)", re.IGNORECASE)
 
 
-def read_waveform(path: str | PathLike[str], config: AudioConfig) -> np.ndarray:
+def average(block: np.ndarray) -> np.ndarray:
+    """Return the mean of all channels: float32 [n] of [n] or [n, channels]."""
+    return block if block.ndim == 1 else block.mean(axis=1, dtype=np.float32)
+
+
+def read_waveform(path: str | PathLike[str], config: AudioConfig, mix: Mix = average) -> np.ndarray:
     """Decode one file (WAV, FLAC, Ogg, MP3 and what else libsndfile reads).
 
     Channels are averaged; other rates than 16 kHz are resampled (soxr, "HQ").
@@ -37,6 +45,7 @@ def read_waveform(path: str | PathLike[str], config: AudioConfig) -> np.ndarray:
     Args:
         path: the file.
         config: bounds on what is accepted.
+        mix: what is made of the channels instead.
 
     Returns:
         float32 [num_samples], num_samples >= 1, 16 kHz, full scale = 1, all finite.
@@ -46,16 +55,35 @@ def read_waveform(path: str | PathLike[str], config: AudioConfig) -> np.ndarray:
             unreadable, empty, not audio, unknown length, truncated, damaged, too short, too long,
             too many channels, sample rate out of bounds, not finite, too loud, silent.
     """
-    with open_audio(path, config) as file:
-        blocks = _mono_blocks(path, file, config)
-        if file.samplerate != SAMPLE_RATE_HZ:
-            blocks = _resampled(blocks, file.samplerate)
-        waveform = _joined(list(blocks))
+    waveform = _joined(list(waveform_blocks(path, config, mix)))
     if not len(waveform):
         raise AudioError(path, "too short", "no sample is left at 16 kHz")
     if _peak(waveform) < config.min_peak:
         raise AudioError(path, "silent", f"no sample exceeds {config.min_peak:g} of full scale")
     return waveform
+
+
+def waveform_blocks(
+    path: str | PathLike[str], config: AudioConfig, mix: Mix = average
+) -> Iterator[np.ndarray]:
+    """Decode one file piece by piece, in memory that does not grow with its length.
+
+    Args:
+        path: the file.
+        config: bounds on what is accepted; of `min_peak` only `read_waveform` takes notice.
+        mix: what is made of the channels.
+
+    Yields:
+        float32 [n], pieces of what `read_waveform` returns, bit for bit; the last may be empty.
+
+    Raises:
+        AudioError: as `read_waveform`, where decoding comes to it.
+    """
+    with open_audio(path, config) as file:
+        blocks = _mono_blocks(path, file, config, mix)
+        if file.samplerate != SAMPLE_RATE_HZ:
+            blocks = _resampled(blocks, file.samplerate)
+        yield from blocks
 
 
 def open_audio(path: str | PathLike[str], config: AudioConfig) -> soundfile.SoundFile:
@@ -146,7 +174,9 @@ def _check_header(path: str | PathLike[str], file: Any, config: AudioConfig) -> 
         raise AudioError(path, "empty", "the file has no samples")
 
 
-def _mono_blocks(path: str | PathLike[str], file: Any, config: AudioConfig) -> Iterator[np.ndarray]:
+def _mono_blocks(
+    path: str | PathLike[str], file: Any, config: AudioConfig, mix: Mix
+) -> Iterator[np.ndarray]:
     """Yield float32 mono blocks at the file's own rate; raise as soon as a bound is passed."""
     max_frames = int(config.max_duration_s * file.samplerate)
     block_frames = max(1, _BLOCK_VALUES // file.channels)
@@ -164,7 +194,7 @@ def _mono_blocks(path: str | PathLike[str], file: Any, config: AudioConfig) -> I
             raise AudioError(path, "too long", f"more than {config.max_duration_s:g} s")
         if len(block):
             _check_level(path, _peak(block))
-            yield block if block.ndim == 1 else block.mean(axis=1, dtype=np.float32)
+            yield mix(block)
         if len(block) < wanted or num_frames == file.frames:
             break
     _check_length(path, num_frames, file, config)

@@ -9,10 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rawnet_jax.config_check import check_buckets
+from rawnet_jax.data.balance import Balance
 from rawnet_jax.errors import ConfigError
 
 CROPS = ("first", "random")
 PADS = ("zero", "repeat")
+
+_SEQUENCE_STREAM = 2  # apart from the generators of epochs, which have two numbers
 
 
 class Rows(NamedTuple):
@@ -21,29 +25,41 @@ class Rows(NamedTuple):
     Attributes:
         index: int64 [B], position in the list of clips.
         start: int64 [B], first sample that is kept.
+        taken: int64 [B], samples from there on that are kept, at most the length of the row.
         num_samples: int32 [B], samples of the row that are speech.
         label: int32 [B], `Label`, -1 where it is unknown and in filler rows.
+        lot: uint64 [B], seeds whatever else is random about a row.
     """
 
     index: np.ndarray  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     start: np.ndarray
+    taken: np.ndarray
     num_samples: np.ndarray
     label: np.ndarray
+    lot: np.ndarray
 
 
 class _Epoch(NamedTuple):
-    order: np.ndarray  # int64 [batches, batch_size], -1 = filler
-    crop_at: np.ndarray  # float64 [num_clips] in [0, 1): place of each clip's crop
+    """The draws of an epoch: each is one clip, once; clips may be drawn several times or not."""
+
+    order: np.ndarray  # int64 [batches, batch_size] of draws, -1 = filler
+    length: np.ndarray  # int64 [batches], of their rows
+    clip: np.ndarray  # int64 [draws], ascending
+    crop_at: np.ndarray  # float64 [draws] in [0, 1): place of the crop
+    crop_length: np.ndarray  # float64 [draws] in [0, 1): its length
+    lot: np.ndarray  # uint64 [draws]
 
 
 class BatchPlan:
     """Batches by number. Batch `step` belongs to epoch ``step // batches_per_epoch``.
 
-    An epoch holds each clip once; its last batch is filled up, so that all have one shape.
+    An epoch holds each clip once, or equal shares of groups. The rows of a batch have one length;
+    the last batch of each length is filled up, so that all of a length have one shape. Which step
+    has which length depends on the clips and on the epoch's number, not on the seed.
 
     Attributes:
-        batches_per_epoch: number of batches in an epoch; a short last one is among them unless it
-            is dropped.
+        batches_per_epoch: number of batches in an epoch; short last ones are among them unless they
+            are dropped.
     """
 
     def __init__(
@@ -53,12 +69,15 @@ class BatchPlan:
         *,
         batch_size: int,
         num_samples: int,
+        bucket_samples: tuple[int, ...] = (),
         crop: str = "first",
+        min_samples: int = 0,
         pad: str = "zero",
         shuffle: bool = False,
         drop_last: bool = False,
         seed: int = 0,
         num_epochs: int = 1,
+        groups: np.ndarray | None = None,
         owner: np.ndarray | None = None,
         num_owners: int = 1,
     ) -> None:
@@ -68,13 +87,19 @@ class BatchPlan:
             labels: int32 [N] of all clips, -1 = unknown.
             lengths: int64 [N], samples of each.
             batch_size: clips in a batch over all processes together.
-            num_samples: length of each row at 16 kHz.
+            num_samples: length of the longest row at 16 kHz.
+            bucket_samples: lengths that rows may have, ascending to `num_samples`: a clip comes in
+                the shortest that holds it, see also `Balance`; () = all rows are the longest.
             crop: which part of a longer clip: "first", or "random" (another one each epoch).
+            min_samples: least samples of crops whose length is drawn, up to what the clip has and
+                the row holds, and whose place is drawn whatever `crop` says; 0 = not drawn.
             pad: how a shorter clip is filled: "zero" or "repeat".
-            shuffle: whether each epoch has an order of its own; else it is the list's.
-            drop_last: whether a short last batch is left out (other clips each epoch).
+            shuffle: whether each epoch has an order of its own; else it is the list's, and of
+                buckets the longest come first.
+            drop_last: whether short last batches are left out (other clips each epoch).
             seed: of orders and crops.
             num_epochs: after which the batches end.
+            groups: of a `Balance`; None = each clip once.
             owner: int [N], which process alone can read a clip: its rows of a batch are then
                 drawn from its own clips. None = any process can read any clip.
             num_owners: processes among which a batch is divided; must divide `batch_size`.
@@ -87,6 +112,7 @@ class BatchPlan:
         _check_least("batch_size", batch_size, 1)
         _check_least("config.data.num_samples", num_samples, 1)
         _check_least("seed", seed, 0)
+        check_buckets(bucket_samples, num_samples)
         if batch_size % num_owners:
             raise ConfigError(
                 f"batch_size {batch_size} cannot be divided among {num_owners} processes"
@@ -98,26 +124,51 @@ class BatchPlan:
         self._labels = np.asarray(labels, np.int32)
         self._lengths = np.asarray(lengths, np.int64)
         self._crop = crop
+        self._min_samples = min_samples
         self._shuffle = shuffle
         self._seed = seed
         self._owner = np.zeros(len(lengths), np.int64) if owner is None else np.asarray(owner)
         self._num_owners = 1 if owner is None else num_owners
+        self._bounds = np.array(bucket_samples or (num_samples,), np.int64)
+        self._bucket = np.searchsorted(self._bounds, np.minimum(self._lengths, num_samples))
+        self._balance = None
+        if groups is not None:
+            self._balance = Balance(groups, self._owner, self._bucket, seed)
+            self._bucket = self._balance.bucket
         self._epochs: dict[int, _Epoch] = {}
         self._lock = threading.Lock()
-        counts = np.bincount(self._owner, minlength=self._num_owners)
-        share = batch_size // self._num_owners
+        self._batches = self._count_batches(drop_last)
+        self.batches_per_epoch = int(self._batches.sum())
+
+    def _count_batches(self, drop_last: bool) -> np.ndarray:
+        """Return int64 [buckets], batches of each in an epoch."""
+        clips = self._clips(0)  # as many of each bucket and owner as in any other epoch
+        counts = np.zeros((len(self._bounds), self._num_owners), np.int64)
+        np.add.at(counts, (self._bucket[clips], self._owner[clips]), 1)
+        share = self.batch_size // self._num_owners
         # Owners of more clips than others set the length; the others' rows are then filler.
-        self.batches_per_epoch = int(
-            counts.min() // share if drop_last else -(-counts.max() // share)
-        )
-        if not self.batches_per_epoch:
+        batches = counts.min(axis=1) // share if drop_last else -(-counts.max(axis=1) // share)
+        lost = (counts.sum(axis=1) > 0) & (batches == 0)
+        if lost.any() or not batches.any():
+            bucket = int(np.argmax(lost))
+            which = f" of at most {self._bounds[bucket]} samples" if len(self._bounds) > 1 else ""
             raise ConfigError(
-                f"config.train.drop_last leaves nothing of {len(lengths)} clips in batches of "
-                f"{batch_size}; use a smaller batch"
+                f"config.train.drop_last leaves nothing of {counts[bucket].sum()} clips{which} in "
+                f"batches of {self.batch_size}; use a smaller batch"
             )
+        return batches
 
     def __len__(self) -> int:
         return self.batches_per_epoch * self.num_epochs
+
+    def length(self, step: int) -> int:
+        """Return the length of the rows of batch `step`, the same for every seed.
+
+        Raises:
+            IndexError: if there is no such batch.
+        """
+        epoch, batch = self._at(step)
+        return int(epoch.length[batch])
 
     def rows(self, step: int) -> Rows:
         """Return the rows of batch `step`, of all processes.
@@ -125,47 +176,71 @@ class BatchPlan:
         Raises:
             IndexError: if there is no such batch.
         """
+        epoch, batch = self._at(step)
+        draw, full = epoch.order[batch], epoch.length[batch]
+        real = draw >= 0
+        index = epoch.clip[draw]
+        lengths = self._lengths[index]
+        taken = np.minimum(lengths, full)
+        if self._min_samples:
+            least = np.minimum(taken, self._min_samples)
+            taken = least + (epoch.crop_length[draw] * (taken - least + 1)).astype(np.int64)
+        start = np.zeros(len(index), np.int64)
+        if self._crop == "random" or self._min_samples:
+            start = (epoch.crop_at[draw] * (lengths - taken + 1)).astype(np.int64)
+        filled = full if self.pad == "repeat" else taken
+        return Rows(
+            np.where(real, index, -1),
+            np.where(real, start, 0),
+            np.where(real, taken, 0),
+            np.where(real, filled, 0).astype(np.int32),
+            np.where(real, self._labels[index], -1).astype(np.int32),
+            epoch.lot[draw],
+        )
+
+    def _at(self, step: int) -> tuple[_Epoch, int]:
         if not 0 <= step < len(self):
             raise IndexError(f"batch {step} of {len(self)}")
         number, batch = divmod(int(step), self.batches_per_epoch)
-        epoch = self._epoch(number)
-        index = epoch.order[batch]
-        real = index >= 0
-        lengths = self._lengths[index]
-        full = self.num_samples
-        start = np.zeros(len(index), np.int64)
-        if self._crop == "random":
-            start = (epoch.crop_at[index] * np.maximum(lengths - full + 1, 1)).astype(np.int64)
-        filled = full if self.pad == "repeat" else np.minimum(lengths, full)
-        return Rows(
-            index,
-            np.where(real, start, 0),
-            np.where(real, filled, 0).astype(np.int32),
-            np.where(real, self._labels[index], -1).astype(np.int32),
-        )
-
-    def _epoch(self, number: int) -> _Epoch:
         with self._lock:
             if number not in self._epochs:
                 # Threads that read ahead are in at most two epochs at once.
                 self._epochs = {n: e for n, e in self._epochs.items() if n == number - 1}
                 self._epochs[number] = self._draw(number)
-            return self._epochs[number]
+            return self._epochs[number], batch
+
+    def _clips(self, number: int) -> np.ndarray:
+        if self._balance is not None:
+            return self._balance.clips(number)
+        return np.arange(len(self._lengths))
 
     def _draw(self, number: int) -> _Epoch:
-        num_clips = len(self._lengths)
+        clip = self._clips(number)
         generator = np.random.default_rng([self._seed, number])
-        permutation = generator.permutation(num_clips)
-        order = permutation if self._shuffle else np.arange(num_clips)
-        share = self.batch_size // self._num_owners
-        shape = (self.batches_per_epoch, self._num_owners, share)
-        rows = np.full(shape, -1, np.int64)
+        permutation = generator.permutation(len(clip))
+        order = permutation if self._shuffle else np.arange(len(clip))
+        crop_at, crop_length = generator.random(len(clip)), generator.random(len(clip))
+        lot = generator.integers(2**64, size=len(clip), dtype=np.uint64)
+        buckets = range(len(self._bounds))[::-1]
+        batches = np.concatenate([self._batches_of(bucket, order, clip) for bucket in buckets])
+        length = np.repeat(self._bounds[::-1], self._batches[::-1])
+        if self._shuffle and len(buckets) > 1:
+            shuffler = np.random.default_rng([number, 0, _SEQUENCE_STREAM])
+            sequence = shuffler.permutation(len(batches))
+            batches, length = batches[sequence], length[sequence]
+        return _Epoch(batches, length, clip, crop_at, crop_length, lot)
+
+    def _batches_of(self, bucket: int, order: np.ndarray, clip: np.ndarray) -> np.ndarray:
+        """Return int64 [batches, batch_size] of draws, -1 = filler."""
+        count, share = int(self._batches[bucket]), self.batch_size // self._num_owners
+        rows = np.full((count, self._num_owners, share), -1, np.int64)
+        order = order[self._bucket[clip[order]] == bucket]
         for owner in range(self._num_owners):
-            own = order[self._owner[order] == owner][: shape[0] * share]
-            filled = np.full(shape[0] * share, -1, np.int64)
+            own = order[self._owner[clip[order]] == owner][: count * share]
+            filled = np.full(count * share, -1, np.int64)
             filled[: len(own)] = own
-            rows[:, owner] = filled.reshape(shape[0], share)
-        return _Epoch(rows.reshape(shape[0], self.batch_size), generator.random(num_clips))
+            rows[:, owner] = filled.reshape(count, share)
+        return rows.reshape(count, self.batch_size)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Fixed-size batches from a cache: which clips, in which order, cut or filled to which length.
+"""Batches from a cache: which clips, in which order, cut or filled to which length.
 
 `BatchSource` is a pure function of (settings, seed, step) in Grain's contract of a source, so the
 number of threads and the point where a run was cut off cannot change a batch. `BatchIterator` runs
@@ -6,7 +6,7 @@ it ahead of the training loop in Grain's threads. Whole batches, not clips, are 
 that keeps its bookkeeping out of the cost of a clip.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,10 @@ from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import CheckpointError
 
 Batch = dict[str, np.ndarray]
+
+Change = Callable[[np.ndarray, int, int], np.ndarray]
+"""From a waveform float32 [n], its clip's position and a lot to another of n samples; the same for
+the same three, in whichever thread or process."""
 
 
 class WaveformSource(Protocol):
@@ -33,7 +37,7 @@ class WaveformSource(Protocol):
         """Return the number of clips."""
 
     def waveform(self, position: int) -> np.ndarray:
-        """Return int16 [num_samples[position]]."""
+        """Return int16 [num_samples[position]], or float32 in the same unit."""
 
 
 def crop_or_pad(waveform: np.ndarray, num_samples: int, crop_start: int, pad: str) -> np.ndarray:
@@ -72,6 +76,7 @@ class BatchSource:
         num_samples: int,
         process_index: int = 0,
         process_count: int = 1,
+        change: Change | None = None,
         **layout: Any,
     ) -> None:
         """Lay out the batches.
@@ -79,10 +84,11 @@ class BatchSource:
         Args:
             cache: the clips. Where it has an ``owner`` of each, a process reads only its own.
             batch_size: clips in a batch over all processes together.
-            num_samples: length of each row at 16 kHz.
+            num_samples: length of the longest row at 16 kHz.
             process_index: of this process.
             process_count: number of processes; must divide `batch_size`.
-            layout: crop, pad, shuffle, drop_last, seed and num_epochs of a `BatchPlan`.
+            change: what is done to a crop before it is filled to the length of its row.
+            layout: what else a `BatchPlan` takes.
 
         Raises:
             ConfigError: if one of these is not possible.
@@ -97,6 +103,7 @@ class BatchSource:
             **layout,
         )
         self._cache = cache
+        self._change = change
         rows = batch_size // process_count
         self._rows = slice(process_index * rows, (process_index + 1) * rows)
 
@@ -112,7 +119,7 @@ class BatchSource:
         """Return batch `step`, this process's b rows of it.
 
         Returns:
-            waveform: float32 [b, num_samples], full scale = 1.
+            waveform: float32 [b, ``plan.length(step)``], full scale = 1.
             num_samples: int32 [b]: samples of a row that are speech (all of them with
                 ``pad="repeat"``); **0 marks a filler row**.
             label: int32 [b], `Label` or -1 where it is unknown and in filler rows.
@@ -122,22 +129,26 @@ class BatchSource:
             IndexError: if there is no such batch.
         """
         rows = Rows(*(column[self._rows] for column in self.plan.rows(step)))
-        full = self.plan.num_samples
-        waveforms = np.empty((len(rows.index), full), np.float32)
-        for row, (position, start) in enumerate(
-            zip(rows.index.tolist(), rows.start.tolist(), strict=True)
-        ):
-            if position < 0:
-                waveforms[row] = 0
-                continue
-            waveform = self._cache.waveform(position)
-            from_int16(crop_or_pad(waveform, full, start, self.plan.pad), out=waveforms[row])
+        waveforms = np.empty((len(rows.index), self.plan.length(step)), np.float32)
+        waveforms[rows.index < 0] = 0
+        for row in np.flatnonzero(rows.index >= 0).tolist():
+            self._fill(waveforms[row], rows, row)
         return {
             "waveform": waveforms,
             "num_samples": rows.num_samples,
             "label": rows.label,
             "index": rows.index,
         }
+
+    def _fill(self, out: np.ndarray, rows: Rows, row: int) -> None:
+        """Write the waveform of one row, float32 [T]."""
+        position, start = int(rows.index[row]), int(rows.start[row])
+        crop = self._cache.waveform(position)[start : start + int(rows.taken[row])]
+        if self._change is None:
+            from_int16(crop_or_pad(crop, len(out), 0, self.plan.pad), out=out)
+        else:
+            changed = self._change(from_int16(crop), position, int(rows.lot[row]))
+            out[:] = crop_or_pad(changed, len(out), 0, self.plan.pad)
 
 
 class BatchIterator:

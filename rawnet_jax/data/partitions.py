@@ -10,7 +10,7 @@ from rawnet_jax.data.cache_files import Clip
 from rawnet_jax.data.corpus import load_partition
 from rawnet_jax.data.divided_cache import ALONE, DividedCache, Share, open_divided
 from rawnet_jax.data.splits import load_train_and_dev
-from rawnet_jax.data.trial import ProblemLedger
+from rawnet_jax.data.trial import ProblemLedger, Trial
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import Label
 
@@ -38,11 +38,13 @@ def load_training_caches(
     """
     ledger = ProblemLedger(config.problems)
     train_clips, dev_clips = load_train_and_dev(config, ledger)
+    # Known before hours of decoding, and looked at again after it, which may leave clips out.
+    _require_both_classes([clip.trial for clip in dev_clips], "dev", config)
     train = _open(train_clips, config, ledger, progress, share)
     dev = _open(dev_clips, config, ledger, progress, share)
     _warn(ledger)
-    _require_both_classes(train, "train", config)
-    _require_both_classes(dev, "dev", config)
+    _require_both_classes(train.trials, "train", config)
+    _require_both_classes(dev.trials, "dev", config)
     return train, dev
 
 
@@ -60,11 +62,33 @@ def load_scoring_cache(
     Raises:
         DataError: if it is empty or the corpus has a fatal problem.
     """
-    ledger = ProblemLedger(config.problems)
     if partition == "eval":
-        clips = load_partition(config, "eval", ledger)
-    else:
-        clips = load_train_and_dev(config, ledger)[partition == "dev"]
+        return load_listed_cache(config, partition, progress, share)
+    ledger = ProblemLedger(config.problems)
+    clips = load_train_and_dev(config, ledger)[partition == "dev"]
+    return _opened(clips, config, partition, ledger, progress, share)
+
+
+def load_listed_cache(
+    config: DataConfig, partition: str, progress: bool, share: Share = ALONE
+) -> Clips:
+    """Open, or decode, the clips of a partition as the corpus lists it, whatever is held out.
+
+    Args and errors are those of `load_scoring_cache`.
+    """
+    ledger = ProblemLedger(config.problems)
+    clips = load_partition(config, partition, ledger)
+    return _opened(clips, config, partition, ledger, progress, share)
+
+
+def _opened(
+    clips: Sequence[Clip],
+    config: DataConfig,
+    partition: str,
+    ledger: ProblemLedger,
+    progress: bool,
+    share: Share,
+) -> Clips:
     cache = _open(clips, config, ledger, progress, share)
     _warn(ledger)
     if not len(cache):
@@ -89,10 +113,10 @@ def _warn(ledger: ProblemLedger) -> None:
         _LOG.warning("left out or passed over: %s", ", ".join(ledger.summary()))
 
 
-def _require_both_classes(cache: Clips, partition: str, config: DataConfig) -> None:
-    counts = Counter(trial.label for trial in cache.trials)
+def _require_both_classes(trials: Sequence[Trial], partition: str, config: DataConfig) -> None:
+    counts = Counter(trial.label for trial in trials)
     if not counts[Label.BONAFIDE] or not counts[Label.SPOOF]:
         raise DataError(
             f"{config.root}: partition {partition} has {counts[Label.BONAFIDE]} bona fide and "
-            f"{counts[Label.SPOOF]} spoof clips; at least one of each was wanted"
+            f"{counts[Label.SPOOF]} spoof clips; training needs at least one of each"
         )

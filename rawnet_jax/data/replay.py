@@ -81,7 +81,7 @@ def record(waveform: np.ndarray, device: RecordingDevice, rng: np.random.Generat
     if device.gain_control > 0.0:
         signal = signal * _control_gain(signal, device.gain_control)
     if device.companding_bits > 0:
-        signal = _compand(signal, device.companding_bits)
+        signal = compand(signal, device.companding_bits)
     return signal
 
 
@@ -121,7 +121,7 @@ def _control_gain(signal: np.ndarray, strength: float) -> np.ndarray:
     return 10.0 ** (np.interp(np.arange(len(signal)), middle, gain_db) / 20.0)
 
 
-def _compand(signal: np.ndarray, bits: int, mu: float = 255.0) -> np.ndarray:
+def compand(signal: np.ndarray, bits: int, mu: float = 255.0) -> np.ndarray:
     """µ-law companding and back, after ITU-T G.711, with any number of bits."""
     clipped = np.clip(signal, -1.0, 1.0)
     compressed = np.sign(clipped) * np.log1p(mu * np.abs(clipped)) / np.log1p(mu)

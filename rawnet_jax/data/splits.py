@@ -47,7 +47,8 @@ def load_train_and_dev(config: DataConfig, ledger: ProblemLedger) -> tuple[list[
         how = "official" if _has_official_dev(config) else _best_split(trials)
     if how == "official":
         dev_clips = load_partition(config, "dev", ledger)
-        _labels_of([clip.trial for clip in dev_clips], "the dev partition")
+        # Training needs spoof too (`rawnet_jax.data.partitions`), a one-class threshold does not.
+        _labels_of([clip.trial for clip in dev_clips], "the dev partition", (Label.BONAFIDE,))
         return clips, dev_clips
     train, dev = split_train(trials, how, config.dev_fraction, config.split_seed)
     _LOG.info("%s split of train: %d clips to train on, %d held out", how, len(train), len(dev))
@@ -112,13 +113,15 @@ def _share_with_speaker(trials: Sequence[Trial]) -> float:
     return sum(trial.speaker_id is not None for trial in trials) / len(trials)
 
 
-def _labels_of(trials: Sequence[Trial], what: str) -> np.ndarray:
-    """Return int64 [num_trials], and refuse trials without label and trials of one class only."""
+def _labels_of(
+    trials: Sequence[Trial], what: str, wanted: Sequence[Label] = tuple(Label)
+) -> np.ndarray:
+    """Return int64 [num_trials]; refuse trials without label, and that a wanted class is absent."""
     for trial in trials:
         if trial.label is None:
             raise DataError(f"{trial.source}: no label, but {what} needs one for every trial")
     labels = np.asarray([trial.label for trial in trials], dtype=np.int64)
-    for label in Label:
+    for label in wanted:
         if label not in labels:
             raise DataError(f"{what} has no {label.key} trial among its {len(labels)}")
     return labels

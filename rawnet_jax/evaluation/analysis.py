@@ -55,6 +55,8 @@ class Decision:
         from_dev: whether dev scores had a say: in the threshold or in the calibration under it.
         eval_rates: what it does to the evaluated trials.
         dev_rates: what it does to the dev trials; None without dev scores.
+        miss_interval: within which its false rejections of new bona fide speech are expected, by
+            the number of dev trials; None but for a one-class threshold.
     """
 
     threshold: Threshold
@@ -62,6 +64,7 @@ class Decision:
     from_dev: bool
     eval_rates: Rates
     dev_rates: Rates | None
+    miss_interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)

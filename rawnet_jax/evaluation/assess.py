@@ -22,17 +22,30 @@ from rawnet_jax.evaluation.figures import KIND_OF, curve_figures, measure
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary, summarise
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.asv import AsvOperatingPoint, AsvScores, operating_point
-from rawnet_jax.metrics.bootstrap import Groups, Interval, bootstrap_figures, paired_bootstrap
+from rawnet_jax.metrics.bootstrap import (
+    Groups,
+    Interval,
+    bootstrap,
+    bootstrap_figures,
+    paired_bootstrap,
+)
 from rawnet_jax.metrics.breakdown import breakdown
 from rawnet_jax.metrics.calibration import AffineCalibration, Calibration, fit_calibration
 from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS, CostModel
 from rawnet_jax.metrics.det import CurveFigure, DetCurve
 from rawnet_jax.metrics.fairness import FairnessTable, fairness
+from rawnet_jax.metrics.figures import EER
 from rawnet_jax.metrics.validation import split_by_label
 from rawnet_jax.progress import BatchBars
 
 COMPARED = ("eer", "min_dcf", "min_tdcf_revised")
 """Figures in which systems are set against the first one."""
+
+
+NO_SPOOF_IN_DEV = (
+    "Dev has no spoof trials: nothing is calibrated, and of the thresholds chosen on dev there is "
+    "only the one-class one (--threshold-rule one-class=RATE)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +165,8 @@ def _assess_one(
     summary = summarise(system, options.spoof_threshold)
     scores: Classes = (summary.bonafide_scores, summary.spoof_scores)
     dev, calibration = _dev(system, options.calibration)
-    decision = choose(options.rule, options.costs, scores, dev, calibration)
+    level = options.resampling.level
+    decision = choose(options.rule, options.costs, scores, dev, calibration, level)
     figures = curve_figures(options.costs, asv)
     intervals = _intervals(system, scores, figures, options)
     estimates = measure(*scores, figures, intervals, options.asv)
@@ -175,6 +189,8 @@ def _assess_one(
         resampling=str(options.resampling),
     )
     warnings = (*summary.warnings, *_warnings(scores, decision, calibration))
+    if dev is not None and calibration is None:
+        warnings = (*warnings, NO_SPOOF_IN_DEV)
     return replace(summary, analysis=analysis, warnings=warnings)
 
 
@@ -183,7 +199,8 @@ def _dev(system: ScoredSystem, kind: str) -> tuple[Classes | None, Calibration |
         return None, None
     try:
         dev = split_by_label(system.dev_scores, system.dev_labels)
-        return dev, fit_calibration(kind, *dev)
+        # Bona fide speech alone is enough for a one-class threshold.
+        return dev, fit_calibration(kind, *dev) if len(dev[1]) else None
     except MetricError as error:
         raise MetricError(f"{system.name}: dev scores: {error}") from error
 
@@ -217,11 +234,7 @@ def _intervals(
         return {}
     groups: tuple[Groups | None, ...] = (None, None)
     if resampling.by_speaker:
-        speakers, labels = _speakers(system), np.asarray(system.labels)
-        groups = tuple(
-            [speakers[i] for i in np.flatnonzero(labels == label).tolist()]
-            for label in (Label.BONAFIDE, Label.SPOOF)
-        )
+        groups = _by_class(_speakers(system), system.labels)
     title, number = f"bootstrap {system.name}", resampling.num_replicates
     with options.bars(title, number, unit="replicate") as bar:
         first, *others = figures
@@ -234,6 +247,42 @@ def _intervals(
             bona_groups=groups[0],
             spoof_groups=groups[1],
         )
+
+
+def eer_interval(
+    scores: Classes, labels: np.ndarray, speakers: Groups, resampling: Resampling
+) -> Interval | None:
+    """Return the bootstrap interval of an EER; None without replicates.
+
+    Args:
+        scores: of both classes.
+        labels: int [N] of all trials, values of `Label`.
+        speakers: N entries; read where speakers are drawn.
+        resampling: how.
+    """
+    if not resampling.num_replicates:
+        return None
+    groups: tuple[Groups | None, ...] = (None, None)
+    if resampling.by_speaker:
+        groups = _by_class(speakers, labels)
+    return bootstrap(
+        *scores,
+        EER,
+        num_replicates=resampling.num_replicates,
+        seed=resampling.seed,
+        level=resampling.level,
+        bona_groups=groups[0],
+        spoof_groups=groups[1],
+    )
+
+
+def _by_class(groups: Groups, labels: np.ndarray) -> tuple[Groups, Groups]:
+    """Return the groups, one a trial, of the bona fide and of the spoof trials."""
+    bonafide, spoof = (
+        [groups[i] for i in np.flatnonzero(np.asarray(labels) == label).tolist()]
+        for label in (Label.BONAFIDE, Label.SPOOF)
+    )
+    return bonafide, spoof
 
 
 def _counting(figure: CurveFigure, tick: Callable[[], object]) -> CurveFigure:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from matplotlib import style
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 BONAFIDE_COLOUR = "#0072b2"
@@ -51,16 +50,8 @@ SQUARE = (4.6, 4.6)
 
 def svg(draw: Callable[[Figure], None], size_inches: tuple[float, float], prefix: str) -> str:
     """Run `draw` in the house style; return an ``<svg>`` element whose ids begin with `prefix`."""
-    buffer = io.StringIO()
-    with style.context(["default", _STYLE]), warnings.catch_warnings():
-        # A name in a script that the font lacks is shown as boxes; the page has it as text.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=size_inches)
-        FigureCanvasSVG(figure)
-        draw(figure)
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    text = buffer.getvalue()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    text = _drawn(draw, size_inches, "svg", transparent=True, metadata=nothing).decode("utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     # Several pictures share one page, and ids must be unique in it.
@@ -69,6 +60,24 @@ def svg(draw: Callable[[Figure], None], size_inches: tuple[float, float], prefix
     text = re.sub(r'(<svg [^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", text, count=1)
     return text.replace(INK, "currentColor").strip()
+
+
+def png(draw: Callable[[Figure], None], size_inches: tuple[float, float]) -> bytes:
+    """Run `draw` in the house style, on white paper; return a PNG file."""
+    return _drawn(draw, size_inches, "png", dpi=120, facecolor="white")
+
+
+def _drawn(
+    draw: Callable[[Figure], None], size_inches: tuple[float, float], form: str, **how: Any
+) -> bytes:
+    buffer = io.BytesIO()
+    with style.context(["default", _STYLE]), warnings.catch_warnings():
+        # A name in a script that the font lacks is shown as boxes; the page has it as text.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = Figure(figsize=size_inches)
+        draw(figure)
+        figure.savefig(buffer, format=form, **how)
+    return buffer.getvalue()
 
 
 def system_style(index: int) -> dict[str, Any]:

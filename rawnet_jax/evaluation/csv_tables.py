@@ -66,14 +66,15 @@ def write_tables(
     written = []
     for name, (header, rows) in tables.items():
         if rows:
-            write_text_atomically(folder / name, _text([header, *rows]))
+            write_text_atomically(folder / name, csv_text([header, *rows]))
             written.append(folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
     return written
 
 
-def _text(rows: Iterable[Row]) -> str:
+def csv_text(rows: Iterable[Row]) -> str:
+    """Return rows as CSV; None is blank."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(
         ["" if cell is None else cell for cell in row] for row in rows

@@ -8,6 +8,7 @@ from rawnet_jax.errors import ConfigError
 from rawnet_jax.evaluation.analysis import Decision
 from rawnet_jax.metrics.calibration import Calibration
 from rawnet_jax.metrics.dcf import CostModel
+from rawnet_jax.metrics.one_class import at_one_class, clopper_pearson
 from rawnet_jax.metrics.thresholds import (
     Threshold,
     at_bayes_risk,
@@ -21,13 +22,15 @@ from rawnet_jax.metrics.thresholds import (
 Classes = tuple[np.ndarray, np.ndarray]
 """Bona fide scores [Nb] and spoof scores [Ns]."""
 
-ON_DEV = ("eer", "fa", "miss", "cost")
+ONE_CLASS = "one-class"
+ON_DEV = ("eer", "fa", "miss", "cost", ONE_CLASS)
 WITHOUT_DEV = ("bayes", "value")
-_WITH_NUMBER = ("fa", "miss", "value")
+_WITH_NUMBER = ("fa", "miss", "value", ONE_CLASS)
 
 RULES_IN_WORDS = (
-    "eer | fa=RATE | miss=RATE | cost (least cost on dev) | bayes (by prior and costs, for "
-    "log-likelihood ratios) | value=SCORE (given)"
+    "eer | fa=RATE | miss=RATE | one-class=RATE (as miss, but spoof trials of dev have no say) | "
+    "cost (least cost on dev) | bayes (by prior and costs, for log-likelihood ratios) | "
+    "value=SCORE (given)"
 )
 
 
@@ -47,6 +50,11 @@ class ThresholdRule:
     def needs_dev(self) -> bool:
         """Whether the threshold is looked for among dev scores."""
         return self.name in ON_DEV
+
+    @property
+    def needs_spoof(self) -> bool:
+        """Whether spoof trials of dev have a say in it."""
+        return self.needs_dev and self.name != ONE_CLASS
 
 
 def parse_rule(text: str) -> ThresholdRule:
@@ -76,40 +84,68 @@ def choose(
     scores: Classes,
     dev: Classes | None,
     calibration: Calibration | None,
+    level: float = 0.95,
 ) -> Decision:
     """Choose a threshold, never on the scores that it is judged on.
 
     Args:
-        rule: None = the EER's threshold on dev or, without dev scores, the Bayes threshold.
+        rule: None = the EER's threshold on dev or, without dev scores of both classes, the Bayes
+            threshold.
         costs: of the rules ``bayes`` and ``cost``.
         scores: of the evaluated trials, as they are.
-        dev: of the development trials.
+        dev: of the development trials; its spoof scores may be none at all.
         calibration: fitted on `dev`; the Bayes threshold is then applied to calibrated scores.
+        level: of the interval of a one-class threshold's misses.
 
     Raises:
-        ConfigError: the rule needs dev scores and there are none.
+        ConfigError: the rule needs dev scores, or spoof ones among them, and there are none.
         MetricError: a prior or cost is out of range.
     """
-    rule = rule or ThresholdRule("eer" if dev is not None else "bayes")
+    has_spoof = dev is not None and bool(len(dev[1]))
+    rule = rule or ThresholdRule("eer" if has_spoof else "bayes")
+    threshold = find_threshold(rule, costs, dev)
+    is_calibrated = rule.name == "bayes" and calibration is not None
+    judged, judged_dev = scores, dev
+    if is_calibrated and calibration is not None:
+        judged = (calibration.apply(scores[0]), calibration.apply(scores[1]))
+        judged_dev = None if dev is None else (calibration.apply(dev[0]), calibration.apply(dev[1]))
+    dev_rates = None if judged_dev is None else decisions_at(*judged_dev, threshold)
+    return Decision(
+        threshold=threshold,
+        is_calibrated=is_calibrated,
+        from_dev=rule.needs_dev or is_calibrated,
+        eval_rates=decisions_at(*judged, threshold),
+        dev_rates=dev_rates,
+        miss_interval=None
+        if rule.name != ONE_CLASS or dev_rates is None
+        else clopper_pearson(dev_rates.num_bonafide_rejected, dev_rates.num_bonafide, level),
+    )
+
+
+def find_threshold(rule: ThresholdRule, costs: CostModel, dev: Classes | None) -> Threshold:
+    """Find the threshold of a rule, before there is anything to judge by it.
+
+    Args:
+        rule: by which.
+        costs: of the rules ``bayes`` and ``cost``.
+        dev: scores of the development trials; the spoof ones may be none at all.
+
+    Raises:
+        ConfigError: the rule needs dev scores, or spoof ones among them, and there are none.
+        MetricError: a prior or cost is out of range.
+    """
     if rule.needs_dev and dev is None:
         raise ConfigError(
             f"--threshold-rule {rule.name} looks for the threshold among dev scores and there are "
             "none: a threshold is not chosen on the trials that it is judged on. Give dev scores, "
             "or use bayes or value=SCORE"
         )
-    threshold = _threshold(rule, costs, dev)
-    is_calibrated = rule.name == "bayes" and calibration is not None
-    judged, judged_dev = scores, dev
-    if is_calibrated and calibration is not None:
-        judged = (calibration.apply(scores[0]), calibration.apply(scores[1]))
-        judged_dev = None if dev is None else (calibration.apply(dev[0]), calibration.apply(dev[1]))
-    return Decision(
-        threshold=threshold,
-        is_calibrated=is_calibrated,
-        from_dev=rule.needs_dev or is_calibrated,
-        eval_rates=decisions_at(*judged, threshold),
-        dev_rates=None if judged_dev is None else decisions_at(*judged_dev, threshold),
-    )
+    if rule.needs_spoof and not (dev is not None and len(dev[1])):
+        raise ConfigError(
+            f"--threshold-rule {rule.name} looks at spoof trials too and dev has none; use "
+            "one-class=RATE, bayes or value=SCORE"
+        )
+    return _threshold(rule, costs, dev)
 
 
 def _threshold(rule: ThresholdRule, costs: CostModel, dev: Classes | None) -> Threshold:
@@ -120,6 +156,8 @@ def _threshold(rule: ThresholdRule, costs: CostModel, dev: Classes | None) -> Th
     assert dev is not None
     if rule.name == "fa":
         return at_false_alarm(*dev, float(rule.number or 0.0))
+    if rule.name == ONE_CLASS:
+        return at_one_class(dev[0], float(rule.number or 0.0))
     if rule.name == "miss":
         return at_miss(*dev, float(rule.number or 0.0))
     return at_min_cost(*dev, costs) if rule.name == "cost" else at_eer(*dev)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.analysis import Comparison
 from rawnet_jax.evaluation.csv_tables import write_tables
@@ -27,6 +28,7 @@ class Results:
         comparisons: between systems.
         unmatched: (system, missing or extra, utterance); see `ScoreSet`.
         history: one mapping an epoch; empty without training.
+        cannot_judge: what the input gate found, see `CannotJudge.record`; None without audio.
     """
 
     summaries: Sequence[Summary]
@@ -34,6 +36,7 @@ class Results:
     comparisons: Sequence[Comparison] = ()
     unmatched: Sequence[tuple[str, str, str]] = ()
     history: Sequence[Mapping[str, Any]] = ()
+    cannot_judge: Mapping[str, Any] | None = None
 
 
 def make_folder(folder: Path) -> None:
@@ -46,6 +49,27 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--output {folder}: {error.strerror}; wanted a folder") from error
+
+
+def write_files(
+    folder: Path, contents: Sequence[tuple[str, str, str | bytes]]
+) -> list[tuple[str, Path]]:
+    """Write files, each whole or not at all.
+
+    Args:
+        folder: exists.
+        contents: (what it is, for people; name; text or bytes).
+
+    Returns:
+        (what, where) of each.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    for _, name, content in contents:
+        found = content.encode("utf-8") if isinstance(content, str) else content
+        write_bytes_atomically(folder / name, found)
+    return [(what, folder / name) for what, name, _ in contents]
 
 
 def write_results(folder: Path, results: Results) -> list[tuple[str, str]]:
@@ -63,7 +87,10 @@ def write_results(folder: Path, results: Results) -> list[tuple[str, str]]:
     """
     summaries, context = results.summaries, results.context
     metrics, report = folder / "metrics.json", folder / "report.html"
-    write_metrics(metrics, summaries, context.details, results.comparisons, context.warnings)
+    write_metrics(
+        *(metrics, summaries, context.details, results.comparisons, context.warnings),
+        results.cannot_judge,
+    )
     tables = write_tables(folder, summaries, results.unmatched)
     calibrations = _write_calibrations(folder, summaries)
     write_report(report, summaries, context, results.history, results.comparisons)

@@ -28,6 +28,8 @@ UNITS = {
     "f1": _RATE,
     "intervals": "ends of confidence intervals, by figure, in its unit",
     "p_miss": "fraction from 0 to 1: bona fide trials rejected, lower is better",
+    "expected_p_miss": "Clopper-Pearson interval of p_miss on new speech, by the dev trials; "
+    "one-class rule",
     "p_fa": "fraction from 0 to 1: spoof trials accepted, lower is better",
     "threshold.value": "accept at and above it; score, or llr where applies_to says so",
     "llr": "natural-log likelihood ratio of bona fide speech to spoof",
@@ -96,6 +98,7 @@ def write_metrics(
     context: Mapping[str, str] | None = None,
     comparisons: Sequence[Comparison] = (),
     warnings: Sequence[str] = (),
+    cannot_judge: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``metrics.json``, whole or not at all.
 
@@ -105,6 +108,7 @@ def write_metrics(
         context: what was evaluated, by name: config, dataset, step, versions …
         comparisons: between systems.
         warnings: on the trials of all systems.
+        cannot_judge: what the input gate found.
 
     Raises:
         DataError: the file cannot be written.
@@ -117,6 +121,8 @@ def write_metrics(
     }
     if warnings:
         record["warnings"] = list(warnings)
+    if cannot_judge is not None:
+        record["cannot_judge"] = dict(cannot_judge)
     if comparisons:
         record["comparisons"] = [comparison_record(comparison) for comparison in comparisons]
     text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False)
@@ -169,7 +175,9 @@ def _interval(interval: Interval) -> dict[str, float]:
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
-    return {
+    interval = decision.miss_interval
+    expected = {} if interval is None else {"expected_p_miss": _interval(interval)}
+    return expected | {
         "value": decision.threshold.value,
         "rule": decision.threshold.rule,
         "applies_to": "llr" if decision.is_calibrated else "score",
@@ -182,7 +190,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
 def _rates(rates: Rates) -> dict[str, Any]:
     return {
         "p_miss": rates.p_miss,
-        "p_fa": rates.p_fa,
+        "p_fa": rates.p_fa if rates.num_spoof else None,
         "num_bonafide": rates.num_bonafide,
         "num_bonafide_rejected": rates.num_bonafide_rejected,
         "num_spoof": rates.num_spoof,

@@ -79,21 +79,50 @@ def render_report(
     comparisons: Sequence[Comparison] = (),
 ) -> str:
     """Return the report as HTML text; arguments as for `write_report`."""
+    warnings = [("", warning) for warning in context.warnings] + [
+        (summary.name if len(summaries) > 1 else "", warning)
+        for summary in summaries
+        for warning in summary.warnings
+    ]
+    return render_page(
+        context,
+        build_sections(summaries, history, comparisons),
+        tiles=_tiles(summaries[0]) if len(summaries) == 1 else (),
+        warnings=warnings,
+        analysed=any(summary.analysis is not None for summary in summaries),
+    )
+
+
+def render_page(
+    context: ReportContext,
+    page_sections: Sequence[Section],
+    *,
+    tiles: Sequence[tuple[str, str, str]] = (),
+    warnings: Sequence[tuple[str, str]] = (),
+    analysed: bool = False,
+    terms: Sequence[tuple[str, str]] = (),
+) -> str:
+    """Return a page in the style of all reports.
+
+    Args:
+        context: title, date, origin; its warnings are not read.
+        page_sections: in order.
+        tiles: (name, value, note) of the figures in front.
+        warnings: (of whom, or "", sentence).
+        analysed: explain the figures of an analysis, too.
+        terms: (term, meaning) for a page of another kind, instead of the figures of a system.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     source = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(source).render(
         context=context,
-        tiles=_tiles(summaries[0]) if len(summaries) == 1 else [],
-        warnings=[("", warning) for warning in context.warnings]
-        + [
-            (summary.name if len(summaries) > 1 else "", warning)
-            for summary in summaries
-            for warning in summary.warnings
-        ],
-        analysed=any(summary.analysis is not None for summary in summaries),
-        sections=build_sections(summaries, history, comparisons),
+        tiles=tiles,
+        warnings=warnings,
+        analysed=analysed,
+        terms=terms,
+        sections=page_sections,
     )
 
 

@@ -112,7 +112,7 @@ def calibration(summaries: Sequence[Summary]) -> Section | None:
         if summary.analysis is None:
             continue
         plain, found = summary.analysis.figures, summary.analysis.calibrated
-        fitted = "none: no dev scores" if found is None else found.calibration.kind
+        fitted = "none: no dev scores of both classes" if found is None else found.calibration.kind
         after = "–" if found is None else f"{found.figures['cllr'].value:.4f}"
         least = plain["min_cllr"].value
         rows.append([summary.name, fitted, f"{plain['cllr'].value:.4f}", after, f"{least:.4f}"])

@@ -7,7 +7,7 @@ from rawnet_jax.evaluation.analysis import Breakdown
 from rawnet_jax.evaluation.blocks import Picture, Section, Table
 from rawnet_jax.evaluation.columns import ATTACK, By
 from rawnet_jax.evaluation.summary import Summary, percent, trials
-from rawnet_jax.evaluation.tables import fairness_sentence
+from rawnet_jax.evaluation.tables import fairness_sentence, rate_cell
 from rawnet_jax.metrics.breakdown import FEW_TRIALS
 from rawnet_jax.metrics.fairness import FairnessTable
 
@@ -180,8 +180,8 @@ def _group_table(name: str, breakdown: Breakdown) -> Table:
             _count(row.num_bonafide),
             _count(row.num_spoof),
             "–" if row.eer is None else percent(row.eer.eer) + ("*" if row.is_small else ""),
-            _rate(row.p_miss),
-            _rate(row.p_fa),
+            rate_cell(row.p_miss),
+            rate_cell(row.p_fa),
         ]
         for row in breakdown.rows
     ]
@@ -232,7 +232,3 @@ def _caption(name: str, rows: Sequence[object]) -> tuple[str, bool]:
 
 def _count(number: int) -> str:
     return f"{number:,}" if number else "–"
-
-
-def _rate(rate: float | None) -> str:
-    return "–" if rate is None else percent(rate)

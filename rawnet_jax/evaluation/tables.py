@@ -1,5 +1,6 @@
 """The figures as plain text for a terminal."""
 
+import math
 from collections.abc import Sequence
 
 from rawnet_jax.evaluation.analysis import Comparison, Decision
@@ -9,6 +10,9 @@ from rawnet_jax.metrics.fairness import FairnessTable
 
 MAX_ATTACKS = 60
 """More attacks than this are left to the CSV tables and the report."""
+
+UNKNOWN = "–"
+"""Stands for a figure that is not known."""
 
 _IN_BOTH = {kind.title for kind in FIGURES}  # of the headline and of the figures with intervals
 
@@ -73,16 +77,16 @@ def decision_rows(decision: Decision) -> list[tuple[str, str]]:
         if rates is None:
             continue
         missed, accepted = rates.num_bonafide_rejected, rates.num_spoof_accepted
-        rows += [
-            (
-                f"Bona fide rejected, {part}",
-                f"{percent(rates.p_miss)} ({missed:,} of {rates.num_bonafide:,})",
-            ),
-            (
-                f"Spoof accepted, {part}",
-                f"{percent(rates.p_fa)} ({accepted:,} of {rates.num_spoof:,})",
-            ),
-        ]
+        row = f"{percent(rates.p_miss)} ({missed:,} of {rates.num_bonafide:,})"
+        rows.append((f"Bona fide rejected, {part}", row))
+        interval = decision.miss_interval
+        if part == "dev" and interval is not None:
+            ends = f"{100 * interval.low:.2f} to {percent(interval.high)}"
+            how = f"{100 * interval.level:g} % interval, Clopper and Pearson"
+            rows.append(("Expected of new speech", f"{ends} ({how})"))
+        if rates.num_spoof:
+            row = f"{percent(rates.p_fa)} ({accepted:,} of {rates.num_spoof:,})"
+            rows.append((f"Spoof accepted, {part}", row))
     return rows
 
 
@@ -104,6 +108,30 @@ def comparison_rows(comparisons: Sequence[Comparison]) -> list[tuple[str, str, s
             )
         )
     return rows
+
+
+def rate_cell(rate: float | None) -> str:
+    """Write a rate; a dash where it is not known, or NaN."""
+    return UNKNOWN if rate is None or math.isnan(rate) else percent(rate)
+
+
+def interval_cell(rate: float | None, low: float | None, high: float | None) -> str:
+    """Write a rate and, where it has one, its interval."""
+    if low is None or high is None:
+        return rate_cell(rate)
+    return f"{rate_cell(rate)} [{100 * low:.2f}, {100 * high:.2f}]"
+
+
+def decisions_sentence(threshold: float | None, rule: str) -> str:
+    """Say where decisions are taken on lists of trials that have one threshold.
+
+    Args:
+        threshold: on scores; None = none was chosen.
+        rule: in words.
+    """
+    if threshold is None:
+        return "No threshold was chosen, so there are no decisions: dev was not scored."
+    return f"Decisions at {threshold:.6g} ({rule}), the same everywhere."
 
 
 def fairness_sentence(table: FairnessTable) -> str:
@@ -187,7 +215,7 @@ def _figure_table(summaries: Sequence[Summary]) -> list[str]:
     header = ["figure", *(summary.name for summary in summaries)]
     if len(summaries) == 1:
         header = ["figure", "value"]
-    lines = _columns([header, *([title, *cells] for title, cells in rows)])
+    lines = in_columns([header, *([title, *cells] for title, cells in rows)])
     resampling = summaries[0].analysis.resampling if summaries[0].analysis else ""
     return ["", *lines, *([f"  In brackets: {resampling}."] if resampling else [])]
 
@@ -196,7 +224,7 @@ def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:
     if not comparisons:
         return []
     header = ["paired bootstrap", "figure", "difference", "interval", "p"]
-    return ["", *_columns([header, *comparison_rows(comparisons)])]
+    return ["", *in_columns([header, *comparison_rows(comparisons)])]
 
 
 def _decision_lines(summary: Summary, is_named: bool) -> list[str]:
@@ -233,7 +261,7 @@ def _attack_table(summaries: Sequence[Summary]) -> list[str]:
         ]
         for attack_id, row in first.items()
     ]
-    return ["", *_columns([["attack", "trials", *names], *rows], right_from=1)]
+    return ["", *in_columns([["attack", "trials", *names], *rows], right_from=1)]
 
 
 def _warnings(summaries: Sequence[Summary], general: Sequence[str] = ()) -> list[str]:
@@ -247,7 +275,7 @@ def _warnings(summaries: Sequence[Summary], general: Sequence[str] = ()) -> list
     return ["", *lines] if lines else []
 
 
-def _columns(rows: Sequence[Sequence[str]], right_from: int | None = None) -> list[str]:
+def in_columns(rows: Sequence[Sequence[str]], right_from: int | None = None) -> list[str]:
     """Set rows in columns; those from `right_from` on end at the same place."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [

@@ -6,6 +6,7 @@ distinct score, and the next number above the highest. Trials with equal scores 
 together, so a wanted rate is met from below where no threshold meets it exactly.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 from rawnet_jax.errors import MetricError
 from rawnet_jax.metrics.dcf import CostModel, min_dcf
 from rawnet_jax.metrics.det import DetCurve, det_curve, eer
-from rawnet_jax.metrics.validation import validate_scores
+from rawnet_jax.metrics.validation import validate_class_scores, validate_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Rates:
         threshold: accept at and above it.
         num_bonafide: bona fide trials.
         num_bonafide_rejected: those that were rejected.
-        num_spoof: spoof trials.
+        num_spoof: spoof trials; 0 in a development set of bona fide speech alone.
         num_spoof_accepted: those that were accepted.
     """
 
@@ -60,8 +61,14 @@ class Rates:
 
     @property
     def p_fa(self) -> float:
-        """Share of spoof trials that are accepted."""
-        return self.num_spoof_accepted / self.num_spoof
+        """Share of spoof trials that are accepted; NaN without any."""
+        return self.num_spoof_accepted / self.num_spoof if self.num_spoof else math.nan
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right decisions; it follows the larger class where one is much larger."""
+        wrong = self.num_bonafide_rejected + self.num_spoof_accepted
+        return 1.0 - wrong / (self.num_bonafide + self.num_spoof)
 
     @property
     def half_total_error(self) -> float:
@@ -99,7 +106,7 @@ def at_false_alarm(bonafide_scores: ArrayLike, spoof_scores: ArrayLike, rate: fl
     Raises:
         MetricError: see `validate_scores`; or `rate` is not in [0, 1].
     """
-    _check_rate(rate)
+    check_rate(rate)
     bonafide, spoof = validate_scores(bonafide_scores, spoof_scores)
     curve = det_curve(bonafide, spoof)
     point = int(np.argmax(curve.far <= rate))
@@ -120,7 +127,7 @@ def at_miss(bonafide_scores: ArrayLike, spoof_scores: ArrayLike, rate: float) ->
     Raises:
         MetricError: see `validate_scores`; or `rate` is not in [0, 1].
     """
-    _check_rate(rate)
+    check_rate(rate)
     bonafide, spoof = validate_scores(bonafide_scores, spoof_scores)
     curve = det_curve(bonafide, spoof)
     point = int(np.flatnonzero(curve.frr <= rate)[-1])
@@ -162,13 +169,16 @@ def decisions_at(
 
     Args:
         bonafide_scores: [Nb], higher = more bona fide.
-        spoof_scores: [Ns].
+        spoof_scores: [Ns], may be none at all.
         threshold: accept at and above it; a number may be infinite.
 
     Raises:
         MetricError: see `validate_scores`; or the threshold is NaN.
     """
-    bonafide, spoof = validate_scores(bonafide_scores, spoof_scores)
+    bonafide = validate_class_scores(bonafide_scores, "bona fide")
+    spoof = np.zeros(0)
+    if np.size(np.asarray(spoof_scores)):
+        spoof = validate_class_scores(spoof_scores, "spoof")
     value = threshold.value if isinstance(threshold, Threshold) else float(threshold)
     if np.isnan(value):
         raise MetricError("the threshold is NaN; a number was wanted")
@@ -195,7 +205,12 @@ def _finite_threshold(value: float, bonafide: np.ndarray, spoof: np.ndarray) -> 
     return float(np.nextafter(max(bonafide.max(), spoof.max()), np.inf))
 
 
-def _check_rate(rate: float) -> None:
+def check_rate(rate: float) -> None:
+    """Check a share of trials.
+
+    Raises:
+        MetricError: it is not in [0, 1].
+    """
     if not 0.0 <= rate <= 1.0:
         raise MetricError(f"rate is {rate}; a fraction from 0 to 1 was wanted")
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from rawnet_jax.config import DataConfig
+from rawnet_jax.config import DataConfig, streams
 from rawnet_jax.contract import Batch
 from rawnet_jax.data.batch_plan import Rows
 from rawnet_jax.data.loader import BatchIterator, BatchSource, WaveformSource
@@ -140,7 +140,7 @@ class ResidentFeed:
         numbers = [min(step + n, step + count - 1) for n in range(self.max_steps)]
         seeds = [_stacked([plan.rows(n) for n in numbers], axis=0) for plan in self._plans]
         rows = _stacked(seeds, axis=1) if len(seeds) > 1 else seeds[0]
-        where = self._resident.where(rows, self._plans[0].num_samples)
+        where = self._resident.where(rows)
         return to_every_device(self._mesh, where)
 
     def batch_of(self, corpus: Any, rows: Any) -> Batch:
@@ -183,7 +183,7 @@ def make_feed(
         ConfigError: if the corpus is to be resident and has no room.
     """
     resident = config.resident == "on" or (config.resident == "auto" and fits(cache, mesh))
-    if not resident:
+    if streams(config) or not resident:
         return StreamFeed(sources, mesh, config, step, steps_per_dispatch or 1)
     try:
         return ResidentFeed(cache, sources, mesh, bars, steps_per_dispatch or resident_steps(mesh))

@@ -21,8 +21,10 @@ from rawnet_jax.config_file import to_dict
 from rawnet_jax.contract import Batch, StepOutput
 from rawnet_jax.data.augment_banks import read_banks
 from rawnet_jax.data.divided_cache import Share
+from rawnet_jax.data.host_augment import check_host_augment
 from rawnet_jax.data.loader import BatchIterator, BatchSource
 from rawnet_jax.data.partitions import Clips, load_training_caches
+from rawnet_jax.data.sources import scoring_source, training_source
 from rawnet_jax.errors import CheckpointError, Interrupted, TrainingError
 from rawnet_jax.mesh import (
     check_batch_size,
@@ -75,7 +77,8 @@ class Trainer:
         self.mesh = make_mesh()
         check_batch_size(self.mesh, config.train.batch_size, "config.train.batch_size")
         check_batch_size(self.mesh, config.eval.batch_size, "config.eval.batch_size")
-        # Shapes are tried out before hours of decoding.
+        # Codecs and shapes are tried out before hours of decoding.
+        check_host_augment(config.data.host_augment)
         model = build_model(config.model)
         make_state = partial(create_state, model, optax.identity(), 0, config.data.num_samples)
         jax.eval_shape(make_state)
@@ -102,20 +105,10 @@ class Trainer:
 
     def _source(self, cache: Clips, member: Member | None) -> BatchSource:
         """Return batches of train for a member, or of dev for all."""
-        config, train = self.config, member is not None
-        return BatchSource(
-            cache,
-            batch_size=config.train.batch_size if train else config.eval.batch_size,
-            num_samples=config.data.num_samples,
-            crop=config.data.crop if train else "first",
-            pad=config.data.pad,
-            shuffle=train,
-            drop_last=train and config.train.drop_last,
-            seed=config.train.seed if member is None else member.config.train.seed,
-            num_epochs=config.train.num_epochs if train else 1,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
-        )
+        data, where = self.config.data, (jax.process_index(), jax.process_count())
+        if member is None:
+            return scoring_source(cache, data, self.config.eval, *where)
+        return training_source(cache, data, member.config.train, *where)
 
     def run(self) -> TrainState:
         """Train to the last epoch, from the latest checkpoint if there is one.

@@ -62,12 +62,11 @@ class ResidentCorpus:
 
         self.blocks = jax.make_array_from_callback(shape, split_rows(mesh), pack)
 
-    def where(self, rows: Rows, num_samples: int) -> dict[str, np.ndarray]:
+    def where(self, rows: Rows) -> dict[str, np.ndarray]:
         """Return what `fetch` needs to know of rows of one or several batches.
 
         Args:
             rows: each [..., B].
-            num_samples: length of the rows that are to come out.
         """
         real = rows.index >= 0
         index = np.where(real, rows.index, 0)
@@ -75,7 +74,7 @@ class ResidentCorpus:
             "device": np.where(real, self._device[index], -1),
             "block": self._block[index] + rows.start // BLOCK,
             "offset": rows.start % BLOCK,
-            "available": np.minimum(self._lengths[index], num_samples),
+            "available": rows.taken,
             "num_samples": rows.num_samples,
             "label": rows.label,
             "index": rows.index,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import jax
 
-from rawnet_jax.config import Config, checked, thawed
+from rawnet_jax.config import Config, thawed
+from rawnet_jax.config_check import checked
 from rawnet_jax.config_file import FILE_NAME, read_config, refuse_other_experiment, save_config
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.mesh import barrier

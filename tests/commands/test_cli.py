@@ -100,7 +100,10 @@ def test_demo_corpus_and_replay(tmp_path, capsys):
     assert (replayed / "protocol_V2" / "ASVspoof2017_V2_train.trn.txt").is_file()
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "check", "demo-corpus", "replay"])
+@pytest.mark.parametrize(
+    "command",
+    ["train", "evaluate", "check", "demo-corpus", "replay", "cross-corpus", "robustness-table"],
+)
 def test_help_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

@@ -205,3 +205,33 @@ def test_a_run_is_calibrated_on_its_dev_clips(tiny_config, tmp_path, capsys):
     (plain,) = json.loads((out / "metrics.json").read_text())["systems"]
     assert "calibrated" not in plain
     assert "chosen on dev" not in capsys.readouterr().out.split("Threshold")[-1]
+
+
+@pytest.mark.parametrize("has_spoof", [True, False])
+def test_a_one_class_threshold_needs_bona_fide_dev_scores_alone(place, tmp_path, capsys, has_spoof):
+    dev = read_scores(place / "strong_dev.txt")
+    assert dev.labels is not None
+    kept = np.flatnonzero(dev.labels | has_spoof).tolist()
+    table = ScoreTable([dev.utterance_ids[i] for i in kept], dev.scores[kept], dev.labels[kept])
+    write_scores(tmp_path / "dev.txt", table)
+    arguments = ["evaluate", f"--scores={place / 'strong.txt'}", f"--output={tmp_path / 'out'}"]
+    arguments += [f"--protocol={place / 'trials.txt'}", f"--dev-scores={tmp_path / 'dev.txt'}"]
+    assert main([*arguments, *FAST, "--threshold-rule=one-class=0.05"]) == 0
+    printed = capsys.readouterr().out
+    record = json.loads((tmp_path / "out" / "metrics.json").read_text())["systems"][0]
+    threshold = record["threshold"]
+    genuine = np.sort(dev.scores[dev.labels == 1])
+    assert threshold["value"] == genuine[int(0.05 * len(genuine))]
+    assert threshold["dev"]["num_bonafide_rejected"] == int(0.05 * len(genuine))
+    interval = threshold["expected_p_miss"]
+    assert 0 < interval["low"] < threshold["dev"]["p_miss"] < interval["high"] < 0.12
+    line = f"{100 * interval['low']:.2f} to {100 * interval['high']:.2f} % (95 % interval, Clopper"
+    assert line in printed
+    assert line in (tmp_path / "out" / "report.html").read_text()
+    assert ("calibrated" in record) == has_spoof
+    assert (tmp_path / "out" / "calibration.json").exists() == has_spoof
+    assert ("Dev has no spoof trials: nothing is calibrated" in printed) == (not has_spoof)
+    assert (threshold["dev"]["p_fa"] is None) == (not has_spoof)
+    if not has_spoof:
+        assert main([*arguments, *FAST, "--threshold-rule=eer"]) == 2
+        assert "use one-class=RATE" in capsys.readouterr().err

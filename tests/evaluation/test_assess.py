@@ -197,9 +197,9 @@ def test_a_reversed_system_is_warned_about_loudly():
 def test_a_bad_dev_set_is_named():
     scored = system()
     lacking = ScoredSystem(
-        "toy", scored.scores, scored.labels, None, {}, scored.dev_scores, np.ones(180, int)
+        "toy", scored.scores, scored.labels, None, {}, scored.dev_scores, np.zeros(180, int)
     )
-    with pytest.raises(MetricError, match=r"^toy: dev scores: there are no spoof scores"):
+    with pytest.raises(MetricError, match=r"^toy: dev scores: there are no bona fide scores"):
         assess([lacking], options())
 
 

@@ -25,6 +25,7 @@ DEV = RNG.normal(1.5, 1, 200), RNG.normal(-0.5, 1, 250)
         ("bayes", ThresholdRule("bayes")),
         ("cost", ThresholdRule("cost")),
         ("value=-3.5", ThresholdRule("value", -3.5)),
+        ("one-class=0.05", ThresholdRule("one-class", 0.05)),
     ],
 )
 def test_rules_are_read(text, rule):
@@ -32,7 +33,11 @@ def test_rules_are_read(text, rule):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "err", "fa", "fa=", "fa=1.5", "fa=x", "eer=0.1", "value=nan", "value", "miss=-1"]
+    "text",
+    [
+        *("", "err", "fa", "fa=", "fa=1.5", "fa=x", "eer=0.1", "value=nan", "value", "miss=-1"),
+        *("one-class", "one-class=2"),
+    ],
 )
 def test_other_rules_are_refused(text):
     with pytest.raises(ConfigError, match=r"--threshold-rule .*eer | fa=RATE"):
@@ -93,7 +98,36 @@ def test_a_given_threshold_is_taken_as_it_is():
     assert not decision.from_dev
 
 
-@pytest.mark.parametrize("rule", ["eer", "fa=0.1", "miss=0.1", "cost"])
+@pytest.mark.parametrize(
+    "spoof", [DEV[1], np.full(9, 1e6), np.full(2, DEV[0].min()), np.zeros(0)], ids=len
+)
+def test_spoof_trials_of_dev_have_no_say_in_a_one_class_threshold(spoof):
+    decision = decide("one-class=0.05", dev=(DEV[0], spoof))
+    expected = decide("one-class=0.05")
+    assert decision.threshold == expected.threshold
+    assert decision.miss_interval == expected.miss_interval
+    assert decision.eval_rates == expected.eval_rates
+    assert decision.from_dev
+    assert decision.dev_rates is not None
+    assert decision.dev_rates.p_miss == 0.05
+    assert decision.threshold.value == np.sort(DEV[0])[10]
+    assert decision.miss_interval is not None
+    assert decision.miss_interval.low < 0.05 < decision.miss_interval.high
+
+
+def test_bona_fide_dev_alone_chooses_no_other_threshold():
+    dev = (DEV[0], np.zeros(0))
+    assert decide(None, dev=dev).threshold == decide("bayes", dev=None).threshold
+    for rule in ("eer", "fa=0.1", "miss=0.1", "cost"):
+        with pytest.raises(ConfigError, match=r"dev has none; use one-class=RATE"):
+            decide(rule, dev=dev)
+
+
+def test_only_a_one_class_threshold_has_an_interval():
+    assert decide("miss=0.05").miss_interval is None
+
+
+@pytest.mark.parametrize("rule", ["eer", "fa=0.1", "miss=0.1", "cost", "one-class=0.1"])
 def test_nothing_is_chosen_on_the_evaluated_trials(rule):
     with pytest.raises(ConfigError, match="among dev scores and there are none"):
         decide(rule, dev=None)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from rawnet_jax.checkpoint import restore_variables
-from rawnet_jax.commands.evaluate_run import score_run
 from rawnet_jax.config_file import load_config, read_config, with_overrides
 from rawnet_jax.data.loader import BatchSource
 from rawnet_jax.data.partitions import load_scoring_cache
@@ -21,6 +20,7 @@ from rawnet_jax.errors import CheckpointError, ConfigError, TrainingError
 from rawnet_jax.losses import bce
 from rawnet_jax.mesh import make_mesh, replicated
 from rawnet_jax.models.registry import build_model
+from rawnet_jax.scoring.run_scorer import RunScorer
 from rawnet_jax.scoring.scorer import Scorer
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.state import init_variables
@@ -150,9 +150,9 @@ def test_signal_saves_and_restart_is_exact(straight, tiny_config, tmp_path, numb
 def test_scores_do_not_depend_on_batches_or_devices(straight):
     config = read_config(straight)
     cache = load_scoring_cache(config.data, "eval", progress=False)
-    [eight_devices], _ = score_run(config, straight, "best", [cache], progress=False)
+    eight_devices = RunScorer(config, straight, "best").score(cache, progress=False)
     larger = with_overrides(config, ["--config.eval.batch_size=16"])
-    [larger_batch], _ = score_run(larger, straight, "best", [cache], progress=False)
+    larger_batch = RunScorer(larger, straight, "best").score(cache, progress=False)
     mesh = make_mesh(jax.devices()[:1])
     model = build_model(config.model)
     shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0), 800))

@@ -1,0 +1,90 @@
+"""What is wrong with a config, before anything is done with it."""
+
+import types
+import typing
+from typing import Any
+
+from rawnet_jax.config import Config, frozen, streams, walk
+from rawnet_jax.errors import ConfigError
+
+
+def checked(config: Config) -> Config:
+    """Return a frozen deep copy of a config after checking types, choices and bounds.
+
+    Raises:
+        ConfigError: naming the field, what it is and what was wanted.
+    """
+    for name, section, f in walk(config):
+        _check_field(name, getattr(section, f.name), f)
+    if len(config.loss.class_weights) != 2 or min(config.loss.class_weights) < 0:
+        raise ConfigError(
+            f"config.loss.class_weights is {config.loss.class_weights}; two numbers of at least 0 "
+            "were wanted: (spoof, bonafide)"
+        )
+    check_buckets(config.data.bucket_samples, config.data.num_samples)
+    _check_combinations(config)
+    return frozen(config)
+
+
+def check_buckets(bounds: tuple[int, ...], num_samples: int) -> None:
+    """Check bounds of buckets against the longest row.
+
+    Raises:
+        ConfigError: if they are not whole, positive and ascending, or end elsewhere.
+    """
+    whole = all(type(bound) is int for bound in bounds)
+    if bounds and not (
+        whole and bounds[0] > 0 and bounds[-1] == num_samples and bounds == _ascending(bounds)
+    ):
+        raise ConfigError(
+            f"config.data.bucket_samples is {bounds}; whole numbers of at least 1 were wanted, "
+            f"ascending up to config.data.num_samples, {num_samples}"
+        )
+
+
+def _ascending(bounds: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(set(bounds)))
+
+
+def _check_combinations(config: Config) -> None:
+    """Check fields of which each is possible, but not with the others."""
+    data, dispatch = config.data, config.train.steps_per_dispatch
+    if data.min_samples > data.num_samples:
+        raise ConfigError(
+            f"config.data.min_samples is {data.min_samples}; it must be at most "
+            f"config.data.num_samples, {data.num_samples}"
+        )
+    if data.resident == "on" and streams(data):
+        raise ConfigError(
+            "config.data.resident=on cuts clips on the devices, in rows of one length and as they "
+            "were recorded; with config.data.bucket_samples or host_augment use auto or off"
+        )
+    if data.bucket_samples and dispatch > 1:
+        raise ConfigError(
+            f"config.train.steps_per_dispatch is {dispatch}; with config.data.bucket_samples a "
+            "program is of one step, since batches differ in length: use 0 or 1"
+        )
+
+
+def _check_field(name: str, value: Any, f: Any) -> None:
+    wanted = f.type
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if isinstance(wanted, types.GenericAlias):
+        members = value if isinstance(value, tuple) else (None,)
+        member_type = str if str in typing.get_args(wanted) else int | float
+        ok = all(isinstance(member, member_type) for member in members)
+    else:
+        ok = type(value) is wanted
+    if not ok:
+        expected = getattr(wanted, "__name__", wanted)
+        raise ConfigError(f"{name} is {value!r} ({type(value).__name__}); wanted: {expected}")
+    choices = f.metadata.get("choices")
+    if choices and value not in choices:
+        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    members = f.metadata.get("members")
+    if members and not set(value) <= set(members):
+        raise ConfigError(f"{name} is {value!r}; a tuple of {', '.join(members)} was wanted")
+    lowest = f.metadata.get("lowest")
+    if lowest is not None and not value >= lowest:
+        raise ConfigError(f"{name} is {value}; it must be at least {lowest}")

@@ -1,0 +1,75 @@
+"""The batches that a config asks for."""
+
+from rawnet_jax.config import DataConfig, EvalConfig, TrainConfig
+from rawnet_jax.data.balance import group_numbers
+from rawnet_jax.data.host_augment import make_host_chain
+from rawnet_jax.data.loader import BatchSource, WaveformSource
+
+
+def training_source(
+    cache: WaveformSource,
+    data: DataConfig,
+    train: TrainConfig,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> BatchSource:
+    """Return batches to train on: shuffled, cropped, balanced and augmented as the config says.
+
+    Args:
+        cache: the clips.
+        data: how clips become rows.
+        train: batch size, seed, number of epochs, and whether short last batches are dropped.
+        process_index: of this process.
+        process_count: number of processes.
+
+    Raises:
+        ConfigError: if the config asks for what these clips or this machine cannot give.
+    """
+    return BatchSource(
+        cache,
+        batch_size=train.batch_size,
+        num_samples=data.num_samples,
+        bucket_samples=data.bucket_samples,
+        crop=data.crop,
+        min_samples=data.min_samples,
+        pad=data.pad,
+        shuffle=True,
+        drop_last=train.drop_last,
+        seed=train.seed,
+        num_epochs=train.num_epochs,
+        groups=group_numbers(cache.trials, data.balance) if data.balance else None,
+        change=make_host_chain(data.host_augment, cache),
+        process_index=process_index,
+        process_count=process_count,
+    )
+
+
+def scoring_source(
+    cache: WaveformSource,
+    data: DataConfig,
+    evaluation: EvalConfig,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_samples: int = 0,
+) -> BatchSource:
+    """Return batches to score: each clip once, from its first sample, as it was recorded.
+
+    Args:
+        cache: the clips.
+        data: how clips become rows.
+        evaluation: batch size.
+        process_index: of this process.
+        process_count: number of processes.
+        num_samples: length of the longest row; 0 = that of `data`.
+    """
+    longest = num_samples or data.num_samples
+    shorter = tuple(bound for bound in data.bucket_samples if bound < longest)
+    return BatchSource(
+        cache,
+        batch_size=evaluation.batch_size,
+        num_samples=longest,
+        bucket_samples=(*shorter, longest),
+        pad=data.pad,
+        process_index=process_index,
+        process_count=process_count,
+    )

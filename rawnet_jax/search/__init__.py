@@ -1,0 +1,1 @@
+"""Search for good hyper-parameters, through Optuna."""

@@ -91,8 +91,9 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     # JAX takes seconds to start; the commands that work without it share this module.
     from rawnet_jax.runtime import start_runtime
     from rawnet_jax.training.loop import Trainer
+    from rawnet_jax.training.workdir import held
 
-    with joined_processes(args):
+    with joined_processes(args), held(args.workdir):
         start_runtime(config.runtime)
         Trainer(config, args.workdir, progress=not args.no_progress).run()
     return 0

@@ -4,16 +4,43 @@ A run with several seeds trains them in one program; each is otherwise a run of 
 directory ``seed_N`` that scoring and export read like any other.
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+from filelock import FileLock, Timeout
 
 from rawnet_jax.config import Config, thawed
 from rawnet_jax.config_check import checked
 from rawnet_jax.config_file import FILE_NAME, read_config, refuse_other_experiment, save_config
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.mesh import barrier
+
+
+@contextlib.contextmanager
+def held(workdir: Path) -> Iterator[None]:
+    """Make the work directory and keep other trainings out of it; on several hosts, the first does.
+
+    The operating system ends the hold with the process, however that ends.
+
+    Raises:
+        ConfigError: it cannot be made, or another training is at work in it.
+    """
+    if jax.process_index() != 0:
+        yield
+        return
+    _make(workdir)
+    try:
+        lock = FileLock(workdir / ".lock").acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(
+            f"--workdir {workdir}: another training is at work in it; wait for its end, or name "
+            "another folder"
+        ) from None
+    with lock:
+        yield
 
 
 def prepare_workdir(config: Config, workdir: Path) -> None:
@@ -24,11 +51,8 @@ def prepare_workdir(config: Config, workdir: Path) -> None:
     """
     refuse_member_alone(workdir)
     folders = member_workdirs(config, workdir)
-    try:
-        for folder in (workdir, *folders):
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--workdir {workdir}: {error.strerror}; wanted a folder") from error
+    for folder in (workdir, *folders):
+        _make(folder)
     if (workdir / FILE_NAME).exists():
         refuse_other_experiment(read_config(workdir), config, workdir)
     if jax.process_index() == 0:
@@ -36,6 +60,13 @@ def prepare_workdir(config: Config, workdir: Path) -> None:
         for number, folder in enumerate(folders):
             save_config(member_config(config, number), folder)
     barrier("workdir")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--workdir {folder}: {error.strerror}; wanted a folder") from error
 
 
 def member_config(config: Config, number: int) -> Config:

@@ -18,6 +18,8 @@ from rawnet_jax.config_file import FILE_NAME, read_config, refuse_other_experime
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.mesh import barrier
 
+LOCK = ".lock"  # held while a training is at work
+
 
 @contextlib.contextmanager
 def held(workdir: Path) -> Iterator[None]:
@@ -33,14 +35,18 @@ def held(workdir: Path) -> Iterator[None]:
         return
     _make(workdir)
     try:
-        lock = FileLock(workdir / ".lock").acquire(timeout=0)
+        lock = FileLock(workdir / LOCK).acquire(timeout=0)
     except Timeout:
         raise ConfigError(
             f"--workdir {workdir}: another training is at work in it; wait for its end, or name "
             "another folder"
         ) from None
     with lock:
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows: it is open
+                (workdir / LOCK).unlink()
 
 
 def prepare_workdir(config: Config, workdir: Path) -> None:

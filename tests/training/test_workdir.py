@@ -8,6 +8,7 @@ def test_two_trainings_do_not_share_a_folder(tiny_config, tmp_path, capsys):
         assert main(arguments) == 2
     assert "another training is at work in it" in capsys.readouterr().err
     assert not (tmp_path / "run" / "config.json").exists()
+    assert not list((tmp_path / "run").iterdir())
     with held(tmp_path / "run"):  # the hold ended with its block
         pass
 

@@ -21,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit status: 0 success, 1 a check found problems, 2 an error that the user can act on
-        (one line on standard error), 128 + n stopped by signal n.
+        (one line on standard error), 128 + n stopped by signal n; others as a command's --help
+        says.
     """
     if arguments is None:
         restart_with_huge_pages()
@@ -69,12 +70,14 @@ def _add_commands(commands: argparse._SubParsersAction) -> None:
         evaluate,
         fuse,
         robustness_table,
+        score,
         search,
         seeds,
+        stream,
         torch_weights,
         train,
     )
 
-    listed = (train, search, evaluate, robustness_table, cross_corpus, fuse, seeds)
+    listed = (train, search, evaluate, score, robustness_table, cross_corpus, fuse, seeds, stream)
     for command in (*listed, torch_weights, check, corpora):
         command.add_parser(commands)

@@ -43,7 +43,8 @@ LAYERS = {
 }
 WITHOUT_JAX = (
     *("errors", "labels", "config", "data", "metrics", "evaluation", "robustness"),
-    *("scoring.gate", "scoring.windows", "scoring.judged"),
+    *("scoring.gate", "scoring.windows", "scoring.judged", "scoring.verdict"),
+    *("scoring.file_windows", "scoring.file_scorer", "scoring.score_"),
 )
 MAX_LINES = 400
 

@@ -2,10 +2,12 @@
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 
 from rawnet_jax.commands.judged_trials import cannot_judge, judged_trials
+from rawnet_jax.commands.kept_scorer import rule_in_words
 from rawnet_jax.commands.report_context import report_context, say_written
 from rawnet_jax.commands.run_clips import (
     BEST,
@@ -24,18 +26,20 @@ from rawnet_jax.config import Config
 from rawnet_jax.config_file import read_config
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
 from rawnet_jax.data.score_file import read_scores, write_scores
+from rawnet_jax.evaluation.analysis import Analysis
 from rawnet_jax.evaluation.assess import AssessOptions, assess
 from rawnet_jax.evaluation.cannot_judge import CannotJudge, write_cannot_judge
 from rawnet_jax.evaluation.columns import ATTACK, columns_of, parse_breakdowns
-from rawnet_jax.evaluation.output import CALIBRATION_JSON, Results, make_folder, write_results
+from rawnet_jax.evaluation.output import Results, make_folder, write_results
 from rawnet_jax.evaluation.report import ReportContext
 from rawnet_jax.evaluation.seeds import SeedRun
 from rawnet_jax.evaluation.summary import ScoredSystem
 from rawnet_jax.evaluation.tables import format_summaries
 from rawnet_jax.metrics.asv import operating_point
-from rawnet_jax.metrics.calibration import save_calibration
+from rawnet_jax.metrics.calibration import CALIBRATION_JSON, save_calibration
 from rawnet_jax.runtime import start_runtime
 from rawnet_jax.scoring.run_scorer import RunScorer
+from rawnet_jax.scoring.verdict import OperatingPoint, how_scored, save_operating_point
 from rawnet_jax.training.writer import epoch_history
 
 
@@ -117,7 +121,7 @@ def _evaluate_one(
             system, dev_scores=judged["dev"].score, dev_labels=labels_of(judged["dev"])
         )
     context = _context(config, args, scorer.step, cache, dev, gate)
-    _write(args, config, system, options, context, gate)
+    _write(args, config, system, options, context, gate, scorer.step)
 
 
 def _title(config: Config, args: argparse.Namespace) -> str:
@@ -131,6 +135,7 @@ def _write(
     options: AssessOptions,
     context: ReportContext,
     gate: CannotJudge,
+    step: int,
 ) -> None:
     output = args.output
     options = replace(options, spoof_threshold=config.eval.spoof_threshold)
@@ -145,10 +150,20 @@ def _write(
     say_written([("scores", output / "scores.txt")])
     say_written(write_results(output, results))
     analysis = summaries[0].analysis
-    is_best = (args.checkpoint or BEST) == BEST
-    if is_best and analysis is not None and analysis.calibrated is not None:
-        # Whoever scores with this run's best checkpoint finds it here.
-        save_calibration(args.workdir / CALIBRATION_JSON, analysis.calibrated.calibration)
+    if (args.checkpoint or BEST) == BEST and analysis is not None:
+        _keep_operating_point(args.workdir, config, analysis, step)
+
+
+def _keep_operating_point(workdir: Path, config: Config, analysis: Analysis, step: int) -> None:
+    """Leave what dev taught where whoever scores with this run's best checkpoint finds it."""
+    decision = analysis.decision
+    if analysis.calibrated is not None:
+        save_calibration(workdir / CALIBRATION_JSON, analysis.calibrated.calibration)
+    if decision.from_dev or analysis.calibrated is not None:
+        threshold, is_llr = decision.threshold, decision.is_calibrated
+        rule, how = rule_in_words(threshold), how_scored(config.eval)
+        point = OperatingPoint(threshold.value, rule, is_llr, step, how)
+        save_operating_point(workdir, point)
 
 
 def _context(

@@ -144,14 +144,27 @@ def write_scores(path: str | Path, table: ScoreTable, form: str = "asvspoof2019"
         DataError: `form` is unknown, a name cannot stand in that form, or the file cannot be
             written.
     """
+    try:
+        lines = score_lines(table, form)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    write_text_atomically(path, "".join(f"{line}\n" for line in lines))
+
+
+def score_lines(table: ScoreTable, form: str) -> list[str]:
+    """Return the lines of a score file; of no trials, those above the first one.
+
+    Raises:
+        DataError: `form` is unknown, or a name cannot stand in that form.
+    """
     if form not in _FORMATS:
         raise DataError(f"score file form {form!r} is unknown; known: {', '.join(_FORMATS)}")
     fits = _fits_tab_column if form == "asvspoof5" else _fits_space_column
     attacks = table.attack_ids if form == "asvspoof2019" else None
     for name in [*table.utterance_ids, *(a for a in attacks or () if a is not None)]:
         if not fits(name):
-            raise DataError(f"{path}: {name!r} cannot stand in one column of form {form!r}")
-    write_text_atomically(path, "".join(f"{line}\n" for line in _FORMATS[form](table)))
+            raise DataError(f"{name!r} cannot stand in one column of form {form!r}")
+    return _FORMATS[form](table)
 
 
 def _fits_space_column(name: str) -> bool:

@@ -21,6 +21,19 @@ def read_lines(path: str | Path) -> list[str]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return split_lines(data, path)
+
+
+def split_lines(data: bytes, path: str | Path) -> list[str]:
+    """Do as `read_lines` with what a file holds.
+
+    Args:
+        data: the bytes.
+        path: named in errors.
+
+    Raises:
+        DataError: they are empty, binary or in another encoding.
+    """
     if not data.strip():
         raise DataError(f"{path}: the file is empty")
     text = _decode(data, path)

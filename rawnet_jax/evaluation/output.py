@@ -13,9 +13,7 @@ from rawnet_jax.evaluation.csv_tables import write_tables
 from rawnet_jax.evaluation.record import write_metrics
 from rawnet_jax.evaluation.report import ReportContext, write_report
 from rawnet_jax.evaluation.summary import Summary
-from rawnet_jax.metrics.calibration import save_calibration
-
-CALIBRATION_JSON = "calibration.json"
+from rawnet_jax.metrics.calibration import CALIBRATION_JSON, save_calibration
 
 
 @dataclass(frozen=True, slots=True, eq=False)

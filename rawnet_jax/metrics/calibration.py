@@ -18,6 +18,9 @@ from rawnet_jax.metrics.fitted_file import read_fitted, write_fitted
 from rawnet_jax.metrics.logistic import fit_logistic
 from rawnet_jax.metrics.validation import validate_scores
 
+CALIBRATION_JSON = "calibration.json"
+"""Name of the file that `save_calibration` writes, in a work directory or among results."""
+
 _LOG = logging.getLogger(__name__)
 
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -116,6 +117,11 @@ class RunScorer:
             "index": np.where(num_samples > 0, np.arange(rows), -1),
         }
         return self._scorer.score(self._variables, [batch], rows)[0].score
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """``{"params", "batch_stats"}`` of the checkpoint."""
+        return self._variables
 
     @cached_property
     def fingerprint(self) -> str:

@@ -124,7 +124,7 @@ def score_windows(
     batcher = _Batcher(score_batch, window, batch_size, pad)
     starts: list[int] = []
     ends: list[int] = []
-    for start, waveform in _windows(blocks, window, hop):
+    for start, waveform in cut_windows(blocks, window, hop):
         judged = gate is None or judge_input(waveform, gate) is None
         batcher.add(waveform if judged else None)
         starts.append(start)
@@ -170,10 +170,15 @@ class _Batcher:
         self._rows = []
 
 
-def _windows(
+def cut_windows(
     blocks: Iterable[np.ndarray], window: int, hop: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first sample, float32 [window]); a short recording's only one as long as that."""
+    """Cut a recording into windows while it is read.
+
+    Yields:
+        (first sample, float32 [window]), as `rawnet_jax.data.window_plan.window_starts` has them; a
+        short recording's only one is as long as that, an empty one has none.
+    """
     kept = np.zeros(0, np.float32)  # from sample `first` on: what later windows need
     first = start = 0
     for block in blocks:

@@ -102,7 +102,17 @@ def test_demo_corpus_and_replay(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "command",
-    ["train", "evaluate", "check", "demo-corpus", "replay", "cross-corpus", "robustness-table"],
+    [
+        "train",
+        "evaluate",
+        "check",
+        "demo-corpus",
+        "replay",
+        "cross-corpus",
+        "robustness-table",
+        "score",
+        "stream",
+    ],
 )
 def test_help_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stop:

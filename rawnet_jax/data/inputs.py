@@ -1,0 +1,110 @@
+"""Which audio files a user means: files, folders, patterns, lists of names, standard input."""
+
+import contextlib
+import glob
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from rawnet_jax.data.audio_index import audio_files
+from rawnet_jax.data.text_file import read_lines, split_lines
+from rawnet_jax.errors import AudioError, ConfigError, DataError
+
+STDIN = "-"
+"""Means standard input: audio where it is an input, names where it is a list."""
+
+
+def find_inputs(words: Sequence[str], lists: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    """Return the files that a command line names, each once, in its order.
+
+    A word that names a file is that file, whatever its extension. A folder stands for all audio
+    files in it and below it, sorted by name. Any other word with ``*``, ``?`` or ``[`` is a
+    pattern, in which ``**`` stands for folders at any depth; ``-`` is standard input. A word that
+    names nothing stays as it is: whoever opens it says what is wrong.
+
+    Args:
+        words: files, folders, patterns, ``-``.
+        lists: text files with such a word a line; ``-`` = standard input. Names are relative to
+            the current folder.
+
+    Returns:
+        The paths, and what holds no audio, in words.
+
+    Raises:
+        DataError: a list or a folder cannot be read.
+        ConfigError: standard input is asked for twice.
+    """
+    if [*words, *lists].count(STDIN) > 1:
+        raise ConfigError("standard input (-) was given twice; it can be read once")
+    found: dict[str, str] = {}
+    problems: list[str] = []
+    for word in [*words, *_listed(lists)]:
+        paths, problem = _expand(word)
+        if problem:
+            problems.append(problem)
+        for path in paths:
+            found.setdefault(path if path == STDIN else os.path.abspath(path), path)
+    return list(found.values()), problems
+
+
+@contextlib.contextmanager
+def stdin_as_file(stream: BinaryIO | None = None) -> Iterator[Path]:
+    """Keep what standard input holds in a file meanwhile, since decoders seek.
+
+    Args:
+        stream: read this one instead.
+
+    Raises:
+        ConfigError: standard input is a terminal.
+        AudioError: it cannot be kept.
+    """
+    if stream is None:
+        if sys.stdin.isatty():
+            raise ConfigError(f"{STDIN}: standard input is a terminal; audio was wanted there")
+        stream = sys.stdin.buffer
+    with tempfile.TemporaryDirectory(prefix="rawnet_jax_stdin_") as folder:
+        path = Path(folder) / "stdin"
+        try:
+            with path.open("wb") as file:
+                shutil.copyfileobj(stream, file)
+        except OSError as error:
+            raise AudioError(STDIN, "unreadable", str(error.strerror)) from error
+        yield path
+
+
+def _listed(lists: Iterable[str]) -> Iterator[str]:
+    for name in lists:
+        lines = split_lines(sys.stdin.buffer.read(), STDIN) if name == STDIN else read_lines(name)
+        for number, line in enumerate(lines, 1):
+            if line.strip() == STDIN:
+                raise DataError(f"{name}:{number}: standard input cannot stand in a list")
+            if line.strip():
+                yield line.strip()
+
+
+def _expand(word: str) -> tuple[list[str], str]:
+    """Return the files that a word stands for, and what is wrong where there are none."""
+    if os.path.isdir(word):
+        return _audio_in(word)
+    if word == STDIN or os.path.lexists(word) or not glob.has_magic(word):
+        return [word], ""
+    found: list[str] = []
+    matches = sorted(glob.glob(word, recursive=True))
+    for match in matches:
+        # With ** a folder comes beside the files in it, which are found once.
+        if not os.path.isdir(match):
+            found.append(match)
+        elif "**" not in word:
+            found += _audio_in(match)[0]
+    return found, "" if found else f"{word}: no file matches"
+
+
+def _audio_in(folder: str) -> tuple[list[str], str]:
+    names = sorted(audio_files(Path(folder), recursive=True))
+    return [os.path.join(folder, name) for name in names], (
+        "" if names else f"{folder}: no audio file in this folder"
+    )

@@ -1,0 +1,282 @@
+"""Audio files to scores: windows of many files in batches of one shape, results in order.
+
+Files are decoded ahead in threads, a batch is filled while the one before it is scored, and what
+was scored is let go: memory grows neither with the length of a file nor with their number.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rawnet_jax.data.audio import open_audio
+from rawnet_jax.data.loader import crop_or_pad
+from rawnet_jax.errors import AudioError
+from rawnet_jax.labels import SAMPLE_RATE_HZ
+from rawnet_jax.scoring.file_windows import (
+    End,
+    Part,
+    Reading,
+    Window,
+    decode_ahead,
+    num_windows_of,
+    read_parts,
+    samples_at_16_khz,
+)
+from rawnet_jax.scoring.gate import Refusal
+from rawnet_jax.scoring.windows import ScoreBatch, WindowScores, aggregate
+
+_IN_FLIGHT = 2  # batches: one that is scored, and one that waits while the next is filled
+
+
+class Outcome(StrEnum):
+    """What became of a file."""
+
+    SCORED = "scored"
+    CANNOT_JUDGE = "cannot judge"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileScore:
+    """What is known of one file.
+
+    Attributes:
+        path: as it was given.
+        outcome: whether there is a score.
+        score: higher = more bona fide; None without.
+        reason: why there is none, in words; "" where there is one.
+        duration_s: length; None where it was not read to its end.
+        scored_s: from the first sample to the last one that has a say in the score.
+        num_windows: that have a say in the score.
+        windows: in order of time.
+        watched: what the watcher of this file had become in the end; None without.
+    """
+
+    path: str
+    outcome: Outcome
+    score: float | None
+    reason: str
+    duration_s: float | None
+    scored_s: float
+    num_windows: int
+    windows: WindowScores
+    watched: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How windows become rows of a batch, and their scores one.
+
+    Attributes:
+        length: samples of a row.
+        batch_size: rows of a batch.
+        pad: how a short window is filled: "zero" or "repeat".
+        bucket_samples: with "repeat", a short window is filled to the first of these that holds
+            it, and with zeros from there on.
+        how: see `rawnet_jax.scoring.windows.aggregate`; "" = the score of the first window.
+    """
+
+    length: int
+    batch_size: int
+    pad: str = "zero"
+    bucket_samples: tuple[int, ...] = ()
+    how: str = ""
+
+    def fill(self, row: np.ndarray, waveform: np.ndarray) -> int:
+        """Write a window into a row [length]; returns how much of the row is speech."""
+        filled = len(waveform)
+        if self.pad == "repeat":
+            filled = next((n for n in self.bucket_samples if n >= filled), self.length)
+            filled = min(filled, self.length)
+        row[:filled] = crop_or_pad(waveform, filled, 0, self.pad)
+        row[filled:] = 0
+        return filled
+
+
+def score_files(
+    paths: Sequence[tuple[str, str]],
+    score_batch: ScoreBatch,
+    reading: Reading,
+    rows: Rows,
+    *,
+    num_threads: int = 1,
+    watcher: Callable[[], Any] | None = None,
+) -> Generator[FileScore, None, None]:
+    """Score files of any lengths.
+
+    Args:
+        paths: of each file the name that is given back, and where it lies.
+        score_batch: scores a batch.
+        reading: how files become windows.
+        rows: how windows become batches.
+        num_threads: files that are decoded at once.
+        watcher: makes an object for each file, of which ``add`` is called with every block of its
+            waveform.
+
+    Yields:
+        One result a file, in order, as soon as it and those before it are done. What is wrong with
+        a file is in its result.
+    """
+    watched: deque[Any] = deque()  # of the files that are being read
+
+    def files() -> Iterator[Callable[[], Iterator[Part]]]:
+        for _, path in paths:
+            watched.append(None if watcher is None else watcher())
+            add = None if watcher is None else watched[-1].add
+            yield partial(read_parts, path, reading, add)
+
+    batches = _Batches(score_batch, rows)
+    begun: deque[_Tally] = deque()
+    try:
+        for (name, _), parts in zip(paths, decode_ahead(files(), num_threads), strict=True):
+            tally = _Tally(name, watched.popleft())
+            begun.append(tally)
+            for part in parts:
+                if isinstance(part, End):
+                    tally.end = part
+                    break
+                for window in part:
+                    batches.add(tally, window)
+            yield from _done(begun, rows.how)
+        batches.finish()
+        yield from _done(begun, rows.how)
+    finally:
+        batches.close()
+
+
+def fitting_batch_size(paths: Sequence[str], reading: Reading, largest: int, devices: int) -> int:
+    """Return a batch size that a few short files do not leave mostly empty.
+
+    Args:
+        paths: what will be scored.
+        reading: how files become windows.
+        largest: never more than this, a multiple of `devices`.
+        devices: the size is a multiple of their number.
+    """
+    count = 0
+    for path in paths:
+        try:
+            with open_audio(path, reading.audio) as file:
+                num_samples = samples_at_16_khz(file.frames, file.samplerate)
+        except AudioError:
+            continue
+        count += num_windows_of(num_samples, reading)
+        if count >= largest:
+            return largest
+    wanted = 1 << max(count - 1, 0).bit_length()
+    return min(largest, -(-wanted // devices) * devices)
+
+
+@dataclass(eq=False)
+class _Tally:
+    """A file of which scores are coming in."""
+
+    path: str
+    watched: Any
+    windows: list[tuple[int, int]] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    refusal: Refusal | None = None  # of the first window
+    num_missing: int = 0
+    end: End | None = None
+
+    def result(self, how: str) -> FileScore:
+        assert self.end is not None
+        bounds = np.array(self.windows, np.float64).reshape(-1, 2) / SAMPLE_RATE_HZ
+        windows = WindowScores(bounds[:, 0], bounds[:, 1], np.array(self.scores, np.float32))
+        outcome, score, reason = self._outcome(windows, how)
+        length = self.end.num_samples
+        # Without a mean over windows the first one alone is the score.
+        counted = windows.judged if how else windows.judged[:1]
+        return FileScore(
+            path=self.path,
+            outcome=outcome,
+            score=score,
+            reason=reason,
+            duration_s=None if length is None else length / SAMPLE_RATE_HZ,
+            scored_s=float(bounds[: len(counted), 1].max(initial=0.0)),
+            num_windows=0 if score is None else int(counted.sum()),
+            windows=windows,
+            watched=self.watched,
+        )
+
+    def _outcome(self, windows: WindowScores, how: str) -> tuple[Outcome, float | None, str]:
+        assert self.end is not None
+        if self.end.error is not None:
+            error = self.end.error
+            reason = error.reason + (f": {error.detail}" if error.detail else "")
+            return Outcome.UNREADABLE, None, reason
+        counted = windows.score if how else windows.score[:1]
+        refusal = self.end.refusal or (self.refusal if np.isnan(counted).all() else None)
+        if refusal is not None:
+            return Outcome.CANNOT_JUDGE, None, f"{refusal.reason}: {refusal.detail}"
+        score = aggregate(windows.score[windows.judged], how) if how else float(counted[0])
+        if not np.isfinite(score):
+            return Outcome.CANNOT_JUDGE, None, "the network's score is not a finite number"
+        return Outcome.SCORED, score, ""
+
+
+def _done(begun: deque[_Tally], how: str) -> Iterator[FileScore]:
+    while begun and begun[0].end is not None and not begun[0].num_missing:
+        yield begun.popleft().result(how)
+
+
+class _Batches:
+    """Fills batches with windows of whatever files and hands scores back to them."""
+
+    def __init__(self, score_batch: ScoreBatch, rows: Rows) -> None:
+        self._score_batch = score_batch
+        self._rows = rows
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="score")
+        self._flying: deque[tuple[Future[np.ndarray], list[tuple[_Tally, int]]]] = deque()
+        self._begin()
+
+    def _begin(self) -> None:
+        # New arrays, since the batch before may still be read.
+        self._waveform = np.zeros((self._rows.batch_size, self._rows.length), np.float32)
+        self._num_samples = np.zeros(self._rows.batch_size, np.int32)
+        self._places: list[tuple[_Tally, int]] = []
+
+    def add(self, tally: _Tally, window: Window) -> None:
+        """Take a window; its score comes later."""
+        tally.windows.append((window.start, window.start + window.num_samples))
+        tally.scores.append(np.nan)
+        if window.waveform is None:
+            tally.refusal = tally.refusal or window.refusal
+            return
+        row = len(self._places)
+        self._num_samples[row] = self._rows.fill(self._waveform[row], window.waveform)
+        self._places.append((tally, len(tally.scores) - 1))
+        tally.num_missing += 1
+        if row + 1 == self._rows.batch_size:
+            self._send()
+
+    def finish(self) -> None:
+        """Score what is left."""
+        if self._places:
+            self._send()
+        while self._flying:
+            self._collect()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _send(self) -> None:
+        future = self._pool.submit(self._score_batch, self._waveform, self._num_samples)
+        self._flying.append((future, self._places))
+        self._begin()
+        while len(self._flying) > _IN_FLIGHT or (self._flying and self._flying[0][0].done()):
+            self._collect()
+
+    def _collect(self) -> None:
+        future, places = self._flying.popleft()
+        scores = np.asarray(future.result())
+        for (tally, number), score in zip(places, scores.tolist(), strict=False):
+            tally.scores[number] = score
+            tally.num_missing -= 1

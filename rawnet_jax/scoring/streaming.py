@@ -1,0 +1,253 @@
+"""Scores of audio that is still coming in: a window's score as soon as its last sample is there.
+
+The windows are those of `rawnet_jax.scoring.windows.score_windows`, and so are their scores,
+whatever pieces the audio comes in. Work per piece and memory depend on neither the length of the
+stream nor what was scored before.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from rawnet_jax.checkpoint import BEST, restore_variables
+from rawnet_jax.config import Config, GateConfig
+from rawnet_jax.config_file import read_config
+from rawnet_jax.data.window_plan import hop_samples
+from rawnet_jax.errors import ConfigError
+from rawnet_jax.labels import SAMPLE_RATE_HZ
+from rawnet_jax.models.conv1d import Conv1DClassifier
+from rawnet_jax.models.registry import build_model
+from rawnet_jax.scoring.file_scorer import Rows
+from rawnet_jax.scoring.gate import Refusal, judge_input
+from rawnet_jax.scoring.streaming_conv1d import CarriedConv1D, plan_frames
+from rawnet_jax.scoring.streaming_engine import Engine, WholeWindows
+from rawnet_jax.scoring.streaming_input import StreamInput
+from rawnet_jax.training.state import init_variables
+
+
+class _TimeAndScore(NamedTuple):
+    time_s: float
+    score: float
+
+
+class TimedScore(_TimeAndScore):
+    """The score of one window: a pair of ``time_s`` and ``score``.
+
+    Attributes:
+        time_s: where the window ends, in seconds from the beginning of the stream.
+        score: higher = more bona fide; NaN where the window cannot be judged.
+        refusal: why it cannot be judged; None where it can.
+    """
+
+    refusal: Refusal | None
+
+    def __new__(cls, time_s: float, score: float, refusal: Refusal | None = None) -> "TimedScore":
+        """Make a pair that knows why it has no score."""
+        pair = super().__new__(cls, time_s, score)
+        pair.refusal = refusal
+        return pair
+
+
+class StreamingScorer:
+    """Scores a stream window by window.
+
+    A Conv1D classifier carries its frames from window to window, where the hop is a multiple of
+    the samples between two frames; every other network computes each window anew. One shape is
+    compiled, with the first window.
+
+    Attributes:
+        window: length of a window in samples at 16 kHz.
+        hop: from one to the next in samples at 16 kHz.
+        step: of the run's checkpoint that scores; None where there is no run.
+    """
+
+    step: int | None = None
+
+    def __init__(
+        self,
+        model: nn.Module,
+        variables: dict[str, Any],
+        *,
+        window: int,
+        hop: int,
+        pad: str = "zero",
+        bucket_samples: tuple[int, ...] = (),
+        gate: GateConfig | None = None,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        channel: int | None = None,
+    ) -> None:
+        """Prepare for a stream.
+
+        Args:
+            model: the network.
+            variables: ``{"params", "batch_stats"}``.
+            window: length of a window in samples at 16 kHz.
+            hop: from one to the next in samples at 16 kHz, 1 to `window`.
+            pad: how a stream shorter than a window is filled: "zero" or "repeat".
+            bucket_samples: with "repeat", it is filled to the first of these that holds it, and
+                with zeros from there on.
+            gate: windows that it refuses get NaN; None = score all.
+            sample_rate_hz: of what is pushed; other rates than 16 kHz are resampled (soxr, "HQ").
+            channel: take this one instead of the average of all; 1 = the first.
+
+        Raises:
+            ConfigError: a number makes no sense.
+        """
+        if not 1 <= hop <= window:
+            raise ConfigError(f"window {window}, hop {hop}: a hop of 1 to the window was wanted")
+        self.window, self.hop = window, hop
+        self._gate, self._channel = gate, channel
+        self._rows = Rows(window, 1, pad, bucket_samples)
+        self._rate = sample_rate_hz
+        plan = plan_frames(model, window, hop) if isinstance(model, Conv1DClassifier) else None
+        self._engine: Engine = WholeWindows(model, variables)
+        if plan is not None:
+            self._engine = CarriedConv1D(plan, variables)
+        self.reset()
+
+    @classmethod
+    def of_run(
+        cls,
+        workdir: Path,
+        checkpoint: str = BEST,
+        *,
+        config: Config | None = None,
+        hop_s: float | None = None,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        channel: int | None = None,
+    ) -> "StreamingScorer":
+        """Prepare a checkpoint of a run.
+
+        Args:
+            workdir: of the run.
+            checkpoint: ``best``, ``latest``, ``swa`` or a step number.
+            config: of the run; None = as it is saved there. Windows, padding and gate are its own.
+            hop_s: from one window to the next in seconds; None = as the config says.
+            sample_rate_hz: of what is pushed.
+            channel: take this one instead of the average of all; 1 = the first.
+
+        Raises:
+            ConfigError: there is no run, or a number makes no sense.
+            CheckpointError: there is no such checkpoint, or it is damaged or of another model.
+        """
+        config = read_config(workdir) if config is None else config
+        window = config.eval.window_samples or config.data.num_samples
+        hop = hop_samples(window, config.eval.window_hop)
+        if hop_s is not None:
+            hop = _hop_of_seconds(hop_s, window)
+        model = build_model(config.model)
+        shapes = jax.eval_shape(
+            lambda: init_variables(model, jax.random.key(0), config.data.num_samples)
+        )
+        where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        variables, step = restore_variables(workdir, checkpoint, shapes, where)
+        scorer = cls(
+            model,
+            variables,
+            window=window,
+            hop=hop,
+            pad=config.data.pad,
+            bucket_samples=config.data.bucket_samples,
+            gate=config.gate if config.gate.enabled else None,
+            sample_rate_hz=sample_rate_hz,
+            channel=channel,
+        )
+        scorer.step = step
+        return scorer
+
+    @property
+    def carries_frames(self) -> bool:
+        """Whether what windows have in common is computed once."""
+        return isinstance(self._engine, CarriedConv1D)
+
+    def reset(self) -> None:
+        """Forget the stream; the next push begins another one."""
+        self._num_samples = 0
+        self._window = np.zeros(self.window, np.float32)
+        self._next = np.zeros(self.hop, np.float32)
+        # As if zeros had come before, so that a window is full where a hop is.
+        self._num_next = -self.window % self.hop
+        self._input = StreamInput(self._rate, self._gate or GateConfig(), self._channel)
+        self._engine.restart()
+
+    def warm_up(self) -> None:
+        """Compile now, not when the first window is complete; forgets the stream."""
+        self._engine.advance(self._window, True)
+        self.reset()
+
+    def push(self, samples: np.ndarray) -> list[TimedScore]:
+        """Take the next samples.
+
+        Args:
+            samples: float [n] or [n, channels], full scale = 1, or int16; any n, also 0.
+
+        Returns:
+            The scores of the windows that are now complete, in order of time; often none.
+
+        Raises:
+            AudioError: the samples are of another type or shape.
+        """
+        return self._scored(self._input.push(samples))
+
+    def finish(self) -> list[TimedScore]:
+        """End the stream; the next push begins another one.
+
+        Returns:
+            Scores of what is left: a last window that ends with the stream, where samples came
+            after the last one; of a stream shorter than a window, its only one.
+        """
+        found = self._scored(self._input.finish())
+        if self._num_samples and (self._num_samples < self.window or self._num_next):
+            length = min(self._num_samples, self.window)
+            heard = np.concatenate((self._window, self._next[: self._num_next]))[-length:]
+            refusal = self._judge(heard)
+            score = float("nan")
+            if refusal is None:
+                row = np.zeros(self.window, np.float32)
+                score = self._engine.score_alone(row, self._rows.fill(row, heard))
+            found.append(TimedScore(self._num_samples / SAMPLE_RATE_HZ, score, refusal))
+        self.reset()
+        return found
+
+    def _scored(self, blocks: Iterable[np.ndarray]) -> list[TimedScore]:
+        """Cut blocks at 16 kHz into hops and score the windows that end with one."""
+        found: list[TimedScore] = []
+        for block in blocks:
+            while len(block):
+                part = block[: self.hop - self._num_next]
+                block = block[len(part) :]
+                self._next[self._num_next : self._num_next + len(part)] = part
+                self._num_next += len(part)
+                self._num_samples += len(part)
+                if self._num_next == self.hop:
+                    self._num_next = 0
+                    self._window = np.concatenate((self._window[self.hop :], self._next))
+                    found += self._advanced()
+        return found
+
+    def _advanced(self) -> list[TimedScore]:
+        """Take the window that is now complete."""
+        is_full = self._num_samples >= self.window
+        refusal = self._judge(self._window) if is_full else None
+        score = self._engine.advance(self._window, is_full and refusal is None)
+        time_s = self._num_samples / SAMPLE_RATE_HZ
+        return [TimedScore(time_s, score, refusal)] if is_full else []
+
+    def _judge(self, waveform: np.ndarray) -> Refusal | None:
+        if self._gate is None:
+            return None
+        return self._input.refusal() or judge_input(waveform, self._gate)
+
+
+def _hop_of_seconds(hop_s: float, window: int) -> int:
+    hop = round(hop_s * SAMPLE_RATE_HZ) if np.isfinite(hop_s) else 0
+    if not 1 <= hop <= window:
+        raise ConfigError(
+            f"a hop of {hop_s:g} s: above 0 and at most a window, {window / SAMPLE_RATE_HZ:g} s, "
+            "was wanted"
+        )
+    return hop

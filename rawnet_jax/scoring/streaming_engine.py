@@ -1,0 +1,67 @@
+"""What scores the windows of a stream, one after another."""
+
+from typing import Any, Protocol
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Engine(Protocol):
+    """Scores windows that follow each other at a fixed distance."""
+
+    def restart(self) -> None:
+        """Begin another stream."""
+
+    def advance(self, window: np.ndarray, wanted: bool) -> float:
+        """Take the next window, one hop after the last one.
+
+        Args:
+            window: float32 [window].
+            wanted: whether its score will be used. Those before a stream has filled a window begin
+                with zeros that are no audio.
+
+        Returns:
+            The score; NaN where it is not wanted.
+        """
+
+    def score_alone(self, window: np.ndarray, num_samples: int) -> float:
+        """Score a window that stands at no fixed distance from the others.
+
+        Args:
+            window: float32 [window].
+            num_samples: how much of it is audio.
+        """
+
+
+class WholeWindows:
+    """Computes every window from its samples, whatever the network."""
+
+    def __init__(self, model: nn.Module, variables: dict[str, Any]) -> None:
+        """Prepare a network; it is compiled with the first window.
+
+        Args:
+            model: any of `rawnet_jax.models.registry`.
+            variables: ``{"params", "batch_stats"}``.
+        """
+        self._variables = variables
+
+        def score(
+            variables: dict[str, Any], window: jax.Array, num_samples: jax.Array
+        ) -> jax.Array:
+            output: Any = model.apply(variables, window[None], num_samples[None])
+            return output.score[0]
+
+        self._score = jax.jit(score)
+
+    def restart(self) -> None:
+        """See `Engine.restart`; there is nothing to forget."""
+
+    def advance(self, window: np.ndarray, wanted: bool) -> float:
+        """See `Engine.advance`."""
+        return self.score_alone(window, len(window)) if wanted else float("nan")
+
+    def score_alone(self, window: np.ndarray, num_samples: int) -> float:
+        """See `Engine.score_alone`."""
+        return float(self._score(self._variables, jnp.asarray(window), jnp.int32(num_samples)))

@@ -1,0 +1,230 @@
+"""From a score to what a user wants to know: likelihood ratio, P(spoof), bona fide or spoof.
+
+`evaluate` fits a calibration and chooses a threshold on dev trials and leaves both in the work
+directory, for the checkpoint and for the way of scoring that they were found with. Everything that
+scores later reads them here.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rawnet_jax.config import Config, EvalConfig
+from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.labels import Label, spoof_probability
+from rawnet_jax.metrics.calibration import CALIBRATION_JSON, Calibration, load_calibration
+from rawnet_jax.metrics.fitted_file import read_fitted, write_fitted
+
+THRESHOLD_JSON = "threshold.json"
+"""Beside ``config.json``: the operating point of the run's best checkpoint."""
+
+_CONTENT = "threshold"
+_HOW = ("aggregate", "window_samples", "window_hop")  # of config.eval: what decides a clip's score
+_FIRST = "the first part of a clip"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold that was chosen once, and for what.
+
+    Attributes:
+        threshold: bona fide where the score is at least this.
+        rule: how it was found, in words.
+        on_llr: whether it applies to calibrated scores instead of the scores as they are.
+        step: of the checkpoint.
+        how: the fields of ``config.eval`` that decide the score of a clip, as they were.
+    """
+
+    threshold: float
+    rule: str
+    on_llr: bool = False
+    step: int | None = None
+    how: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of one score.
+
+    Attributes:
+        score: higher = more bona fide.
+        llr: calibrated natural-log likelihood ratio, bona fide over spoof; None = not calibrated.
+        p_spoof: P(spoof) at the prior of `Judge`; None = not calibrated.
+        label: at the threshold.
+    """
+
+    score: float
+    llr: float | None
+    p_spoof: float | None
+    label: Label
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """Reads scores by a run's calibration and threshold.
+
+    Attributes:
+        point: the threshold.
+        calibration: None = there is none.
+        prior: of spoof, for P(spoof); it moves no threshold.
+        notes: what a user must know of these; each one sentence.
+    """
+
+    point: OperatingPoint
+    calibration: Calibration | None = None
+    prior: float = 0.5
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.prior < 1:
+            raise ConfigError(f"prior of spoof {self.prior:g}: above 0 and below 1 was wanted")
+        if self.point.on_llr and self.calibration is None:
+            raise DataError("the threshold is of calibrated scores, and there is no calibration")
+
+    def __call__(self, score: float) -> Verdict:
+        """Return what a finite score stands for."""
+        llr = None if self.calibration is None else float(self.calibration.apply(score))
+        p_spoof = None
+        if llr is not None:
+            p_spoof = float(spoof_probability(np.array(llr - math.log(self.prior_odds))))
+        judged = llr if self.point.on_llr and llr is not None else score
+        label = Label.BONAFIDE if judged >= self.point.threshold else Label.SPOOF
+        return Verdict(float(score), llr, p_spoof, label)
+
+    @property
+    def prior_odds(self) -> float:
+        """Spoof against bona fide."""
+        return self.prior / (1 - self.prior)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Return all that decides a verdict, ready for JSON."""
+        point = asdict(self.point)
+        calibration = None if self.calibration is None else self.calibration.to_dict()
+        return {"prior": self.prior, "calibration": calibration} | {
+            name: point[name] for name in ("threshold", "rule", "on_llr")
+        }
+
+    @property
+    def in_words(self) -> str:
+        """Say what scores are judged by."""
+        of = "log-likelihood ratio" if self.point.on_llr else "score"
+        said = f"bona fide at a {of} of {self.point.threshold:.4g} or more ({self.point.rule})"
+        if self.calibration is None:
+            return f"{said}; not calibrated, so no likelihood ratio and no P(spoof)"
+        return f"{said}; P(spoof) at a prior of {self.prior:g}"
+
+
+def how_scored(config: EvalConfig) -> dict[str, Any]:
+    """Return the settings that decide the score of a clip."""
+    found = {name: getattr(config, name) for name in _HOW}
+    return found if config.aggregate else {"aggregate": ""}
+
+
+def save_operating_point(workdir: Path, point: OperatingPoint) -> None:
+    """Write ``threshold.json`` into a work directory, whole or not at all.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    write_fitted(workdir / THRESHOLD_JSON, _CONTENT, asdict(point))
+
+
+def load_operating_point(workdir: Path) -> OperatingPoint | None:
+    """Read what `save_operating_point` wrote; None where there is none.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = workdir / THRESHOLD_JSON
+    if not path.exists():
+        return None
+    record = read_fitted(path, _CONTENT)
+    try:
+        step = record["step"]
+        point = OperatingPoint(
+            float(record["threshold"]),
+            str(record["rule"]),
+            bool(record["on_llr"]),
+            None if step is None else int(step),
+            dict(record["how"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: damaged: {error!r}") from error
+    if not math.isfinite(point.threshold):
+        raise DataError(f"{path}: threshold {point.threshold}; a finite number was wanted")
+    return point
+
+
+def load_judge(
+    workdir: Path,
+    config: Config,
+    step: int,
+    *,
+    is_best: bool = True,
+    prior: float = 0.5,
+    threshold: float | None = None,
+) -> Judge:
+    """Read by what the scores of a run are judged.
+
+    Args:
+        workdir: of the run.
+        config: of the run, with the ``config.eval`` that clips are now scored by.
+        step: of the checkpoint that scores.
+        is_best: whether that is the run's best one. Calibration and threshold belong to it and are
+            not used for another.
+        prior: of spoof.
+        threshold: use this one, of scores as they are, instead of the run's.
+
+    Raises:
+        ConfigError: a number is out of range.
+        DataError: a file of the run is damaged.
+    """
+    notes: list[str] = []
+    point = load_operating_point(workdir)
+    path = workdir / CALIBRATION_JSON
+    calibration = load_calibration(path) if path.exists() else None
+    belongs = is_best if point is None or point.step is None else point.step == step
+    if not belongs and (point or calibration):
+        notes.append(
+            f"calibration and threshold in {workdir} are of another checkpoint and are not used"
+        )
+        point = calibration = None
+    if point is not None:
+        notes += _other_way(point, config.eval)
+    elif threshold is None:
+        point = _by_spoof_threshold(config.eval)
+        notes.append(
+            f"no threshold was chosen on dev trials (evaluate --workdir {workdir} does); "
+            f"{point.rule}"
+        )
+    if threshold is not None:
+        if not math.isfinite(threshold):
+            raise ConfigError(f"--threshold {threshold}: a finite number was wanted")
+        point = OperatingPoint(threshold, "given by the user")
+    assert point is not None
+    if calibration is None:
+        notes.append("no calibration: no log-likelihood ratio and no P(spoof)")
+    else:
+        notes += calibration.warnings
+    return Judge(point, calibration, prior, tuple(notes))
+
+
+def _other_way(point: OperatingPoint, now: EvalConfig) -> list[str]:
+    if not point.how or dict(point.how) == how_scored(now):
+        return []
+    before = point.how.get("aggregate") or _FIRST
+    return [
+        f"calibration and threshold were found on scores of another kind ({before}; now "
+        f"{now.aggregate or _FIRST}); evaluate with the same --config.eval settings to fit them"
+    ]
+
+
+def _by_spoof_threshold(config: EvalConfig) -> OperatingPoint:
+    share = min(max(config.spoof_threshold, 1e-9), 1 - 1e-9)
+    rule = f"spoof where the score, read as log odds, gives P(spoof) of {share:g} or more"
+    return OperatingPoint(math.log((1 - share) / share), rule)

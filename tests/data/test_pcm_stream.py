@@ -1,0 +1,124 @@
+"""Bytes from a pipe become the samples that a file of them holds."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from rawnet_jax.config import AudioConfig
+from rawnet_jax.data.pcm_stream import PcmFormat, PcmStream, raw_format
+from rawnet_jax.errors import AudioError, ConfigError
+
+SAMPLES = np.random.default_rng(0).uniform(-1, 1, (500, 2)).astype(np.float32)
+
+
+class Pipe(io.BytesIO):
+    """Gives a few bytes at a time, as a slow program does."""
+
+    def read1(self, size=-1):
+        return super().read1(min(size, 7) if size >= 0 else 7)
+
+
+def wav(subtype="PCM_16", form="WAV", samples=SAMPLES) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples, 44_100, format=form, subtype=subtype)
+    return file.getvalue()
+
+
+def read(data: bytes, raw: PcmFormat | None = None) -> np.ndarray:
+    return np.concatenate([*PcmStream(Pipe(data), "pipe", raw).blocks(), np.zeros((0, 2))])
+
+
+@pytest.mark.parametrize("form", ["WAV", "WAVEX", "RF64"])
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+def test_wav_is_read_as_libsndfile_reads_it(form, subtype):
+    data = wav(subtype, form)
+    wanted, rate = soundfile.read(io.BytesIO(data), dtype="float32")
+    stream = PcmStream(Pipe(data), "pipe")
+    assert (stream.format.sample_rate_hz, stream.format.num_channels) == (rate, 2)
+    np.testing.assert_allclose(np.concatenate(list(stream.blocks())), wanted, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data", "wanted"),
+    [
+        ("s16le", b"\x00\x80\xff\x7f\x00\x00\x00\x40", [-1, 32_767 / 32_768, 0, 0.5]),
+        ("s24le", b"\x00\x00\x80\x00\x00\x40", [-1, 0.5]),
+        ("s32le", b"\x00\x00\x00\x80\x00\x00\x00\xc0", [-1, -0.5]),
+        ("u8", b"\x00\x80\xc0\xff", [-1, 0, 0.5, 127 / 128]),
+        ("f32le", struct.pack("<2f", 0.25, -2), [0.25, -2]),
+        ("f64le", struct.pack("<2d", 0.25, 1e300), [0.25, np.inf]),
+    ],
+)
+def test_raw_samples(encoding, data, wanted):
+    found = read(data, PcmFormat(encoding, 16_000, 2))
+    np.testing.assert_array_equal(found, np.reshape(wanted, (-1, 2)).astype(np.float32))
+
+
+def test_samples_come_as_soon_as_they_are_there():
+    blocks = PcmStream(Pipe(bytes(60)), "pipe", PcmFormat("s16le", 16_000)).blocks()
+    assert [len(block) for block in blocks] == [6, 3, 4, 3, 4, 3, 4, 3]
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFF_FFFF, 0x7FFF_F000])
+def test_a_header_written_before_the_length_was_known(size):
+    data = wav()
+    start = data.index(b"data") + 4
+    streamed = data[:start] + struct.pack("<I", size) + data[start + 4 :]
+    np.testing.assert_array_equal(read(streamed), read(data))
+
+
+def test_what_stands_behind_the_samples_is_no_sound():
+    data = wav()
+    note = b"LIST" + struct.pack("<I", 4) + b"note"
+    np.testing.assert_array_equal(read(data + note), read(data))
+    before = data[:12] + note + data[12:]
+    np.testing.assert_array_equal(read(before), read(data))
+
+
+def test_an_early_end_is_told(caplog):
+    assert len(read(wav()[:-6])) == 498
+    assert "ends 6 bytes before" in caplog.text
+    assert "2 bytes at its end" in caplog.text
+
+
+ALAW = b"RIFF\0\0\0\0WAVEfmt " + struct.pack("<IHHIIHH", 16, 6, 1, 8_000, 8_000, 1, 8) + b"data"
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "named"),
+    [
+        (b"", None, "empty"),
+        (b"ID3\x04" + bytes(50), None, "no WAV header.*--format"),
+        (wav()[:30], None, "ends in its WAV header"),
+        (b"RIFF\0\0\0\0WAVEdata\4\0\0\0abcd", None, "no format"),
+        (b"RIFF\0\0\0\0WAVEfmt \4\0\0\0abcd", None, "4 bytes of WAV format"),
+        (b"RIFF\0\0\0\0WAVELIST\xff\xff\xff\x7f", None, "no samples in"),
+        (ALAW + bytes(4), None, "format 6 with 8 bits"),
+        (wav(), "s16le", "leave out --format"),
+        (struct.pack("<4f", 0, 0, 0, 3e9), "f32le", "3e\\+09 times full scale"),
+    ],
+)
+def test_what_is_no_audio_is_named(data, encoding, named):
+    with pytest.raises(AudioError, match=f"pipe: .*{named}"):
+        read(data, encoding and PcmFormat(encoding, 16_000, 2))
+
+
+def test_bounds_hold():
+    bounds = AudioConfig(max_channels=1)
+    with pytest.raises(AudioError, match="2; wanted 1 to 1"):
+        PcmStream(Pipe(wav()), "pipe").check(bounds)
+    for form in (PcmFormat("u8", 100), PcmFormat("u8", 16_000, 0)):
+        with pytest.raises(AudioError, match="out of bounds"):
+            PcmStream(Pipe(b""), "pipe", form).check(AudioConfig())
+
+
+def test_flags_that_do_not_fit():
+    assert raw_format(None, None, None) is None
+    assert raw_format("u8", 8_000, None) == PcmFormat("u8", 8_000, 1)
+    with pytest.raises(ConfigError, match="--rate was wanted"):
+        raw_format("u8", None, 2)
+    with pytest.raises(ConfigError, match="--format was wanted"):
+        raw_format(None, 16_000, None)

@@ -1,0 +1,109 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from rawnet_jax.config import Config
+from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.labels import Label
+from rawnet_jax.metrics.calibration import CALIBRATION_JSON, AffineCalibration, save_calibration
+from rawnet_jax.scoring.verdict import (
+    THRESHOLD_JSON,
+    Judge,
+    OperatingPoint,
+    how_scored,
+    load_judge,
+    load_operating_point,
+    save_operating_point,
+)
+
+CALIBRATION = AffineCalibration(2.0, -1.0, 0.5, 50, 60)
+POINT = OperatingPoint(0.3, "equal error rate on dev", False, 7, {"aggregate": ""})
+
+
+@pytest.mark.parametrize(
+    ("score", "prior", "llr", "p_spoof", "label"),
+    [
+        (0.5, 0.5, 0.0, 0.5, Label.BONAFIDE),
+        (0.3, 0.5, -0.4, 1 / (1 + math.exp(-0.4)), Label.BONAFIDE),  # at the threshold
+        (0.2999, 0.2, -0.4002, 0.2 / (0.2 + 0.8 * math.exp(-0.4002)), Label.SPOOF),
+        (-900.0, 0.01, -1801.0, 1.0, Label.SPOOF),
+    ],
+)
+def test_what_a_score_stands_for(score, prior, llr, p_spoof, label):
+    found = Judge(POINT, CALIBRATION, prior)(score)
+    assert (found.score, found.label) == (score, label)
+    assert found.llr == pytest.approx(llr)
+    assert found.p_spoof == pytest.approx(p_spoof, rel=1e-12)
+
+
+def test_without_calibration_there_is_a_verdict_alone():
+    found = Judge(POINT)(1.0)
+    assert (found.llr, found.p_spoof, found.label) == (None, None, Label.BONAFIDE)
+    assert "not calibrated" in Judge(POINT).in_words
+
+
+def test_a_threshold_may_be_of_ratios():
+    on_llr = replace(POINT, on_llr=True)
+    assert Judge(on_llr, CALIBRATION)(0.6).label == Label.SPOOF  # 0.2 nats
+    assert Judge(on_llr, CALIBRATION)(0.7).label == Label.BONAFIDE
+    with pytest.raises(DataError, match="there is no calibration"):
+        Judge(on_llr)
+
+
+def test_read_back(tmp_path):
+    assert load_operating_point(tmp_path) is None
+    save_operating_point(tmp_path, POINT)
+    save_calibration(tmp_path / CALIBRATION_JSON, CALIBRATION)
+    judge = load_judge(tmp_path, Config(), 7, prior=0.1)
+    assert (judge.point, judge.calibration, judge.prior) == (POINT, CALIBRATION, 0.1)
+    assert judge.notes == ()
+
+
+def test_of_another_checkpoint_nothing_is_used(tmp_path):
+    save_operating_point(tmp_path, POINT)
+    save_calibration(tmp_path / CALIBRATION_JSON, CALIBRATION)
+    judge = load_judge(tmp_path, Config(), 8)
+    assert judge.calibration is None
+    assert judge.point.threshold == 0  # P(spoof) of .5, read as log odds
+    assert "another checkpoint" in judge.notes[0]
+
+
+def test_other_windows_are_noted(tmp_path):
+    save_operating_point(tmp_path, POINT)
+    config = Config()
+    config.eval.aggregate = "mean"
+    assert how_scored(config.eval)["window_hop"] == 0.5
+    assert any("of another kind" in note for note in load_judge(tmp_path, config, 7).notes)
+    assert not any("kind" in note for note in load_judge(tmp_path, Config(), 7).notes)
+
+
+def test_never_evaluated(tmp_path):
+    config = Config()
+    config.eval.spoof_threshold = 0.9
+    judge = load_judge(tmp_path, config, 7)
+    assert judge.point.threshold == pytest.approx(-math.log(9))
+    assert any("no threshold was chosen" in note for note in judge.notes)
+    given = load_judge(tmp_path, config, 7, threshold=2.5)
+    assert given.point.threshold == 2.5
+    assert not any("no threshold" in note for note in given.notes)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [({"prior": 0.0}, "prior of spoof 0"), ({"threshold": math.nan}, "--threshold nan")],
+)
+def test_numbers_out_of_range(tmp_path, keywords, message):
+    with pytest.raises(ConfigError, match=message):
+        load_judge(tmp_path, Config(), 7, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [('"threshold": 0.3', '"threshold": NaN'), ('"rule"', '"rules"')]
+)
+def test_damaged_file(tmp_path, before, after):
+    save_operating_point(tmp_path, POINT)
+    path = tmp_path / THRESHOLD_JSON
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(DataError, match=r"threshold\.json"):
+        load_operating_point(tmp_path)

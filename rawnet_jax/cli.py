@@ -68,6 +68,7 @@ def _add_commands(commands: argparse._SubParsersAction) -> None:
         corpora,
         cross_corpus,
         evaluate,
+        explain,
         fuse,
         robustness_table,
         score,
@@ -79,5 +80,5 @@ def _add_commands(commands: argparse._SubParsersAction) -> None:
     )
 
     listed = (train, search, evaluate, score, robustness_table, cross_corpus, fuse, seeds, stream)
-    for command in (*listed, torch_weights, check, corpora):
+    for command in (*listed, explain, torch_weights, check, corpora):
         command.add_parser(commands)

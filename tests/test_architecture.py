@@ -36,6 +36,7 @@ LAYERS = {
     "checkpoint": 6,
     "training": 8,
     "scoring": 7,
+    "explain": 8,
     "search": 9,
     "commands": 10,
     "cli": 11,

@@ -58,6 +58,7 @@ class AttentiveStatisticsPooling(nn.Module):
         dense = partial(nn.Dense, promote_dtype=as_kernel)
         hidden = jnp.tanh(dense(self.features, name="hidden")(x))
         weight = extent.softmax(dense(1, use_bias=False, name="score")(hidden))
+        self.sow("intermediates", "pooling_weight", weight)
         x = extent.cleared(x)
         mean = (weight * x).sum(axis=1)
         variance = (weight * jnp.square(x - mean[:, None])).sum(axis=1)

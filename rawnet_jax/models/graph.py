@@ -179,4 +179,5 @@ class GraphPool(nn.Module):
         pooled = jnp.take_along_axis(nodes * scores, kept[..., None], axis=1)
         self.sow("intermediates", str(self.name), pooled)
         self.sow("intermediates", f"{self.name}.index", kept)
+        self.sow("intermediates", f"{self.name}.score", scores)
         return pooled, extent.selected(num_kept)

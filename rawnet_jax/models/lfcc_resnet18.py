@@ -91,7 +91,9 @@ class AttentiveStatistics(nn.Module):
     def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
         """Map [B, T, C], of which `extent` counts, to [B, 2 C]."""
         vector = self.param("att_weights", _HE_UNIFORM_ROWS, (1, x.shape[-1]))
-        weighted = x * extent.softmax(jnp.tanh(x @ vector.T))
+        weight = extent.softmax(jnp.tanh(x @ vector.T))
+        self.sow("intermediates", "pooling_weight", weight)
+        weighted = x * weight
         total = weighted.sum(axis=1)
         if train and self.noise:
             weighted += self.noise * jax.random.normal(self.make_rng("dropout"), weighted.shape)

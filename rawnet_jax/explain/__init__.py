@@ -1,0 +1,1 @@
+"""Which time spans and which frequency bands moved a score."""

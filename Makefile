@@ -9,11 +9,12 @@ DEMO_RUN ?= runs/demo
 # Two workers on two cores; more where there are more.
 TEST_WORKERS ?= auto
 
-.PHONY: help install venv-module demo test lint typecheck constraints clean
+.PHONY: help install venv-module demo test test-wheel lint typecheck constraints clean
 
 help:
 	@echo "make demo         write the synthetic demo corpus, train on it, evaluate, name the report"
 	@echo "make test         run the whole test suite"
+	@echo "make test-wheel   try every command from the wheel, each extra in an empty environment"
 	@echo "make lint         ruff: rules and format"
 	@echo "make typecheck    mypy over package, tests, configs and benchmarks"
 	@echo "make constraints  resolve the newest versions and pin them in constraints.txt"
@@ -27,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "error: Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1); set PYTHON=" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory venv-module
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulate,search,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulate,search,export,tflite,test,dev]'
 	@touch $@
 
 # Debian splits this part of Python off; root on such a machine gets it, others are told.
@@ -44,6 +45,10 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
+# Needs a network: each extra in an environment of its own.
+test-wheel: install
+	RAWNET_JAX_TEST_WHEEL=1 $(BIN)/python -m pytest tests/test_wheel.py
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,7 +58,7 @@ typecheck: install
 
 # pip-tools writes what it resolves; registries and local paths stay out of the file.
 constraints: install
-	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra simulate --extra search --extra test --extra dev --no-header \
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra simulate --extra search --extra export --extra tflite --extra test --extra dev --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --no-emit-options --output-file constraints.txt pyproject.toml
 

@@ -69,6 +69,7 @@ def _add_commands(commands: argparse._SubParsersAction) -> None:
         cross_corpus,
         evaluate,
         explain,
+        export,
         fuse,
         robustness_table,
         score,
@@ -80,5 +81,5 @@ def _add_commands(commands: argparse._SubParsersAction) -> None:
     )
 
     listed = (train, search, evaluate, score, robustness_table, cross_corpus, fuse, seeds, stream)
-    for command in (*listed, explain, torch_weights, check, corpora):
+    for command in (*listed, explain, export, torch_weights, check, corpora):
         command.add_parser(commands)

@@ -48,6 +48,10 @@ class TrainingError(RawnetError):
     """Training cannot go on, for example after a loss that is not a number."""
 
 
+class ExportError(RawnetError):
+    """A run cannot be written in a format, or the file does not compute what the run does."""
+
+
 class Interrupted(RawnetError):
     """A signal asked the run to stop; its state is saved.
 

@@ -37,6 +37,7 @@ LAYERS = {
     "training": 8,
     "scoring": 7,
     "explain": 8,
+    "export": 8,
     "search": 9,
     "commands": 10,
     "cli": 11,

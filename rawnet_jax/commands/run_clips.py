@@ -46,7 +46,7 @@ def scoring_configs(workdir: Path, overrides: Sequence[str]) -> tuple[Config, Co
     fixed = [word for word in overrides if not word.startswith(CHANGEABLE)]
     if fixed:
         raise ConfigError(
-            f"{fixed[0]}: belongs to the training of {workdir}; evaluate takes only "
+            f"{fixed[0]}: belongs to the training of {workdir}; here there are only "
             f"{', '.join(prefix.rstrip('.') for prefix in CHANGEABLE)}"
         )
     trained = read_config(workdir)

@@ -1,8 +1,12 @@
 """``stream``: the flags; what it does is in `stream_run`."""
 
 import argparse
-from pathlib import Path
 
+from rawnet_jax.commands.run_flags import (
+    add_channel_argument,
+    add_judge_arguments,
+    add_run_arguments,
+)
 from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.pcm_stream import ENCODINGS
 
@@ -42,13 +46,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="an audio file, a named pipe, or - for standard input (default)",
     )
-    parser.add_argument("--workdir", type=Path, required=True, help="folder of the trained run")
-    parser.add_argument(
-        "--checkpoint",
-        default="best",
-        metavar="WHICH",
-        help="best (by dev EER), latest, swa (averaged) or a step number (default: best)",
-    )
+    add_run_arguments(parser)
     parser.add_argument(
         "--microphone",
         nargs="?",
@@ -64,31 +62,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--channels", type=int, metavar="N", help="of raw samples or the microphone (default: 1)"
     )
-    parser.add_argument(
-        "--channel",
-        type=int,
-        metavar="N",
-        help="score this one, 1 = the first (default: the average of all)",
-    )
+    add_channel_argument(parser)
     parser.add_argument(
         "--hop",
         type=float,
         metavar="SECONDS",
         help="from one window to the next (default: config.eval.window_hop of a window)",
     )
-    parser.add_argument(
-        "--p-spoof",
-        type=float,
-        default=0.5,
-        metavar="PRIOR",
-        help="prior of spoof, for P(spoof) (default: %(default)s); it moves no verdict",
-    )
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        metavar="SCORE",
-        help="bona fide at and above it, instead",
-    )
+    add_judge_arguments(parser)
     parser.add_argument("--jsonl", action="store_true", help="a JSON object a line, for programs")
     parser.set_defaults(run=run, takes_overrides=True)
 

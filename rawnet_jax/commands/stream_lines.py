@@ -9,10 +9,10 @@ from typing import Any
 
 from rawnet_jax.commands.score_sinks import complain
 from rawnet_jax.labels import Label
+from rawnet_jax.scoring.score_record import CANNOT_JUDGE, judged
 from rawnet_jax.scoring.streaming import TimedScore
 from rawnet_jax.scoring.verdict import Judge
 
-CANNOT_JUDGE = "cannot judge"
 _CLEAR_LINE = "\r\x1b[K"
 
 
@@ -26,15 +26,12 @@ def window_record(found: TimedScore, window_s: float, judge: Judge) -> dict[str,
     """
     start_s = round(max(0.0, found.time_s - window_s), 6)  # not 0.01999999999999999
     bounds = {"start_s": start_s, "end_s": found.time_s}
-    if not math.isfinite(found.score):
-        reason = "the network's score is not a finite number"
-        if found.refusal is not None:
-            reason = f"{found.refusal.reason}: {found.refusal.detail}"
-        nothing = dict.fromkeys(("score", "llr", "p_spoof"))
-        return {**bounds, "verdict": CANNOT_JUDGE, **nothing, "reason": reason}
-    said = judge(found.score)
-    numbers = {"score": said.score, "llr": said.llr, "p_spoof": said.p_spoof}
-    return {**bounds, "verdict": said.label.key, **numbers, "reason": None}
+    if math.isfinite(found.score):
+        return bounds | judged(found.score, judge) | {"reason": None}
+    reason = "the network's score is not a finite number"
+    if found.refusal is not None:
+        reason = f"{found.refusal.reason}: {found.refusal.detail}"
+    return bounds | judged(None, judge) | {"reason": reason}
 
 
 class Lines:

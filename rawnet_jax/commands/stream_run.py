@@ -4,12 +4,10 @@ import argparse
 import contextlib
 import sys
 
-from rawnet_jax.checkpoint import BEST
-from rawnet_jax.commands.run_clips import scoring_configs
+from rawnet_jax.commands.one_run import config_of_one, judge_of
 from rawnet_jax.commands.score_sinks import complain
 from rawnet_jax.commands.stream_lines import Lines
 from rawnet_jax.config import Config
-from rawnet_jax.config_file import with_overrides
 from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.live_audio import LiveAudio, listen, open_live
 from rawnet_jax.data.pcm_stream import raw_format
@@ -17,8 +15,6 @@ from rawnet_jax.errors import ConfigError
 from rawnet_jax.labels import SAMPLE_RATE_HZ
 from rawnet_jax.runtime import start_runtime
 from rawnet_jax.scoring.streaming import StreamingScorer
-from rawnet_jax.scoring.verdict import load_judge, load_operating_point
-from rawnet_jax.training.workdir import member_workdirs
 
 
 def stream(args: argparse.Namespace, overrides: list[str]) -> int:
@@ -28,7 +24,7 @@ def stream(args: argparse.Namespace, overrides: list[str]) -> int:
         RawnetError: whatever is wrong with the run, the flags or the audio.
         KeyboardInterrupt: Ctrl-C, but for a microphone, which ends no other way.
     """
-    config = _config(args, overrides)
+    config = config_of_one(args.workdir, overrides)
     start_runtime(config.runtime)
     is_microphone = args.microphone is not None
     try:
@@ -38,21 +34,6 @@ def stream(args: argparse.Namespace, overrides: list[str]) -> int:
         if not is_microphone:
             raise
     return 0
-
-
-def _config(args: argparse.Namespace, overrides: list[str]) -> Config:
-    """Return the run's config, with windows as it was evaluated unless they are asked for."""
-    _, config = scoring_configs(args.workdir, overrides)
-    folders = member_workdirs(config, args.workdir)
-    if len(folders) > 1:
-        raise ConfigError(
-            f"{args.workdir} holds {len(folders)} models, one a seed; give the --workdir of one, "
-            f"such as {folders[0]}"
-        )
-    point = load_operating_point(args.workdir)
-    if point is None or any(word.startswith("--config.eval.") for word in overrides):
-        return config
-    return with_overrides(config, [f"--config.eval.{k}={v}" for k, v in point.how.items()])
 
 
 def _open(args: argparse.Namespace, config: Config) -> contextlib.AbstractContextManager[LiveAudio]:
@@ -77,14 +58,7 @@ def _score(args: argparse.Namespace, config: Config, audio: LiveAudio) -> None:
         sample_rate_hz=audio.sample_rate_hz,
         channel=args.channel,
     )
-    judge = load_judge(
-        args.workdir,
-        config,
-        scorer.step or 0,
-        is_best=args.checkpoint == BEST,
-        prior=args.p_spoof,
-        threshold=args.threshold,
-    )
+    judge = judge_of(args, config, scorer.step or 0)
     for note in judge.notes:
         complain(f"note: {note}")
     scorer.warm_up()

@@ -234,7 +234,7 @@ class Eabn(nn.Module):
         if self.variable_length:
             waveform, _ = clips_alone(waveform, num_samples)
             maps, num_frames = front_end(waveform, num_samples)
-            weight = jnp.ones((len(maps), 1), jnp.float32)
+            weight = jnp.ones((maps.shape[0], 1), jnp.float32)
             return maps, Extent(is_real(num_samples), jnp.maximum(num_frames, 1)), weight
         features, num_frames = front_end(waveform, num_samples)
         slices = cut_slices(features, num_frames, self.slice_frames, self.slice_hop)

@@ -69,7 +69,7 @@ class Extent(NamedTuple):
         """Return the mean over axes of x, of which time is one."""
         if self.num_frames is None:
             return x.mean(axis=axis, keepdims=keepdims)
-        frames = jnp.broadcast_to(self.frames(x), (len(x), *x.shape[1:-1], 1))
+        frames = jnp.broadcast_to(self.frames(x), (x.shape[0], *x.shape[1:-1], 1))
         count = frames.sum(axis=axis, keepdims=keepdims)
         # In float32, for bfloat16 cannot count.
         total = self.cleared(x).sum(axis=axis, keepdims=keepdims, dtype=jnp.float32)

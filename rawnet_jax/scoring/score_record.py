@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 
 from rawnet_jax.labels import Label
-from rawnet_jax.scoring.file_scorer import FileScore
+from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.verdict import Judge
 from rawnet_jax.scoring.windows import WindowScores
 
 Record = dict[str, Any]
 """Names of `FIELDS` to strings, numbers and None, ready for JSON; ``spoof_s`` and ``windows`` only
 where the time line is asked for."""
+
+CANNOT_JUDGE = Outcome.CANNOT_JUDGE.value
+"""The verdict on what has no score."""
 
 FIELDS = (
     *("path", "verdict", "score", "llr", "p_spoof", "prior", "duration_s", "scored_s"),
@@ -30,7 +33,7 @@ def record_of(found: FileScore, judge: Judge, *, time_line: bool = False) -> Rec
             ``spoof_s``, the spans that windows of spoof cover: [start, end] in seconds.
     """
     windows = found.windows
-    record: Record = {"path": found.path} | _judged(found.score, judge)
+    record: Record = {"path": found.path} | judged(found.score, judge)
     if found.score is None:
         record["verdict"] = found.outcome.value
     record |= {
@@ -43,7 +46,7 @@ def record_of(found: FileScore, judge: Judge, *, time_line: bool = False) -> Rec
     if time_line:
         record["spoof_s"] = spoof_spans(windows, judge)
         record["windows"] = [
-            {"start_s": start, "end_s": end} | _judged(score, judge)
+            {"start_s": start, "end_s": end} | judged(score, judge)
             for start, end, score in _rows(windows)
         ]
     return record
@@ -68,9 +71,10 @@ def _rows(windows: WindowScores) -> Iterator[tuple[float, float, float | None]]:
         yield float(start), float(end), None if np.isnan(score) else float(score)
 
 
-def _judged(score: float | None, judge: Judge) -> Record:
+def judged(score: float | None, judge: Judge) -> Record:
+    """Return verdict, score, log-likelihood ratio and P(spoof) of a score; None = no score."""
     if score is None:
-        return {"verdict": "cannot judge", "score": None, "llr": None, "p_spoof": None}
+        return {"verdict": CANNOT_JUDGE, "score": None, "llr": None, "p_spoof": None}
     said = judge(score)
     return {
         "verdict": said.label.key,

@@ -1,0 +1,116 @@
+"""What an exported file says of itself, so that it can be used without this package."""
+
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from rawnet_jax.config import Config
+from rawnet_jax.data.window_plan import hop_samples
+from rawnet_jax.labels import SAMPLE_RATE_HZ, Label
+from rawnet_jax.metrics.calibration import Calibration
+from rawnet_jax.scoring.verdict import OperatingPoint
+
+FORMAT_VERSION = 1
+"""Of this record; it rises when a field changes its meaning."""
+
+_PADDING = {
+    "zero": "a shorter clip is followed by zeros",
+    "repeat": "a shorter clip is repeated until the row is full",
+}
+
+
+def describe(
+    config: Config, num_samples: int, takes_num_samples: bool, source: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the metadata of a program, ready for JSON.
+
+    Args:
+        config: of the run.
+        num_samples: T.
+        takes_num_samples: whether it has a second input.
+        source: which checkpoint it is.
+    """
+    return {
+        "format_version": FORMAT_VERSION,
+        "producer": f"rawnet_jax {_version()}, JAX {jax.__version__}",
+        "run": config.name,
+        "model": config.model.name,
+        "checkpoint": dict(source),
+        "inputs": _inputs(num_samples, takes_num_samples),
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "num_samples": num_samples,
+        "pad": config.data.pad,
+        "clip": f"the first {num_samples} samples; {_PADDING[config.data.pad]}",
+        "longer": _windows(config, num_samples),
+        "labels": {label.key: int(label) for label in Label},
+        "score_direction": "higher = more bona fide",
+        "software_license": "Apache-2.0",
+        **how_to_read(None, None, ""),
+    }
+
+
+def how_to_read(
+    calibration: Calibration | None, threshold: OperatingPoint | None, licence: str
+) -> dict[str, Any]:
+    """Return the part of the metadata that `Program.judged` sets; see there."""
+    return {
+        "outputs": _outputs(calibration),
+        "threshold": None if threshold is None else _threshold(threshold),
+        "calibration": None if calibration is None else calibration.to_dict(),
+        "license": licence or "not stated by whoever trained it",
+    }
+
+
+def _inputs(num_samples: int, takes_num_samples: bool) -> dict[str, str]:
+    inputs = {
+        "waveform": f"float32 [B, {num_samples}], mono at {SAMPLE_RATE_HZ} Hz, full scale = 1, "
+        "not normalised"
+    }
+    if takes_num_samples:
+        inputs["num_samples"] = "int32 [B], samples of each row that are clip, at least 1"
+    return inputs
+
+
+def _outputs(calibration: Calibration | None) -> dict[str, str]:
+    outputs = {"score": "float32 [B], higher = more bona fide"}
+    if calibration is not None:
+        outputs["llr"] = "float32 [B], natural logarithm of the likelihood ratio, bona fide / spoof"
+    return outputs
+
+
+def _threshold(point: OperatingPoint) -> dict[str, Any]:
+    of = "llr" if point.on_llr else "score"
+    return {"value": point.threshold, "of": of, "bonafide": f"{of} >= value", "rule": point.rule}
+
+
+def _windows(config: Config, num_samples: int) -> dict[str, Any]:
+    """Return how the run scores what is longer than a row: its beginning alone, or windows."""
+    if not config.eval.aggregate:
+        return {"aggregate": "first"}
+    hop = hop_samples(num_samples, config.eval.window_hop)
+    return {"aggregate": config.eval.aggregate, "hop_samples": hop}
+
+
+_TEXT = frozenset(
+    ("producer", "run", "model", "pad", "clip", "score_direction", "license", "software_license")
+)
+
+
+def as_strings(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return metadata for a format that holds strings alone: what is no text, as JSON."""
+    return {name: v if name in _TEXT else json.dumps(v) for name, v in metadata.items()}
+
+
+def from_strings(strings: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `as_strings` was given."""
+    return {name: v if name in _TEXT else json.loads(v) for name, v in strings.items()}
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("rawnet_jax")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,189 @@
+"""An exported file is held against Flax before it gets its name."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rawnet_jax.config import AudioConfig
+from rawnet_jax.data.audio import read_waveform
+from rawnet_jax.data.loader import crop_or_pad
+from rawnet_jax.errors import ExportError
+from rawnet_jax.export.program import Program, flax_scores
+
+TOLERANCE = 1e-4
+"""Largest difference from Flax that a score may have."""
+
+NUM_RANDOM = 6
+_RUNNER = Path(__file__).with_name("run_exported.py")
+_TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckClips:
+    """Clips that an exported file is tried on.
+
+    Attributes:
+        waveform: float32 [N, T].
+        num_samples: int32 [N], samples of each row that are clip.
+        num_real: how many of them, from the first on, are recordings.
+    """
+
+    waveform: np.ndarray
+    num_samples: np.ndarray
+    num_real: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far an exported file is from Flax.
+
+    Attributes:
+        score: largest difference of a score.
+        llr: largest difference of a log-likelihood ratio from the calibration of the file's own
+            score, as a share of it where it is above 1; None without a calibration.
+        num_clips: clips that were compared.
+        num_real: how many of them are recordings.
+    """
+
+    score: float
+    llr: float | None
+    num_clips: int
+    num_real: int
+
+    @property
+    def largest(self) -> float:
+        """The larger of both."""
+        return max(self.score, self.llr or 0.0)
+
+
+def make_check_clips(program: Program, paths: Sequence[Path], audio: AudioConfig) -> CheckClips:
+    """Make clips to try an exported file on.
+
+    Args:
+        program: what is exported.
+        paths: recordings; each is cut or filled as the run does it.
+        audio: bounds on what is decoded.
+
+    Returns:
+        The recordings, then `NUM_RANDOM` of noise and tones, loud and quiet; where the length
+        counts, some are shorter than a row.
+
+    Raises:
+        AudioError: a recording cannot be used.
+    """
+    waveforms = [read_waveform(path, audio) for path in paths]
+    waveforms += _random_waveforms(program)
+    length, pad = program.num_samples, program.metadata["pad"]
+    rows = np.stack([crop_or_pad(waveform, length, 0, pad) for waveform in waveforms])
+    num_samples = [min(len(waveform), length) for waveform in waveforms]
+    return CheckClips(rows.astype(np.float32), np.array(num_samples, np.int32), len(paths))
+
+
+def _random_waveforms(program: Program) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    lengths = np.full(NUM_RANDOM, program.num_samples)
+    if program.takes_num_samples:
+        lengths[1::2] = rng.integers(1, program.num_samples, len(lengths[1::2]))
+    made = []
+    for i, length in enumerate(lengths.tolist()):
+        noise = rng.standard_normal(length) * 10.0 ** -rng.uniform(0.5, 3)
+        tone = np.sin(np.arange(length) * rng.uniform(0.01, 1.5)) * 10.0 ** -rng.uniform(0.5, 3)
+        made.append(np.clip(noise if i % 3 else noise + tone, -1, 1).astype(np.float32))
+    return made
+
+
+def write_verified(
+    path: Path,
+    content: bytes,
+    kind: str,
+    program: Program,
+    clips: CheckClips,
+    tolerance: float = TOLERANCE,
+) -> Difference:
+    """Write an exported file, run it, and give it its name if it computes what Flax computes.
+
+    Args:
+        path: its name; a file of that name is replaced.
+        content: of the file.
+        kind: format, a row of `rawnet_jax.export.run_exported.LOADERS`.
+        program: what it was made of.
+        clips: to try it on.
+        tolerance: largest difference that is accepted.
+
+    Raises:
+        ExportError: it does not run, or a score is off by more than `tolerance`; there is then no
+            new file.
+    """
+    # In the same folder, so that the rename never crosses file systems.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        difference = compare(temporary, kind, program, clips)
+        if not difference.largest <= tolerance:  # NaN is not
+            raise ExportError(
+                f"{path}: not written: the file's scores differ from Flax's by up to "
+                f"{difference.largest:.2g}; at most {tolerance:g} was wanted"
+            )
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return difference
+
+
+def compare(path: Path, kind: str, program: Program, clips: CheckClips) -> Difference:
+    """Run an exported file and hold it against Flax.
+
+    Raises:
+        ExportError: it does not run.
+    """
+    found = run_exported(path, kind, program, clips.waveform, clips.num_samples)
+    wanted = flax_scores(program, clips.waveform, clips.num_samples)
+    score, llr = found["score"], None
+    if program.calibration is not None:
+        ratio = program.calibration.apply(score)
+        llr = _largest((found["llr"] - ratio) / np.maximum(np.abs(ratio), 1.0))
+    return Difference(_largest(score - wanted), llr, len(wanted), clips.num_real)
+
+
+def _largest(difference: np.ndarray) -> float:
+    return float(np.abs(difference).max())
+
+
+def run_exported(
+    path: Path, kind: str, program: Program, waveform: np.ndarray, num_samples: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Score clips with an exported file, in a process that has none of this package.
+
+    Args:
+        path: of the file.
+        kind: format, a row of `rawnet_jax.export.run_exported.LOADERS`.
+        program: what it was made of; its inputs and outputs are read.
+        waveform: float32 [N, T].
+        num_samples: int32 [N].
+
+    Returns:
+        float32 [N] by name of the output.
+
+    Raises:
+        ExportError: it does not run.
+    """
+    with tempfile.TemporaryDirectory(prefix="rawnet_jax_export_") as name:
+        folder = Path(name)
+        np.save(folder / "waveform", waveform)
+        if program.takes_num_samples:
+            np.save(folder / "num_samples", num_samples)
+        # -P: modules of our folder must not stand in for packages of the same name.
+        command = [sys.executable, "-P", str(_RUNNER), kind, str(path), name]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise ExportError(f"{path.name}: the exported file does not run: {last}")
+        return {output: np.load(folder / f"{output}.npy") for output in program.outputs}

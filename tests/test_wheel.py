@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from rawnet_jax.cli import main
 from tests.conftest import REPO
 
 pytestmark = [
@@ -111,7 +112,9 @@ def base(tmp_path_factory) -> Installed:
         .replace("num_epochs = 20", "num_epochs = 1"),
         encoding="utf-8",
     )
-    base.run("demo-corpus", "--output", "data/demo", "--num-clips", "60", "--no-progress")
+    # Its simulated rooms take an extra, so it is written by this environment.
+    corpus = str(base.folder / "data" / "demo")
+    assert main(["demo-corpus", "--output", corpus, "--num-clips", "60", "--no-progress"]) == 0
     base.run("train", "--config", "few.py", "--workdir", "runs/x", "--no-progress")
     return base
 
@@ -199,8 +202,8 @@ def test_search(base, tmp_path):
 
 def test_replay(base, tmp_path):
     installed = base.with_extra("simulate", tmp_path)
-    (base.folder / "voices").mkdir()
-    soundfile.write(base.folder / "voices" / "a.wav", noise(16_000), 16_000)
+    (base.folder / "voices" / "ann").mkdir(parents=True)
+    soundfile.write(base.folder / "voices" / "ann" / "a.wav", noise(16_000), 16_000)
     installed.run("replay", "--input", "voices", "--output", "replayed", "--num-workers", "1")
     assert (base.folder / "replayed").is_dir()
 

@@ -27,9 +27,9 @@ def export_stablehlo(program: Program) -> bytes:
     try:
         exported = export.export(jax.jit(program), platforms=PLATFORMS)(*program.specs(batch))
         serialized = exported.serialize()
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # JAX imports it here alone, and raises one of its own
         raise ExportError(
-            f"stablehlo: {error.name} is not installed; pip install 'rawnet_jax[export]' has it"
+            "stablehlo: flatbuffers is not installed; pip install 'rawnet_jax[export]' has it"
         ) from error
     metadata = json.dumps(program.metadata, indent=2)
     content = io.BytesIO()

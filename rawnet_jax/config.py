@@ -218,6 +218,8 @@ class TrainConfig(Section):
     save_every_steps: int = at_least(0, 0)  # checkpoint inside an epoch too; 0 = only at its end
     log_every_steps: int = at_least(20, 1)  # scalars and the check for NaN
     keep_checkpoints: int = at_least(1, 1)  # best ones kept, beside the latest
+    # no epoch before this one is ever the best, but for the last; so from num_epochs on: the last
+    best_from_epoch: int = at_least(1, 1)
     drop_last: bool = False  # leave an epoch's short last batch out
     # average the parameters of all epochs whose dev EER was no worse than any before; at the end
     # estimate BatchNorm's statistics anew on train and save it as the checkpoint "swa"

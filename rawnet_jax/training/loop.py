@@ -221,11 +221,11 @@ class Trainer:
     def finish_epoch(self, state: TrainState, step: int, title: str, seconds: float) -> TrainState:
         """Score dev, log, and save the latest and, if it is one, the best state of each seed."""
         devs = self._score_dev(state.variables)
-        trains = []
+        settings, trains = self.config.train, []
         for number, (member, dev) in enumerate(zip(self.members, devs, strict=True)):
             own = of_seed(state, number, self.num_seeds)
             train = member.record.figures(self.config.eval.spoof_threshold)
-            figures = {
+            figures: dict[str, Any] = {
                 "epoch": step // self.per_epoch,
                 "train": train,
                 "dev": dev,
@@ -236,7 +236,8 @@ class Trainer:
             member.record = EpochRecord()
             member.write("epoch", step, figures)
             state = with_seed(state, number, self.num_seeds, self._look_back(own, member, dev))
-            self.checkpoints.save_best(number, own, step, self.run_part(step), dev["eer"])
+            if figures["epoch"] >= min(settings.best_from_epoch, settings.num_epochs):
+                self.checkpoints.save_best(number, own, step, self.run_part(step), dev["eer"])
         self.checkpoints.save_latest(state, step, self.run_part(step))
         if self.first:
             say(epoch_line(title, trains, devs, seconds))

@@ -203,3 +203,14 @@ def test_more_epochs_may_be_asked_for(straight, tiny_config, tmp_path):
     config = load_config(str(tiny_config), ["--config.train.num_epochs=5"])
     Trainer(config, workdir, progress=False).run()
     assert [event["epoch"] for event in epoch_history(workdir)] == [1, 2, 3, 4, 5]
+
+
+def test_no_epoch_before_the_wanted_ones_is_the_best(tiny_config, tmp_path, monkeypatch):
+    eers, real = iter((0.1, 0.3)), Trainer._score_dev
+    monkeypatch.setattr(
+        Trainer, "_score_dev", lambda *args: [one | {"eer": next(eers)} for one in real(*args)]
+    )
+    settings = ["--config.train.num_epochs=2", "--config.train.best_from_epoch=9"]
+    Trainer(load_config(str(tiny_config), settings), tmp_path / "run", progress=False).run()
+    saved = [int(path.name) for path in (tmp_path / "run" / "checkpoints" / "best").iterdir()]
+    assert saved == [NUM_STEPS // 2]

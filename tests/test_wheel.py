@@ -202,8 +202,9 @@ def test_search(base, tmp_path):
 
 def test_replay(base, tmp_path):
     installed = base.with_extra("simulate", tmp_path)
-    (base.folder / "voices" / "ann").mkdir(parents=True)
-    soundfile.write(base.folder / "voices" / "ann" / "a.wav", noise(16_000), 16_000)
+    for speaker in ("ann", "ben", "cas", "dee", "eli", "fay"):
+        (base.folder / "voices" / speaker).mkdir(parents=True)
+        soundfile.write(base.folder / "voices" / speaker / "a.wav", noise(16_000), 16_000)
     installed.run("replay", "--input", "voices", "--output", "replayed", "--num-workers", "1")
     assert (base.folder / "replayed").is_dir()
 

@@ -49,7 +49,7 @@ from rawnet_jax.config_file import read_config
 from rawnet_jax.data.inputs import find_inputs
 from rawnet_jax.data.partitions import load_scoring_cache
 from rawnet_jax.errors import ExportError
-from rawnet_jax.export.accuracy import EerChange, eer_change, rows_of
+from rawnet_jax.export.accuracy import EerChange, eer_change, representative_rows
 from rawnet_jax.export.onnx import export_onnx
 from rawnet_jax.export.program import Program, load_program, make_program
 from rawnet_jax.export.stablehlo import export_stablehlo
@@ -63,7 +63,6 @@ TARGET = 0.8
 """Least ratio of PyTorch's time to ours."""
 
 COMPARED = ("conv1d", "rawnet2_asvspoof2021", "aasist", "lfcc_resnet18")
-NUM_REPRESENTATIVE = 100
 BATCH_SIZES = (1, 8)
 TINY_SAMPLES = 3_200
 _MOST_DIFFERENT = 1e-3
@@ -210,8 +209,7 @@ def exported(network: Network, kind: str, clips: CheckClips) -> bytes:
     representative = (clips.waveform, clips.num_samples)
     if network.config is not None:
         train = load_scoring_cache(network.config.data, "train", progress=False)
-        chosen = np.unique(np.linspace(0, len(train) - 1, NUM_REPRESENTATIVE).astype(int))
-        representative = rows_of(program, train, chosen)
+        representative = representative_rows(program, train)
     return export_tflite(program, quantize="int8", representative=representative)
 
 

@@ -7,6 +7,7 @@ from rawnet_jax.commands.run_flags import (
     add_channel_argument,
     add_judge_arguments,
     add_run_arguments,
+    check_prior_and_channel,
 )
 from rawnet_jax.errors import ConfigError
 
@@ -108,10 +109,7 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Run the command; returns the exit status."""
-    if not 0 < args.p_spoof < 1:
-        raise ConfigError(f"--p-spoof {args.p_spoof:g}: above 0 and below 1 was wanted")
-    if args.channel is not None and args.channel < 1:
-        raise ConfigError(f"--channel {args.channel}: 1 = the first; 1 or more was wanted")
+    check_prior_and_channel(args)
     if args.spans < 1:
         raise ConfigError(f"--spans {args.spans}: 1 or more was wanted")
     if args.max_gradients < 2:

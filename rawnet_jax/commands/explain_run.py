@@ -25,6 +25,7 @@ from rawnet_jax.explain.record import UNITS, explanation_record, summary_lines
 from rawnet_jax.labels import Label
 from rawnet_jax.runtime import start_runtime
 from rawnet_jax.scoring.gate import ChannelMix, judge_input, read_judged
+from rawnet_jax.scoring.score_record import judged
 
 
 def explain_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
@@ -78,12 +79,12 @@ class _Job:
         """
         choice = self._choice(path)
         found = explain(choice.waveform, self._model, self._settings, not self._args.no_progress)
-        judged = self._judged(found.score)
-        in_words = _in_words(judged)
+        said = self._judged(found.score)
+        in_words = _in_words(said)
         point = self._judge.point
         threshold = None if point.on_llr else point.threshold
         drawn = explanation_png(found, choice, Caption(path, in_words, threshold))
-        record = {"path": path} | judged | explanation_record(found, choice)
+        record = {"path": path} | said | explanation_record(found, choice)
         record |= {"clip_score": self._clip_score(choice), **self._run_record()}
         text = json.dumps(record, indent=1, allow_nan=False) + "\n"
         name = picture.removesuffix(".png")
@@ -123,14 +124,8 @@ class _Job:
         return waveform
 
     def _judged(self, score: float) -> dict[str, Any]:
-        said = self._judge(score)
-        return {
-            "verdict": said.label.key,
-            "score": said.score,
-            "llr": said.llr,
-            "p_spoof": said.p_spoof,
-            "prior": None if said.p_spoof is None else self._judge.prior,
-        }
+        said = judged(score, self._judge)
+        return said | {"prior": None if said["p_spoof"] is None else self._judge.prior}
 
     def _clip_score(self, choice: Choice) -> float | None:
         """Return the score of the whole clip, as the run was evaluated."""

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from rawnet_jax.commands.export import INT8
 from rawnet_jax.commands.one_run import config_of_one
 from rawnet_jax.commands.report_context import say_written
@@ -19,7 +17,7 @@ from rawnet_jax.data.inputs import find_inputs
 from rawnet_jax.data.partitions import load_scoring_cache
 from rawnet_jax.data.trial import ProblemLedger
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.export.accuracy import eer_change, rows_of
+from rawnet_jax.export.accuracy import eer_change, representative_rows, spread
 from rawnet_jax.export.onnx import export_onnx
 from rawnet_jax.export.program import Program, load_program
 from rawnet_jax.export.stablehlo import export_stablehlo
@@ -29,9 +27,6 @@ from rawnet_jax.scoring.verdict import OperatingPoint, load_judge
 
 NUM_RECORDINGS = 8
 """That a file is tried on where the corpus is at hand."""
-
-NUM_REPRESENTATIVE = 100
-"""Clips of the train partition by which ranges of 8-bit numbers are chosen."""
 
 
 def export_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
@@ -115,9 +110,7 @@ def _recordings(args: argparse.Namespace, data: DataConfig) -> list[Path]:
             listed = load_partition(data, partition, ProblemLedger(data.problems))
         except (DataError, ConfigError):
             continue
-        # Spread over the list, which is often in order of class.
-        chosen = np.linspace(0, len(listed) - 1, NUM_RECORDINGS).astype(int)
-        return [listed[i].path for i in np.unique(chosen).tolist()]
+        return [listed[i].path for i in spread(len(listed), NUM_RECORDINGS).tolist()]
     say_written([("note", "the corpus is not here; --clips names recordings to try it on")])
     return []
 
@@ -139,8 +132,7 @@ def _export_int8(
     from rawnet_jax.export.tflite import export_tflite
 
     train = load_scoring_cache(config.data, "train", progress=True)
-    chosen = np.unique(np.linspace(0, len(train) - 1, NUM_REPRESENTATIVE).astype(int))
-    representative = rows_of(program, train, chosen)
+    representative = representative_rows(program, train)
     content = export_tflite(program, quantize=INT8, representative=representative)
     partition = load_scoring_cache(config.data, args.partition, progress=True)
     found = write_verified(output, content, args.format, program, clips, tolerance=math.inf)

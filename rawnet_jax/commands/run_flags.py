@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from rawnet_jax.errors import ConfigError
+
 _Arguments = argparse.ArgumentParser | argparse._ArgumentGroup
 
 
@@ -36,3 +38,15 @@ def add_channel_argument(parser: _Arguments) -> None:
     parser.add_argument(
         "--channel", type=int, metavar="N", help="take this one, 1 = the first (default: average)"
     )
+
+
+def check_prior_and_channel(args: argparse.Namespace) -> None:
+    """Check --p-spoof and --channel before anything is loaded.
+
+    Raises:
+        ConfigError: naming the flag.
+    """
+    if not 0 < args.p_spoof < 1:
+        raise ConfigError(f"--p-spoof {args.p_spoof:g}: above 0 and below 1 was wanted")
+    if args.channel is not None and args.channel < 1:
+        raise ConfigError(f"--channel {args.channel}: 1 = the first; 1 or more was wanted")

@@ -7,6 +7,7 @@ from rawnet_jax.commands.run_flags import (
     add_channel_argument,
     add_judge_arguments,
     add_run_arguments,
+    check_prior_and_channel,
 )
 from rawnet_jax.data.score_file import SCORE_FILE_FORMS
 from rawnet_jax.errors import ConfigError
@@ -138,10 +139,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if not 0 < args.p_spoof < 1:
-        raise ConfigError(f"--p-spoof {args.p_spoof:g}: above 0 and below 1 was wanted")
-    if args.channel is not None and args.channel < 1:
-        raise ConfigError(f"--channel {args.channel}: 1 = the first; 1 or more was wanted")
+    check_prior_and_channel(args)
     if not args.max_duration > 0:
         raise ConfigError(f"--max-duration {args.max_duration:g}: seconds above 0 were wanted")
     if args.num_workers < 0:

@@ -13,6 +13,9 @@ from rawnet_jax.export.verify import run_exported
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.det import eer
 
+NUM_REPRESENTATIVE = 100
+"""Clips of the train partition by which ranges of 8-bit numbers are chosen."""
+
 _CHUNK = 2_048
 """Clips that are in memory at a time."""
 
@@ -56,6 +59,16 @@ def eer_change(path: Path, kind: str, program: Program, clips: WaveformSource) -
         scores[1].append(run_exported(path, kind, program, waveform, num_samples)["score"])
     network, exported = (_eer(np.concatenate(parts), labels) for parts in scores)
     return EerChange(network, exported, len(labels))
+
+
+def spread(num_items: int, wanted: int) -> np.ndarray:
+    """Return positions of so many of a list at most, all over it: it may be in order of class."""
+    return np.unique(np.linspace(0, num_items - 1, wanted).astype(int))
+
+
+def representative_rows(program: Program, train: WaveformSource) -> tuple[np.ndarray, np.ndarray]:
+    """Return the clips of a train partition by which ranges of 8-bit numbers are chosen."""
+    return rows_of(program, train, spread(len(train), NUM_REPRESENTATIVE))
 
 
 def rows_of(

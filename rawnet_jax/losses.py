@@ -42,10 +42,28 @@ def bce(output: ModelOutput, label: jax.Array, weight: jax.Array) -> jax.Array:
     return optax.sigmoid_binary_cross_entropy(output.logits, target)
 
 
-def cross_entropy(output: ModelOutput, label: jax.Array, weight: jax.Array) -> jax.Array:
-    """Softmax cross-entropy on ``[spoof, bonafide]`` logits [B, 2]; float32 [B], in nats."""
+def cross_entropy(
+    output: ModelOutput, label: jax.Array, weight: jax.Array, *, smoothing: float = 0.0
+) -> jax.Array:
+    """Softmax cross-entropy on ``[spoof, bonafide]`` logits.
+
+    Args:
+        output: its ``logits`` are [B, 2]; or [B, K, 2] of K branches, each to learn on its own.
+        label: int32 [B].
+        weight: float32 [B].
+        smoothing: share of the target that is divided equally over the classes (Szegedy et al.,
+            Rethinking the inception architecture, CVPR 2016, section 7), so that log odds beyond
+            log(2 / smoothing - 1) cost again.
+
+    Returns:
+        float32 [B], in nats; of branches the mean.
+    """
     del weight
-    return -_log_probability(output.logits, label)
+    branches = output.logits.reshape(len(label), -1, len(Label))
+    wrong = smoothing / len(Label)
+    log_p = (1.0 - wrong) * _log_probability(branches, label[:, None])
+    log_p += wrong * _log_probability(branches, 1 - jnp.maximum(label, 0)[:, None])
+    return -log_p.mean(axis=1)
 
 
 def focal(

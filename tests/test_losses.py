@@ -200,6 +200,27 @@ def test_focal_without_gamma_is_cross_entropy():
     assert bool((focal(output, LABELS, weight) < plain).all())
 
 
+def test_cross_entropy_of_branches_is_the_mean_of_each_alone():
+    logits = jax.random.normal(jax.random.key(6), (BATCH, 3, 2))
+    weight = jnp.ones(BATCH)
+    found = cross_entropy(ModelOutput(None, logits, None), LABELS, weight)
+    alone = [cross_entropy(ModelOutput(None, logits[:, k], None), LABELS, weight) for k in range(3)]
+    np.testing.assert_allclose(found, np.mean(alone, axis=0), rtol=1e-6)
+
+
+def test_smoothing_by_a_slow_second_way():
+    output, weight = random_output(5), jnp.ones(BATCH)
+    log_p = jax.nn.log_softmax(output.logits)
+    target = 0.9 * jax.nn.one_hot(LABELS, 2) + 0.1 / 2
+    found = cross_entropy(output, LABELS, weight, smoothing=0.1)
+    np.testing.assert_allclose(found, -(target * log_p).sum(axis=1), rtol=1e-5)
+    # Nothing is better than the log odds that the docstring names.
+    log_odds = np.log(2 / 0.1 - 1) + np.array([0.0, 0.5, -0.5], np.float32)
+    logits = np.stack([np.zeros(3, np.float32), log_odds], axis=1)
+    sure = cross_entropy(ModelOutput(None, logits, None), jnp.ones(3, int), weight, smoothing=0.1)
+    assert sure.argmin() == 0
+
+
 def test_batch_hard_mining_by_a_slow_second_way():
     output = random_output(4)
     embedding, labels = np.asarray(output.embedding, np.float64), np.asarray(LABELS)

@@ -52,14 +52,14 @@ def lfcc(waveform: jax.Array, num_samples: jax.Array) -> tuple[jax.Array, jax.Ar
             and mean nothing.
         num_frames: int32 [B]; the same of ``num_samples``, 0 for a filler row.
     """
-    frames = _frames(_pre_emphasised(waveform, num_samples))
+    frames = _frames(pre_emphasised(waveform, num_samples))
     # The published extractor has no frame for a clip of up to 160 samples; here it has one.
     num_frames = jnp.clip((num_samples - 1) // HOP_LENGTH, 1, frames.shape[1])
     num_frames = jnp.where(is_real(num_samples), num_frames, 0)
-    real, imaginary = jnp.split(jnp.dot(frames, _windowed_dft(), precision=_EXACT), 2, axis=-1)
+    real, imaginary = jnp.split(jnp.dot(frames, windowed_dft(), precision=_EXACT), 2, axis=-1)
     power = jnp.square(real) + jnp.square(imaginary)
-    energy = jnp.dot(power, _triangles(), precision=_EXACT)
-    static = jnp.dot(jnp.log10(energy + LOG_FLOOR), _dct(), precision=_EXACT)
+    energy = jnp.dot(power, triangles(), precision=_EXACT)
+    static = jnp.dot(jnp.log10(energy + LOG_FLOOR), cosines(), precision=_EXACT)
     static = jnp.swapaxes(static, 1, 2)
     delta = _delta(static, num_frames)
     return jnp.concatenate([static, delta, _delta(delta, num_frames)], axis=1), num_frames
@@ -84,7 +84,7 @@ def tile_frames(features: jax.Array, num_frames: jax.Array, wanted: int) -> jax.
     return jnp.take_along_axis(features, frame[:, None, :], axis=2)
 
 
-def _pre_emphasised(waveform: jax.Array, num_samples: jax.Array) -> jax.Array:
+def pre_emphasised(waveform: jax.Array, num_samples: jax.Array) -> jax.Array:
     """Return x[n] - .97 x[n - 1], zero from the clip's end on (where x[n - 1] would still ring)."""
     before = jnp.pad(waveform[:, :-1], ((0, 0), (1, 0)))
     inside = jnp.arange(waveform.shape[1]) < num_samples[:, None]
@@ -108,23 +108,28 @@ def _delta(features: jax.Array, num_frames: jax.Array) -> jax.Array:
 
 
 @functools.cache
-def _windowed_dft() -> np.ndarray:
-    """Return [320, 2 * 257]: cosines, then sines, each times the Hamming window."""
-    cycles = np.outer(np.arange(FRAME_LENGTH), np.arange(DFT_SIZE // 2 + 1)) / DFT_SIZE
+def windowed_dft(num_bins: int = DFT_SIZE // 2 + 1) -> np.ndarray:
+    """Return [320, 2 * bins]: cosines, then sines, each times the Hamming window."""
+    cycles = np.outer(np.arange(FRAME_LENGTH), np.arange(num_bins)) / DFT_SIZE
     basis = np.concatenate([np.cos(2 * np.pi * cycles), np.sin(2 * np.pi * cycles)], axis=1)
     return (np.hamming(FRAME_LENGTH)[:, None] * basis).astype(np.float32)
 
 
 @functools.cache
-def _triangles() -> np.ndarray:
-    """Return [257, 20]: triangles of height 1 between 22 equally spaced edges."""
-    bin_hz = np.arange(DFT_SIZE // 2 + 1)[:, None] * SAMPLE_RATE_HZ / DFT_SIZE
-    edges_hz = np.linspace(0.0, SAMPLE_RATE_HZ / 2, NUM_FILTERS + 2)
+def triangles(num_filters: int = NUM_FILTERS, top_bin: int = DFT_SIZE // 2) -> np.ndarray:
+    """Return [top_bin + 1, filters]: triangles of height 1 between equally spaced edges.
+
+    Args:
+        num_filters: of them.
+        top_bin: where the last one ends; each bin of the DFT is 31.25 Hz.
+    """
+    bin_hz = np.arange(top_bin + 1)[:, None] * SAMPLE_RATE_HZ / DFT_SIZE
+    edges_hz = np.linspace(0.0, top_bin * SAMPLE_RATE_HZ / DFT_SIZE, num_filters + 2)
     distance = np.abs(bin_hz - edges_hz[1:-1]) / edges_hz[1]
     return np.maximum(0.0, 1.0 - distance).astype(np.float32)
 
 
 @functools.cache
-def _dct() -> np.ndarray:
-    """Return [20, 20]: the orthonormal DCT-II as a product from the right."""
-    return scipy.fft.dct(np.eye(NUM_FILTERS), norm="ortho", axis=1).astype(np.float32)
+def cosines(size: int = NUM_FILTERS) -> np.ndarray:
+    """Return [size, size]: the orthonormal DCT-II as a product from the right."""
+    return scipy.fft.dct(np.eye(size), norm="ortho", axis=1).astype(np.float32)

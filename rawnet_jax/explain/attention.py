@@ -147,7 +147,7 @@ def _pooling_weight(model: Any, weight: np.ndarray, length: int) -> AttentionMap
     """Attentive pooling: [1, frames, 1]; the weights of all frames sum to 1."""
     if hasattr(model, "strides"):  # Conv1D
         first, step = 0.0, int(np.prod(model.strides) * np.prod(model.pool_sizes))
-    else:  # LFCC-ResNet18, which halves its frames with each stage but the first
+    else:  # LFCC-ResNet18, alone or as a branch: each stage but the first halves its frames
         first, step = lfcc.HOP_LENGTH / 2, lfcc.HOP_LENGTH * 2 ** (len(model.channels) - 1)
     edges_s = (first + step * np.arange(weight.shape[1] + 1)) / SAMPLE_RATE_HZ
     own = max(1, int(np.count_nonzero(edges_s[:-1] < length / SAMPLE_RATE_HZ)))

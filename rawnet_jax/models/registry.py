@@ -11,6 +11,7 @@ from rawnet_jax.config import ModelConfig, unknown_field
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.models import aasist, eabn, lfcc_resnet18, rawnet2
 from rawnet_jax.models.conv1d import Conv1DClassifier
+from rawnet_jax.models.lfcc_modulation import LfccModulation
 from rawnet_jax.models.torch_names import TorchNames
 
 
@@ -95,6 +96,13 @@ MODELS: dict[str, ModelSpec] = {
         source="Zhang et al., IEEE SPL 2021 (arXiv 2010.13995); github.com/yzyouzhang/AIR-ASVspoof",
         torch_names=lfcc_resnet18.TORCH_NAMES,
         loss="oc_softmax",
+    ),
+    "lfcc_modulation": ModelSpec(
+        LfccModulation,
+        num_params=899_884,
+        num_samples=24_160,  # 150 frames
+        source="this project; Wu et al., Synthetic speech detection using temporal modulation "
+        "feature, ICASSP 2013",
     ),
     "eabn_efficientnet_a0": ModelSpec(
         eabn.Eabn,

@@ -23,6 +23,7 @@ ATTENTION = {
     "aasist": ["spectral pool", "temporal pool"],
     "eabn_efficientnet_a0": ["attention mask"],
     "eabn_se_res2net50": ["attention mask"],
+    "lfcc_modulation": ["pooling weight"],
     "lfcc_resnet18": ["pooling weight"],
 }
 

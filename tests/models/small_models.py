@@ -42,6 +42,11 @@ CASES = {
         | {"pooled_features": 4, "embedding_features": 5},
         unused=("linear_head/bias", "linear_head/kernel"),  # read by the softmax head alone
     ),
+    "lfcc_modulation": Case(
+        1_600,
+        {"num_frames": 18, "stem_features": 2, "channels": (3, 4), "blocks": (2, 1)}
+        | {"pooled_features": 4, "embedding_features": 5, "hidden_features": 3},
+    ),
     "rawnet2_eurecom": Case(300, RAWNET2 | {"num_taps": 9, "filterbank": "mel"}),
     "rawnet2_asvspoof2021": Case(
         800,  # more than 512 taps: filtered another way on a CPU

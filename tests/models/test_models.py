@@ -92,7 +92,7 @@ def check_shapes_and_jit(passes):
     jitted: Any = passes.score(passes.variables, passes.waveform, passes.num_samples)
     eager: Any = passes.model.apply(passes.variables, passes.waveform, passes.num_samples)
     assert jitted.score.shape == (BATCH + 1,)
-    assert jitted.logits.shape in ((BATCH + 1,), (BATCH + 1, 2))
+    assert jitted.logits.shape in ((BATCH + 1,), (BATCH + 1, 2), (BATCH + 1, 2, 2))
     assert jitted.embedding.ndim == 2
     assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(jitted))
     assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(jitted))

@@ -2,8 +2,8 @@
 
 This project's own: an LFCC-ResNet18 sees what a spectrum looks like, modulation spectra how it
 moves (`rawnet_jax.dsp.modulation`), and they err on different attacks. Each branch is trained by
-its own cross-entropy, as if the other were not there; the score is the mean of their log odds.
-Figures, and of each branch alone: docs/results.md.
+its own cross-entropy, as if the other were not there; the score is a weighted mean of their log
+odds, in which both have a say. Figures, and of each branch alone: docs/results.md.
 
     LFCC-ResNet18 with the softmax head                                   [B, 2]
     modulation spectra, a row of them                                     [B, 540]
@@ -16,6 +16,7 @@ Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``l
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rawnet_jax.contract import ModelOutput, is_real
 from rawnet_jax.dsp.modulation import NUM_BANDS, NUM_FILTERS, modulation_spectrum
@@ -34,6 +35,9 @@ class LfccModulation(nn.Module):
         hidden_features: of the modulation branch.
         feature_dropout: of its features.
         hidden_dropout: of what it makes of them.
+        modulation_weight: of its log odds in the score; LFCC-ResNet18's have 1. The larger network
+            is surer than it is right: on the dev clips of the small speech corpus its log odds
+            deviate 1.7 times as much, and would outvote the other one's.
     """
 
     num_frames: int = 150
@@ -46,6 +50,7 @@ class LfccModulation(nn.Module):
     hidden_features: int = 64
     feature_dropout: float = 0.2
     hidden_dropout: float = 0.5
+    modulation_weight: float = 1.7
     variable_length: bool = False
 
     @nn.compact
@@ -68,8 +73,10 @@ class LfccModulation(nn.Module):
         hidden, logits = self._modulation(waveform, num_samples, train)
         branches = jnp.stack([spectral.logits, logits], axis=1)
         log_odds = branches[..., Label.BONAFIDE] - branches[..., Label.SPOOF]
+        weight = np.array([1.0, self.modulation_weight], np.float32)
+        score = log_odds @ (weight / weight.sum())
         embedding = jnp.concatenate([spectral.embedding, hidden], axis=-1)
-        return in_float32(ModelOutput(log_odds.mean(axis=1), branches, embedding))
+        return in_float32(ModelOutput(score, branches, embedding))
 
     def _modulation(
         self, waveform: jax.Array, num_samples: jax.Array, train: bool

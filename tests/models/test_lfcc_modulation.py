@@ -11,7 +11,6 @@ from rawnet_jax.dsp.modulation import modulation_spectrum
 from rawnet_jax.labels import Label
 from rawnet_jax.losses import cross_entropy
 from rawnet_jax.models.lfcc_resnet18 import LfccResNet18
-from rawnet_jax.training.state import init_variables
 from tests.models.small_models import CASES, QUICK, small_model
 
 NAME = "lfcc_modulation"
@@ -23,12 +22,18 @@ NUM_SAMPLES = np.array([LENGTH, LENGTH, 900, 0], np.int32)
 @pytest.fixture(scope="module")
 def network():
     model = small_model(NAME)
-    return model, init_variables(model, jax.random.key(0), LENGTH)
+    init = jax.jit(model.init, compiler_options=QUICK)
+    return model, init(jax.random.key(0, impl="unsafe_rbg"), CLIPS, NUM_SAMPLES)
+
+
+def scored(model: Any, variables: Any) -> Any:
+    """Return the output of a network for all clips."""
+    return jax.jit(model.apply, compiler_options=QUICK)(variables, CLIPS, NUM_SAMPLES)
 
 
 def test_score_is_a_mean_of_two_log_odds(network):
     model, variables = network
-    output: Any = model.apply(variables, CLIPS, NUM_SAMPLES)
+    output = scored(model, variables)
     assert output.logits.shape == (4, 2, 2)
     log_odds = output.logits[..., Label.BONAFIDE] - output.logits[..., Label.SPOOF]
     wanted = (log_odds[:, 0] + 1.7 * log_odds[:, 1]) / 2.7
@@ -37,11 +42,11 @@ def test_score_is_a_mean_of_two_log_odds(network):
     fields = {n: getattr(model, n) for n in LfccResNet18.__dataclass_fields__ if hasattr(model, n)}
     alone = LfccResNet18(**{**fields, "head": "softmax", "name": None, "parent": None})
     spectral = {kind: variables[kind]["spectral"] for kind in variables}
-    branch: Any = alone.apply(spectral, CLIPS, NUM_SAMPLES)
+    branch = scored(alone, spectral)
     np.testing.assert_allclose(output.logits[:, 0], branch.logits, rtol=1e-6)
     np.testing.assert_allclose(output.embedding[:, :5], branch.embedding, rtol=1e-6)
 
-    features = modulation_spectrum(jnp.asarray(CLIPS), jnp.asarray(NUM_SAMPLES)).reshape(4, -1)
+    features = jax.jit(modulation_spectrum)(CLIPS, NUM_SAMPLES).reshape(4, -1)
     params = variables["params"]
     # As it begins, BatchNorm divides by the root of 1 + 1e-5.
     hidden = features / np.sqrt(1 + 1e-5) @ params["hidden"]["kernel"] + params["hidden"]["bias"]

@@ -22,6 +22,7 @@ import numpy as np
 import scipy.fft
 
 from rawnet_jax.contract import is_real
+from rawnet_jax.dsp.dft import EXACT, power, windowed_waves
 from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 PRE_EMPHASIS = 0.97
@@ -31,9 +32,6 @@ DFT_SIZE = 512
 NUM_FILTERS = 20
 NUM_FEATURES = 3 * NUM_FILTERS  # static, delta, delta of delta
 LOG_FLOOR = 2.0**-52  # MATLAB's eps, added to a filter's energy
-
-# These products are followed by a logarithm: TF32 or bfloat16 would show in every feature.
-_EXACT = jax.lax.Precision.HIGHEST
 
 
 def lfcc(waveform: jax.Array, num_samples: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -56,10 +54,8 @@ def lfcc(waveform: jax.Array, num_samples: jax.Array) -> tuple[jax.Array, jax.Ar
     # The published extractor has no frame for a clip of up to 160 samples; here it has one.
     num_frames = jnp.clip((num_samples - 1) // HOP_LENGTH, 1, frames.shape[1])
     num_frames = jnp.where(is_real(num_samples), num_frames, 0)
-    real, imaginary = jnp.split(jnp.dot(frames, windowed_dft(), precision=_EXACT), 2, axis=-1)
-    power = jnp.square(real) + jnp.square(imaginary)
-    energy = jnp.dot(power, triangles(), precision=_EXACT)
-    static = jnp.dot(jnp.log10(energy + LOG_FLOOR), cosines(), precision=_EXACT)
+    energy = jnp.dot(power(frames, hamming_waves()), triangles(), precision=EXACT)
+    static = jnp.dot(jnp.log10(energy + LOG_FLOOR), cosines(), precision=EXACT)
     static = jnp.swapaxes(static, 1, 2)
     delta = _delta(static, num_frames)
     return jnp.concatenate([static, delta, _delta(delta, num_frames)], axis=1), num_frames
@@ -108,11 +104,9 @@ def _delta(features: jax.Array, num_frames: jax.Array) -> jax.Array:
 
 
 @functools.cache
-def windowed_dft(num_bins: int = DFT_SIZE // 2 + 1) -> np.ndarray:
-    """Return [320, 2 * bins]: cosines, then sines, each times the Hamming window."""
-    cycles = np.outer(np.arange(FRAME_LENGTH), np.arange(num_bins)) / DFT_SIZE
-    basis = np.concatenate([np.cos(2 * np.pi * cycles), np.sin(2 * np.pi * cycles)], axis=1)
-    return (np.hamming(FRAME_LENGTH)[:, None] * basis).astype(np.float32)
+def hamming_waves(top_bin: int = DFT_SIZE // 2) -> np.ndarray:
+    """Return the waves of bins 0 to top_bin under the Hamming window, [320, 2 (top_bin + 1)]."""
+    return windowed_waves(np.hamming(FRAME_LENGTH), DFT_SIZE, np.arange(top_bin + 1))
 
 
 @functools.cache

@@ -21,13 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.signal
 
+from rawnet_jax.dsp.dft import EXACT, power, windowed_waves
 from rawnet_jax.dsp.lfcc import (
     DFT_SIZE,
     FRAME_LENGTH,
     cosines,
+    hamming_waves,
     pre_emphasised,
     triangles,
-    windowed_dft,
 )
 from rawnet_jax.labels import SAMPLE_RATE_HZ
 
@@ -42,9 +43,6 @@ NUM_BANDS = len(BAND_EDGES) - 1
 LOG_FLOOR = 1e-2
 _POWER_FLOOR = 1e-6
 _SILENCE = 1e-9  # added to the mean square
-
-# Both products are followed by a logarithm: TF32 or bfloat16 would show in every feature.
-_EXACT = jax.lax.Precision.HIGHEST
 
 
 def modulation_spectrum(waveform: jax.Array, num_samples: jax.Array) -> jax.Array:
@@ -67,13 +65,11 @@ def modulation_spectrum(waveform: jax.Array, num_samples: jax.Array) -> jax.Arra
     count = inside.sum(axis=2, keepdims=True)
     mean = jnp.where(inside, segments, 0.0).sum(axis=2, keepdims=True) / jnp.maximum(count, 1)
     centered = jnp.where(inside, segments - mean, 0.0)
-    parts = jnp.einsum("bstc,tk->bsck", centered, _windowed_waves(), precision=_EXACT)
-    real, imaginary = jnp.split(parts, 2, axis=-1)
-    power = jnp.square(real) + jnp.square(imaginary)
+    powers = power(jnp.swapaxes(centered, 2, 3), _hann_waves())
     counts = (count[..., 0, 0] == SEGMENT) | (jnp.arange(inside.shape[1]) == 0)
-    power = jnp.where(counts[..., None, None], power, 0.0).sum(axis=1)
-    power /= counts.sum(axis=1)[:, None, None]
-    return jnp.log(jnp.dot(power, _bands(), precision=_EXACT) + _POWER_FLOOR)
+    total = jnp.where(counts[..., None, None], powers, 0.0).sum(axis=1)
+    mean_power = total / counts.sum(axis=1)[:, None, None]
+    return jnp.log(jnp.dot(mean_power, _bands(), precision=EXACT) + _POWER_FLOOR)
 
 
 def _cepstra(waveform: jax.Array, num_samples: jax.Array) -> jax.Array:
@@ -88,11 +84,9 @@ def _cepstra(waveform: jax.Array, num_samples: jax.Array) -> jax.Array:
     hops = x.reshape(-1, num_hops, HOP_LENGTH)
     num_frames = num_hops - overlap + 1
     frames = jnp.concatenate([hops[:, i : i + num_frames] for i in range(overlap)], axis=2)
-    parts = jnp.dot(frames, windowed_dft(TOP_BIN + 1), precision=_EXACT)
-    real, imaginary = jnp.split(parts, 2, axis=-1)
-    power = jnp.square(real) + jnp.square(imaginary)
-    energy = jnp.dot(power, triangles(NUM_FILTERS, TOP_BIN), precision=_EXACT)
-    return jnp.dot(jnp.log(energy + LOG_FLOOR), cosines(NUM_FILTERS), precision=_EXACT)
+    powers = power(frames, hamming_waves(TOP_BIN))
+    energy = jnp.dot(powers, triangles(NUM_FILTERS, TOP_BIN), precision=EXACT)
+    return jnp.dot(jnp.log(energy + LOG_FLOOR), cosines(NUM_FILTERS), precision=EXACT)
 
 
 def _segments(x: jax.Array) -> jax.Array:
@@ -104,14 +98,12 @@ def _segments(x: jax.Array) -> jax.Array:
 
 
 @functools.cache
-def _windowed_waves() -> np.ndarray:
-    """Return [128, 2 * 64]: cosines, then sines, each times a Hann window; powers per Hz."""
+def _hann_waves() -> np.ndarray:
+    """Return the waves of bins 0 to 63 under a Hann window, [128, 2 * 64]; powers are per Hz."""
     window = scipy.signal.get_window("hann", SEGMENT)
     rate_hz = SAMPLE_RATE_HZ / HOP_LENGTH
     window *= np.sqrt(2 / (rate_hz * np.square(window).sum()))
-    cycles = np.outer(np.arange(SEGMENT), np.arange(BAND_EDGES[-1])) / SEGMENT
-    basis = np.concatenate([np.cos(2 * np.pi * cycles), np.sin(2 * np.pi * cycles)], axis=1)
-    return (window[:, None] * basis).astype(np.float32)
+    return windowed_waves(window, SEGMENT, np.arange(BAND_EDGES[-1]))
 
 
 @functools.cache

@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rawnet_jax.contract import is_real
+from rawnet_jax.dsp.dft import EXACT, power, windowed_waves
 from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 PRE_EMPHASIS = 0.97
-# What follows is a logarithm: TF32 or bfloat16 would show in every feature.
-_EXACT = jax.lax.Precision.HIGHEST
 
 # Kaldi's log-power spectrogram: 64 ms frames, 10 ms shift.
 FRAME_LENGTH = 1024
@@ -67,10 +66,8 @@ def log_power_spectrogram(
     # The first sample of a frame is its own predecessor.
     before = jnp.concatenate([frames[..., :1], frames[..., :-1]], axis=-1)
     emphasised = frames - PRE_EMPHASIS * before
-    parts = jnp.split(jnp.dot(emphasised, _windowed_dft(), precision=_EXACT), 2, axis=-1)
-    power = jnp.square(parts[0]) + jnp.square(parts[1])
-    power = jnp.concatenate([energy[..., None], power], axis=-1)
-    features = jnp.log(jnp.maximum(power, _KALDI_FLOOR))
+    powers = jnp.concatenate([energy[..., None], power(emphasised, _povey_waves())], axis=-1)
+    features = jnp.log(jnp.maximum(powers, _KALDI_FLOOR))
     # Kaldi has no frame for a clip of less than 80 samples; here it has one.
     own = jnp.maximum((num_samples + FRAME_SHIFT // 2) // FRAME_SHIFT, 1)
     return features.swapaxes(1, 2), jnp.where(is_real(num_samples), own, 0)
@@ -84,13 +81,11 @@ def _mirrored(position: jax.Array, length: jax.Array) -> jax.Array:
 
 
 @functools.cache
-def _windowed_dft() -> np.ndarray:
-    """Return [1024, 2 * 512]: cosines of bins 1 to 512, then sines, times the Povey window."""
+def _povey_waves() -> np.ndarray:
+    """Return the waves of bins 1 to 512 under the Povey window, [1024, 2 * 512]."""
     n = np.arange(FRAME_LENGTH)
     window = (0.5 - 0.5 * np.cos(2 * np.pi * n / (FRAME_LENGTH - 1))) ** 0.85
-    phase = 2 * np.pi * np.outer(n, np.arange(1, FRAME_LENGTH // 2 + 1)) / FRAME_LENGTH
-    basis = np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
-    return (window[:, None] * basis).astype(np.float32)
+    return windowed_waves(window, FRAME_LENGTH, np.arange(1, FRAME_LENGTH // 2 + 1))
 
 
 def cqt_hz() -> np.ndarray:
@@ -129,10 +124,10 @@ def log_power_cqt(waveform: jax.Array, num_samples: jax.Array) -> tuple[jax.Arra
             factor *= 2
         first = _CQT_MARGIN // factor
         parts = _correlate(x, kernels, first, CQT_HOP // factor, num_frames)
-        power = jnp.square(parts).reshape(*parts.shape[:2], 2, CQT_BINS_PER_OCTAVE).sum(axis=2)
-        octaves.append(power)
-    power = jnp.concatenate(octaves[::-1], axis=-1)
-    features = 10.0 * jnp.log10(jnp.maximum(power, _CQT_FLOOR))
+        square = jnp.square(parts).reshape(*parts.shape[:2], 2, CQT_BINS_PER_OCTAVE)
+        octaves.append(square.sum(axis=2))
+    powers = jnp.concatenate(octaves[::-1], axis=-1)
+    features = 10.0 * jnp.log10(jnp.maximum(powers, _CQT_FLOOR))
     own = jnp.where(is_real(num_samples), 1 + num_samples // CQT_HOP, 0)
     return features.swapaxes(1, 2), own
 
@@ -160,7 +155,7 @@ def _correlate(
         (stride,),
         [(half - first, last + half + 1 - x.shape[1])],
         dimension_numbers=("NTC", "TIO", "NTC"),
-        precision=_EXACT,
+        precision=EXACT,
     )
 
 

@@ -19,6 +19,11 @@ def gain(rng: np.random.Generator, clip: np.ndarray, _: np.ndarray) -> np.ndarra
     return clip * 10 ** (rng.uniform(-12, 6) / 20)
 
 
+def clipping(rng: np.random.Generator, clip: np.ndarray, _: np.ndarray) -> np.ndarray:
+    limit = rng.uniform(0.2, 1) * np.abs(clip).max()
+    return np.clip(clip, -limit, limit)
+
+
 def polarity(_rng: np.random.Generator, clip: np.ndarray, _: np.ndarray) -> np.ndarray:
     return -clip
 
@@ -180,6 +185,7 @@ def pitch(rng: np.random.Generator, clip: np.ndarray, _: np.ndarray) -> np.ndarr
 
 EFFECTS: dict[str, tuple[Effect, str]] = {
     "gain": (gain, ""),
+    "clipping": (clipping, ""),
     "polarity": (polarity, ""),
     "noise": (noise, "noise"),
     "coloured_noise": (coloured_noise, ""),

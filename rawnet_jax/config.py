@@ -92,6 +92,8 @@ class HostAugmentConfig(Section):
     """What is done to training clips on the host. `host_augment_config` spells out all fields."""
 
     chain: tuple[str, ...] = ()  # rows of rawnet_jax.data.host_augment, in this order; () = none
+    # of these a clip gets one at most, by their probabilities; a name that chain lacks is left out
+    exclusive: tuple[str, ...] = ()
     # name -> its fields and its probability for a clip; a name that chain lacks is left out
     steps: ConfigDict = field(default_factory=ConfigDict)
 
@@ -162,6 +164,8 @@ class AugmentConfig(Section):
     """What is done to training clips on the device. `augment_config` spells out all fields."""
 
     chain: tuple[str, ...] = ()  # rows of rawnet_jax.augment.registry, in this order; () = none
+    # of these a clip gets one at most, by their probabilities; a name that chain lacks is left out
+    exclusive: tuple[str, ...] = ()
     # name -> its fields and its probability for a clip; a name that chain lacks is left out
     steps: ConfigDict = field(default_factory=ConfigDict)
     # folders, and folders in them, of audio files: of MUSAN, RIRS_NOISES (each takes what is its

@@ -1,6 +1,6 @@
 """An ordered chain of augmentations, applied to a batch inside a jitted step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,9 @@ from rawnet_jax.augment.fields import PROBABILITY
 from rawnet_jax.augment.registry import AUGMENTATIONS, complete_fields
 from rawnet_jax.config import AugmentConfig
 from rawnet_jax.contract import is_real
+from rawnet_jax.errors import ConfigError
+
+_ROUNDING = 1e-9  # of decimal fractions
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,10 @@ class Step:
 
     Attributes:
         probability: that it is applied to a clip; drawn for every clip.
+        lots_from: it is applied to clips whose lot, from 0 to 1, is neither below this nor above by
+            the probability or more. Of steps that read one lot and have intervals apart, a clip
+            gets one at most.
+        reads: which of the chain's lots, one a step.
         function: ``(key, waveform [T], num_samples, [bank]) -> waveform [T]``, with its fields.
         bank: as in `registry.Augmentation`.
         resizes: as in `registry.Augmentation`.
@@ -30,25 +37,25 @@ class Step:
     function: partial[Any]
     bank: str
     resizes: bool
+    reads: int
+    lots_from: float = 0.0
 
     def apply(
         self,
         banks: Banks,
         key: jax.Array,
-        lot: jax.Array,
+        lots: jax.Array,
         waveform: jax.Array,
         num_samples: jax.Array,
     ) -> tuple[jax.Array, jax.Array]:
-        """Apply to one clip where a lot from 0 to 1 is below the probability.
-
-        A filler row stays as it is.
-        """
+        """Apply to one clip if its lots, [steps], say so. A filler row stays as it is."""
         bank = (getattr(banks, self.bank),) if self.bank else ()
         changed = self.function(key, waveform, num_samples, *bank)
         after, length = changed if self.resizes else (changed, num_samples)
         use = is_real(num_samples)
         if self.probability < 1.0:
-            use &= lot < self.probability
+            above = lots[self.reads] - self.lots_from
+            use &= (above >= 0.0) & (above < self.probability)
         return jnp.where(use, after, waveform), jnp.where(use, length, num_samples)
 
 
@@ -108,8 +115,8 @@ class Chain:
     ) -> tuple[jax.Array, jax.Array]:
         lot_key, *keys = jax.random.split(key, 1 + len(self.steps))
         lots = jax.random.uniform(lot_key, (len(self.steps),))
-        for step, step_key, lot in zip(self.steps, keys, lots, strict=True):
-            waveform, num_samples = step.apply(banks, step_key, lot, waveform, num_samples)
+        for step, step_key in zip(self.steps, keys, strict=True):
+            waveform, num_samples = step.apply(banks, step_key, lots, waveform, num_samples)
         return waveform, num_samples
 
 
@@ -122,16 +129,32 @@ def make_chain(config: AugmentConfig, mesh: Mesh | None = None) -> Chain:
 
     Raises:
         ConfigError: for an unknown name or field, or a wrong value, in `steps` whether or not
-            `chain` names it.
+            `chain` names it; for probabilities of `exclusive` that add up to more than 1.
     """
     given = config.steps.to_dict()
-    for name in given:
-        complete_fields(name, given[name])
-    return Chain(tuple(_step(name, given.get(name, {})) for name in config.chain), mesh)
+    for name in (*given, *config.exclusive):
+        complete_fields(name, given.get(name, {}))
+    steps: list[Step] = []
+    shared: list[Step] = []  # of which a clip gets one at most
+    for name in config.chain:
+        step = _step(name, given.get(name, {}), len(steps))
+        if name in config.exclusive:
+            taken = sum(other.probability for other in shared)
+            reads = shared[0].reads if shared else step.reads
+            step = replace(step, reads=reads, lots_from=taken)
+            shared.append(step)
+        steps.append(step)
+    total = sum(step.probability for step in shared)
+    if total > 1.0 + _ROUNDING:
+        raise ConfigError(
+            f"config.augment.exclusive: the probabilities of {', '.join(config.exclusive)} add up "
+            f"to {total:g}; wanted: 1 at most, as a clip gets one of them at most"
+        )
+    return Chain(tuple(steps), mesh)
 
 
-def _step(name: str, given: dict[str, Any]) -> Step:
+def _step(name: str, given: dict[str, Any], position: int) -> Step:
     fields = complete_fields(name, given)
     probability = fields.pop(PROBABILITY)
     row = AUGMENTATIONS[name]
-    return Step(probability, partial(row.function, **fields), row.bank, row.resizes)
+    return Step(probability, partial(row.function, **fields), row.bank, row.resizes, position)

@@ -1,7 +1,7 @@
 """The augmentations by name: one row each, and the config section that names them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from rawnet_jax.augment.channel import a_law, band_limit, mu_law, sample_rate_reduction
 from rawnet_jax.augment.fields import Limits, complete, keyword_fields
 from rawnet_jax.augment.fir import MAX_HALF_WIDTH, NYQUIST_HZ
-from rawnet_jax.augment.level import gain, polarity
+from rawnet_jax.augment.level import clipping, gain, polarity
 from rawnet_jax.augment.masking import frequency_mask, time_mask, time_shift
 from rawnet_jax.augment.noise import coloured_noise, noise
 from rawnet_jax.augment.rawboost import ALGORITHMS, MAX_BANDS, MAX_DRAWN_TAPS, rawboost
@@ -42,6 +42,7 @@ _FREQUENCIES = (0.0, NYQUIST_HZ)
 
 AUGMENTATIONS: Mapping[str, Augmentation] = {
     "gain": Augmentation(gain),
+    "clipping": Augmentation(clipping, limits={"share": (0, 1)}),
     "polarity": Augmentation(polarity),
     "noise": Augmentation(noise, bank="noise"),
     "coloured_noise": Augmentation(coloured_noise),
@@ -80,7 +81,10 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
 
 
 def augment_config(
-    steps: Mapping[str, Mapping[str, Any]], noise_dir: str = "", rir_dir: str = ""
+    steps: Mapping[str, Mapping[str, Any]],
+    noise_dir: str = "",
+    rir_dir: str = "",
+    exclusive: Sequence[str] = (),
 ) -> AugmentConfig:
     """Return the config section of a chain, all its fields spelt out.
 
@@ -89,13 +93,18 @@ def augment_config(
             differ from the defaults, ``probability`` among them.
         noise_dir: folder of noises.
         rir_dir: folder of impulse responses.
+        exclusive: names of steps of which a clip gets one at most.
 
     Raises:
         ConfigError: for an unknown name or field, or a wrong value.
     """
     complete = {name: complete_fields(name, fields) for name, fields in steps.items()}
     return AugmentConfig(
-        chain=tuple(steps), steps=ConfigDict(complete), noise_dir=noise_dir, rir_dir=rir_dir
+        chain=tuple(steps),
+        exclusive=tuple(exclusive),
+        steps=ConfigDict(complete),
+        noise_dir=noise_dir,
+        rir_dir=rir_dir,
     )
 
 

@@ -19,6 +19,7 @@ NUM_SAMPLES = np.array([LENGTH, 1700, 0, LENGTH], np.int32)
 # Fields at which nothing is to happen; None = there are none.
 NO_STRENGTH: dict[str, dict | None] = {
     "gain": {"gain_db": (0, 0)},
+    "clipping": {"share": (1, 1)},
     "polarity": None,
     "noise": {"snr_db": (300, 300)},
     "coloured_noise": {"snr_db": (300, 300)},

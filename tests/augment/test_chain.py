@@ -72,8 +72,38 @@ def test_probability_is_drawn_for_every_clip_and_step():
         assert np.mean(values == value) == pytest.approx(share, abs=0.03)
 
 
+def test_of_exclusive_steps_a_clip_gets_one_at_most():
+    fields: dict[str, dict] = {
+        "polarity": {"probability": 0.3},
+        "gain": {"probability": 0.5, "gain_db": (20, 20)},
+        "clipping": {"probability": 0.2, "share": (0.5, 0.5)},
+    }
+    chain = make_chain(augment_config(fields, exclusive=("polarity", "clipping")))
+    ones = np.ones((4000, 1), np.float32)
+    after, _ = jax.jit(chain.apply)(Banks(), KEY, ones, np.ones(4000, np.int32))
+    values = np.asarray(after)[:, 0].round(3)
+    wanted = {1: 0.25, -1: 0.15, 0.5: 0.1, 10: 0.25, -10: 0.15, 5: 0.1}  # gain goes its own way
+    assert set(values.tolist()) == set(wanted)
+    for value, share in wanted.items():
+        assert np.mean(values == value) == pytest.approx(share, abs=0.03)
+
+
+def test_exclusive_probabilities_that_leave_no_room_are_refused():
+    fields: dict[str, dict] = {"polarity": {"probability": 0.6}, "gain": {"probability": 0.3}}
+    fields["clipping"] = {}
+    config = augment_config(fields, exclusive=("polarity", "gain"))
+    assert len(make_chain(config).steps) == 3
+    config.exclusive = ("polarity", "gain", "clipping")
+    with pytest.raises(ConfigError, match=r"polarity, gain, clipping add up to 1.9; wanted: 1 at"):
+        make_chain(config)
+    config.chain = ("polarity", "gain")  # what the chain lacks is left out
+    assert len(make_chain(config).steps) == 2
+    with pytest.raises(ConfigError, match="did you mean 'gain'"):
+        make_chain(AugmentConfig(exclusive=("gian",)))
+
+
 def test_a_filler_row_stays_zeros_whatever_an_effect_does():
-    louder = Step(1.0, partial(lambda key, waveform, num_samples: waveform + 1), "", False)
+    louder = Step(1.0, partial(lambda key, waveform, num_samples: waveform + 1), "", False, 0)
     after, _ = jax.jit(Chain((louder,)).apply)(Banks(), KEY, clips(), NUM_SAMPLES)
     assert np.asarray(after != 0).any(axis=1).tolist() == (NUM_SAMPLES > 0).tolist()
 
@@ -163,6 +193,7 @@ def test_a_name_without_fields_takes_the_defaults():
         ((), {"rawboost": {"algorithm": 9}}, "algorithm is 9; wanted: from 0 to 8"),
         ((), {"rawboost": {"algorithm": 1.0}}, "wanted: int"),
         ((), {"gain": {"clip": 1}}, "wanted: bool"),
+        ((), {"clipping": {"share": (0, 2)}}, "within 0 to 1"),
     ],
 )
 def test_mistakes_are_named(chain, fields, message):

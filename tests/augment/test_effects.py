@@ -18,7 +18,7 @@ from rawnet_jax.augment.channel import (
     mu_law_coded,
     sample_rate_reduction,
 )
-from rawnet_jax.augment.level import gain, polarity
+from rawnet_jax.augment.level import clipping, gain, polarity
 from rawnet_jax.augment.masking import frequency_mask, time_mask, time_shift
 from rawnet_jax.augment.noise import coloured_noise, noise
 from rawnet_jax.augment.resampling import pitch, speed
@@ -58,6 +58,19 @@ def test_gain_is_in_decibels_and_may_clip():
     louder = run(gain, white(), gain_db=(6.0, 6.0))
     np.testing.assert_allclose(louder, white() * np.float32(10**0.3), rtol=1e-5)
     assert np.abs(run(gain, white(), gain_db=(40.0, 40.0), clip=True)).max() == 1
+
+
+def test_clipping_goes_by_the_clip_s_own_peak():
+    for level in (0.01, 1.0):
+        clip = white(level=level)
+        cut = run(clipping, clip, share=(0.5, 0.5))
+        limit = np.abs(clip).max() / 2
+        assert np.mean(np.abs(cut) == limit) > 0.01
+        np.testing.assert_array_equal(cut, clip.clip(-limit, limit))
+    drawn = [np.abs(run(clipping, white(), key=jax.random.key(i))).max() for i in range(6)]
+    shares = np.array(drawn) / np.abs(white()).max()
+    assert shares.min() < 0.5
+    assert ((shares > 0.2) & (shares < 1.0)).all()
 
 
 def test_polarity_turns_the_sign():

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from rawnet_jax.config import DataConfig
 from rawnet_jax.data.corpus import Clip, load_partition, present_partitions
@@ -190,13 +189,7 @@ def _cost(held_out: np.ndarray, fraction: float) -> float:
 
 
 def _stratified(trials: Sequence[Trial], labels: np.ndarray, fraction: float, seed: int) -> Split:
-    try:
-        train, dev = train_test_split(
-            np.arange(len(trials)), test_size=fraction, random_state=seed, stratify=labels
-        )
-    except ValueError as error:
-        raise DataError(f"{len(trials)} train trials cannot be split: {error}") from error
-    return train, dev
+    return _by_scikit_learn(trials, labels, fraction, seed)
 
 
 def _notebook(
@@ -205,8 +198,19 @@ def _notebook(
     fraction: float,
     seed: int,
 ) -> Split:
+    return _by_scikit_learn(trials, None, fraction, seed)
+
+
+def _by_scikit_learn(
+    trials: Sequence[Trial], stratify: np.ndarray | None, fraction: float, seed: int
+) -> Split:
+    # Only this function needs scikit-learn, which takes a second to import.
+    from sklearn.model_selection import train_test_split
+
     try:
-        train, dev = train_test_split(np.arange(len(trials)), test_size=fraction, random_state=seed)
+        train, dev = train_test_split(
+            np.arange(len(trials)), test_size=fraction, random_state=seed, stratify=stratify
+        )
     except ValueError as error:
         raise DataError(f"{len(trials)} train trials cannot be split: {error}") from error
     return train, dev

@@ -19,7 +19,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.signal
 
 from rawnet_jax.dsp.dft import EXACT, power, windowed_waves
 from rawnet_jax.dsp.lfcc import (
@@ -100,7 +99,7 @@ def _segments(x: jax.Array) -> jax.Array:
 @functools.cache
 def _hann_waves() -> np.ndarray:
     """Return the waves of bins 0 to 63 under a Hann window, [128, 2 * 64]; powers are per Hz."""
-    window = scipy.signal.get_window("hann", SEGMENT)
+    window = np.hanning(SEGMENT + 1)[:-1]  # periodic
     rate_hz = SAMPLE_RATE_HZ / HOP_LENGTH
     window *= np.sqrt(2 / (rate_hz * np.square(window).sum()))
     return windowed_waves(window, SEGMENT, np.arange(BAND_EDGES[-1]))

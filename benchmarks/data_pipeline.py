@@ -25,12 +25,13 @@ import soundfile
 
 from benchmarks.machine import num_cores, processor
 from rawnet_jax.config import AudioConfig, DataConfig, ProblemPolicy
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.data.cache import open_or_build
 from rawnet_jax.data.cache_files import map_part
 from rawnet_jax.data.loader import BatchIterator, BatchSource
 from rawnet_jax.data.trial import ProblemLedger, Trial
-from rawnet_jax.labels import SAMPLE_RATE_HZ, Label
+from rawnet_jax.labels import Label
 
 BATCH_SIZE = 32
 ONE_SECOND = SAMPLE_RATE_HZ

@@ -56,7 +56,7 @@ from rawnet_jax.export.stablehlo import export_stablehlo
 from rawnet_jax.export.tflite import export_tflite
 from rawnet_jax.export.verify import CheckClips, compare, make_check_clips
 from rawnet_jax.models.registry import MODELS, build_model, model_config
-from rawnet_jax.training.state import init_variables
+from rawnet_jax.models.variables import init_variables
 
 FORMATS = ("stablehlo", "onnx", "tflite", "tflite int8")
 TARGET = 0.8

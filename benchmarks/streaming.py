@@ -115,14 +115,14 @@ def measure(name: str, chunk_s: float, hop_s: float, seconds: float, rate: int) 
     import numpy as np
 
     from rawnet_jax.config import GateConfig
-    from rawnet_jax.labels import SAMPLE_RATE_HZ
+    from rawnet_jax.contract import SAMPLE_RATE_HZ
     from rawnet_jax.models.registry import MODELS, build_model, model_config
+    from rawnet_jax.models.variables import variable_shapes
     from rawnet_jax.scoring.streaming import StreamingScorer
-    from rawnet_jax.training.state import init_variables
 
     window, hop = MODELS[name].num_samples, round(hop_s * SAMPLE_RATE_HZ)
     model = build_model(model_config(name))
-    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0), window))
+    shapes = variable_shapes(model, window)
     rng = np.random.default_rng(0)
 
     def drawn(leaf: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: the latest states to go on from, and the best ones to score with.
+"""Checkpoint folders of a run, and the model variables in them.
 
 ``WORKDIR/checkpoints/latest/STEP`` and ``…/best/STEP`` are written by orbax, under a temporary name
 until they are whole. A checkpoint has three parts: ``variables`` (all that scoring needs),
@@ -10,7 +10,7 @@ import contextlib
 import gc
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,128 +19,24 @@ import jax
 import orbax.checkpoint as ocp
 
 from rawnet_jax.errors import CheckpointError
-from rawnet_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
 BEST = "best"
 LATEST = "latest"
 SWA = "swa"
-NUM_LATEST = 2
-"""Latest checkpoints kept: should one be damaged, the run goes on from the one before."""
 
 _READS_END_S = 1.5
 
 
-def _abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    """Return the tree's shapes and dtypes, placed as `sharding` says."""
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
     )
 
 
-def _split(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
-    optimizer = {
-        "step": state.step,
-        "opt_state": state.opt_state,
-        "position": state.position,
-        "pace": state.pace,
-        "average": state.average,
-        "key": state.key,
-        "failed_step": state.failed_step,
-    }
-    return state.variables, optimizer
-
-
-class Checkpoints:
-    """Writes and reads the checkpoints of one run.
-
-    Args:
-        workdir: of the run: the latest states, of all seeds together.
-        best_workdirs: one a seed, for its best states.
-        keep_best: how many of the best to keep of each.
-    """
-
-    def __init__(self, workdir: Path, best_workdirs: Sequence[Path], keep_best: int) -> None:
-        latest = ocp.CheckpointManagerOptions(max_to_keep=NUM_LATEST, create=True)
-        best = ocp.CheckpointManagerOptions(
-            max_to_keep=keep_best,
-            best_fn=lambda metrics: metrics["dev_eer"],
-            best_mode="min",
-            create=True,
-        )
-        self._latest = _manager(workdir, LATEST, latest)
-        self._best = [_manager(one, BEST, best) for one in best_workdirs]
-
-    def save_latest(self, state: TrainState, step: int, run: dict[str, Any]) -> None:
-        """Save a state to go on from, of all seeds; returns once it may be changed."""
-        variables, optimizer = _split(state)
-        self._wait()
-        if step in self._latest.all_steps():
-            return
-        self._latest.save(
-            step,
-            args=ocp.args.Composite(
-                variables=ocp.args.StandardSave(variables),
-                optimizer=ocp.args.StandardSave(optimizer),
-                run=ocp.args.JsonSave(run),
-            ),
-        )
-
-    def save_best(
-        self, seed: int, state: TrainState, step: int, run: dict[str, Any], dev_eer: float
-    ) -> None:
-        """Offer a state of one seed as its best; it is dropped if enough better ones exist."""
-        self._wait()
-        self._best[seed].save(
-            step,
-            metrics={"dev_eer": dev_eer},
-            args=ocp.args.Composite(
-                variables=ocp.args.StandardSave(state.variables), run=ocp.args.JsonSave(run)
-            ),
-        )
-
-    def restore_latest(
-        self, template: TrainState, sharding: jax.sharding.Sharding
-    ) -> tuple[TrainState, dict[str, Any]] | None:
-        """Restore the newest state, or return None where the run is new.
-
-        Best checkpoints of later steps are removed: the run is about to make them again.
-
-        Raises:
-            CheckpointError: if the newest checkpoint cannot be read; names what to delete.
-        """
-        step = self._latest.latest_step()
-        if step is None:
-            return None
-        variables, optimizer = _split(template)
-        wanted = ocp.args.Composite(
-            variables=ocp.args.StandardRestore(_abstract(variables, sharding)),
-            optimizer=ocp.args.StandardRestore(_abstract(optimizer, sharding)),
-            run=ocp.args.JsonRestore(),
-        )
-        restored = _read(self._latest, step, partial(self._latest.restore, step, args=wanted))
-        for best in self._best:
-            for later in [s for s in best.all_steps() if s > step]:
-                best.delete(later)
-        optimizer = restored["optimizer"]
-        state = template.replace(
-            params=restored["variables"]["params"],
-            batch_stats=restored["variables"]["batch_stats"],
-            **optimizer,
-        )
-        return state, restored["run"]
-
-    def _wait(self) -> None:
-        """Let a save in the background end; two at once mix up orbax's barriers between hosts."""
-        for manager in (self._latest, *self._best):
-            manager.wait_until_finished()
-
-    def close(self) -> None:
-        """Wait until all is written."""
-        for manager in (self._latest, *self._best):
-            manager.close()
-
-
-def _manager(workdir: Path, which: str, options: Any) -> ocp.CheckpointManager:
+def open_manager(workdir: Path, which: str, options: Any) -> ocp.CheckpointManager:
+    """Open one folder of checkpoints; the caller closes it."""
     return ocp.CheckpointManager((workdir / FOLDER / which).absolute(), options=options)
 
 
@@ -174,7 +70,12 @@ def steps_saved(workdir: Path, which: str) -> list[int]:
     return sorted(int(path.name) for path in found if path.name.isdigit())
 
 
-def _read(manager: ocp.CheckpointManager, step: int, read: Callable[[], Any]) -> Any:
+def read_or_explain(manager: ocp.CheckpointManager, step: int, read: Callable[[], Any]) -> Any:
+    """Return what `read` returns.
+
+    Raises:
+        CheckpointError: it fails; in one line, with the step that can be used instead.
+    """
     # Reads of other arrays that are under way when one fails end in tracebacks on stderr, from
     # threads of tensorstore; the one line that we raise says it all.
     with contextlib.redirect_stderr(io.StringIO()):
@@ -230,15 +131,17 @@ def restore_variables(
             if step is None:
                 continue
             wanted = ocp.args.Composite(
-                variables=ocp.args.StandardRestore(_abstract(template, sharding))
+                variables=ocp.args.StandardRestore(abstract(template, sharding))
             )
             _refuse_other_model(manager, step, template)
-            return _read(manager, step, partial(manager.restore, step, args=wanted)).variables, step
+            return read_or_explain(
+                manager, step, partial(manager.restore, step, args=wanted)
+            ).variables, step
     raise CheckpointError(f"{folder}: no {which} checkpoint here; train the run first")
 
 
 def _refuse_other_model(manager: ocp.CheckpointManager, step: int, template: Any) -> None:
-    saved = _shapes(_read(manager, step, partial(manager.item_metadata, step)).variables)
+    saved = _shapes(read_or_explain(manager, step, partial(manager.item_metadata, step)).variables)
     wanted = _shapes(template)
     for name in sorted(saved | wanted):
         if saved.get(name) != wanted.get(name):

@@ -4,6 +4,9 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
+SAMPLE_RATE_HZ = 16_000
+"""Sample rate of every waveform inside the package, in Hz."""
+
 
 class Batch(TypedDict):
     """A batch as the loader makes it and every step takes it.

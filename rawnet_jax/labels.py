@@ -10,9 +10,6 @@ import enum
 
 import numpy as np
 
-SAMPLE_RATE_HZ = 16_000
-"""Sample rate of every waveform inside the package, in Hz."""
-
 
 class Label(enum.IntEnum):
     """Class of a trial. The values index ``[spoof, bonafide]`` logits and class weights."""

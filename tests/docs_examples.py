@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rawnet_jax.cli import main
+from rawnet_jax.cli.main import main
 from tests.conftest import REPO
 
 DOCS = REPO / "docs"

@@ -9,12 +9,12 @@ import jax
 from rawnet_jax.checkpoint import save_variables
 from rawnet_jax.config import Config
 from rawnet_jax.config_file import save_config
-from rawnet_jax.labels import SAMPLE_RATE_HZ
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.losses import loss_config
 from rawnet_jax.metrics.calibration import CALIBRATION_JSON, AffineCalibration, save_calibration
 from rawnet_jax.models.registry import MODELS, build_model, model_config
+from rawnet_jax.models.variables import init_variables
 from rawnet_jax.scoring.verdict import OperatingPoint, save_operating_point
-from rawnet_jax.training.state import init_variables
 from tests.models.small_models import CASES
 
 STEP = 7

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from rawnet_jax.cli import main
+from rawnet_jax.cli.main import main
 from tests.conftest import REPO
 
 pytestmark = [
@@ -58,7 +58,7 @@ class Installed:
         (packages / "base.pth").write_text(str(site_packages(self.python)), encoding="utf-8")
         pip(python, "install", *_CONSTRAINTS, f"rawnet_jax[{name}]")
         script = python.parent / "rawnet-jax"
-        code = "import sys; from rawnet_jax.cli import main; sys.exit(main())"
+        code = "import sys; from rawnet_jax.cli.main import main; sys.exit(main())"
         script.write_text(f"#!{python}\n{code}\n", encoding="utf-8")
         script.chmod(0o755)
         return Installed(python, self.folder)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rawnet_jax.labels import SAMPLE_RATE_HZ
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 
 NYQUIST_HZ = SAMPLE_RATE_HZ / 2
 BLOCK_LENGTH = 4096

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from rawnet_jax.augment.clip import own_samples
 from rawnet_jax.augment.draw import Range, seeds, uniform
 from rawnet_jax.augment.fir import MAX_HALF_WIDTH, NYQUIST_HZ, band_stop, filtered
-from rawnet_jax.labels import SAMPLE_RATE_HZ
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 
 
 def time_shift(

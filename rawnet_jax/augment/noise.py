@@ -7,7 +7,7 @@ import numpy as np
 from rawnet_jax.augment.bank import NoiseBank
 from rawnet_jax.augment.clip import mixed_at_snr, own_samples
 from rawnet_jax.augment.draw import Range, integer_below, seeds, uniform, white_noise
-from rawnet_jax.labels import SAMPLE_RATE_HZ
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 
 _LOWEST_HZ = 20.0  # coloured noise has no more energy below than here
 

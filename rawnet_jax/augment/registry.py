@@ -17,8 +17,8 @@ from rawnet_jax.augment.rawboost import ALGORITHMS, MAX_BANDS, MAX_DRAWN_TAPS, r
 from rawnet_jax.augment.resampling import pitch, speed
 from rawnet_jax.augment.room import rir
 from rawnet_jax.config import AugmentConfig, unknown_field
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)

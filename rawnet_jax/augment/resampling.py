@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from rawnet_jax.augment.clip import own_samples
 from rawnet_jax.augment.draw import Range, seeds, uniform
-from rawnet_jax.labels import SAMPLE_RATE_HZ
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 
 PERIOD = 100
 """Output samples of a frame; a factor is a whole number of input samples over this."""

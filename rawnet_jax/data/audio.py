@@ -16,8 +16,8 @@ import soundfile
 import soxr
 
 from rawnet_jax.config import AudioConfig
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import AudioError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 INT16_SCALE = 32_768
 """Full scale of 16-bit audio: a waveform sample of 1.0."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from rawnet_jax.augment.bank import Banks, noise_bank, response_bank
 from rawnet_jax.config import AudioConfig, AugmentConfig
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import read_waveform, waveform_blocks
 from rawnet_jax.errors import AudioError, ConfigError, DataError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ import numpy as np
 import soundfile
 
 from rawnet_jax.config import AudioConfig
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import open_audio
 from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.microphone import open_microphone
 from rawnet_jax.data.pcm_stream import PcmFormat, PcmStream
 from rawnet_jax.errors import AudioError, ConfigError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 _STDIN_NAME = "standard input"
 

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.dsp.dft import EXACT, power, windowed_waves
 from rawnet_jax.dsp.lfcc import (
     DFT_SIZE,
@@ -29,7 +30,6 @@ from rawnet_jax.dsp.lfcc import (
     pre_emphasised,
     triangles,
 )
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 HOP_LENGTH = 80  # samples, 5 ms
 NUM_FILTERS = 60

@@ -13,9 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rawnet_jax.contract import is_real
+from rawnet_jax.contract import SAMPLE_RATE_HZ, is_real
 from rawnet_jax.dsp.dft import EXACT, power, windowed_waves
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 PRE_EMPHASIS = 0.97
 

@@ -3,15 +3,12 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import DataError
-from rawnet_jax.evaluation.csv_tables import csv_text
 from rawnet_jax.evaluation.summary import percent, trials
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.det import eer
@@ -134,26 +131,3 @@ def worst_case_eer(scores: np.ndarray, labels: np.ndarray, unjudged: Sequence[in
     # Bona fide speech below all others and spoof above all: no threshold is right about them.
     rank[wrong] = np.where(labels[wrong] == Label.BONAFIDE, -1.0, len(scores) + 1.0)
     return eer(rank[labels == Label.BONAFIDE], rank[labels == Label.SPOOF]).eer
-
-
-def write_cannot_judge(folder: Path, found: CannotJudge) -> Path | None:
-    """Write ``cannot_judge.csv``, or remove that of an earlier run where there is nothing to list.
-
-    Returns:
-        The file; None where there is none.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    path = folder / CANNOT_JUDGE_CSV
-    if not found.rows:
-        path.unlink(missing_ok=True)
-        return None
-    header = ("partition", "utterance", "key", "reason", "value", "limit")
-    keys = ("" if row.trial.label is None else row.trial.label.key for row in found.rows)
-    rows = [
-        (row.partition, row.trial.utterance_id, key, *row[2:])
-        for row, key in zip(found.rows, keys, strict=True)
-    ]
-    write_text_atomically(path, csv_text([header, *rows]))
-    return path

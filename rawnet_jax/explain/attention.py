@@ -12,9 +12,9 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.dsp import lfcc, spectrogram
 from rawnet_jax.dsp.filters import NYQUIST_HZ, mel_edges_hz
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 _POOL = 3  # AASIST's, in time after the filters and after each block; over filters too
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rawnet_jax.config import GateConfig
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import ConfigError, MetricError
 from rawnet_jax.explain.clip_model import ClipModel
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 from rawnet_jax.scoring.windows import WindowScores, score_windows
 
 MOST_SPOOFED, MOST_BONAFIDE = "most-spoofed", "most-bonafide"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.dsp.filters import NYQUIST_HZ
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 DEFAULT_BAND_EDGES_HZ = (0, 250, 500, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000)
 MIN_SPAN_S = 0.01

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 
 from rawnet_jax.config import Config
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.window_plan import hop_samples
-from rawnet_jax.labels import SAMPLE_RATE_HZ, Label
+from rawnet_jax.labels import Label
 from rawnet_jax.metrics.calibration import Calibration
 from rawnet_jax.scoring.verdict import OperatingPoint
 

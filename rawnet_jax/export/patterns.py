@@ -14,8 +14,8 @@ import jax
 import numpy as np
 
 from rawnet_jax.export.flat import Equation, Flat, Ref, flatten, without_dead
-from rawnet_jax.models.batch_norm import selu
 from rawnet_jax.models.rawnet2 import leaky_relu
+from rawnet_jax.nn.batch_norm import selu
 
 _Function = Callable[[jax.Array], jax.Array]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rawnet_jax.errors import DataError, MetricError
-from rawnet_jax.metrics.fitted_file import read_fitted, write_fitted
+from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.metrics.logistic import fit_logistic
 from rawnet_jax.metrics.validation import validate_scores
 

@@ -26,11 +26,13 @@ import jax
 import jax.numpy as jnp
 
 from rawnet_jax.contract import ModelOutput, is_real
-from rawnet_jax.dsp.filters import filtered, mel_edges_hz, sinc_bank
-from rawnet_jax.models.batch_norm import selu
-from rawnet_jax.models.dropout import Dropout
-from rawnet_jax.models.graph import GraphAttention, GraphPool, StackingGraphAttention
-from rawnet_jax.models.layers import (
+from rawnet_jax.dsp.filtering import filtered
+from rawnet_jax.dsp.filters import mel_edges_hz, sinc_bank
+from rawnet_jax.models.torch_names import TorchNames
+from rawnet_jax.nn.batch_norm import selu
+from rawnet_jax.nn.dropout import Dropout
+from rawnet_jax.nn.graph import GraphAttention, GraphPool, StackingGraphAttention
+from rawnet_jax.nn.layers import (
     BatchNorm,
     InertBatchNorm,
     conv,
@@ -38,8 +40,7 @@ from rawnet_jax.models.layers import (
     in_float32,
     max_pool_1d,
 )
-from rawnet_jax.models.lengths import Extent, clips_alone
-from rawnet_jax.models.torch_names import TorchNames
+from rawnet_jax.nn.lengths import Extent, clips_alone
 
 _POOL = 3
 _Nodes = tuple[jax.Array, jax.Array, jax.Array]  # temporal, spectral, stack
@@ -110,7 +111,7 @@ class AASIST(nn.Module):
         frequency_mask: in training, a random number of neighbouring filters below this many is set
             to zero, the same for the whole batch; 0 = off, as in the published configurations;
             their code has 20.
-        variable_length: padding is no part of a clip (`rawnet_jax.models.lengths`): its temporal
+        variable_length: padding is no part of a clip (`rawnet_jax.nn.lengths`): its temporal
             graph has the nodes of its own frames, and a pool keeps its share of those.
     """
 

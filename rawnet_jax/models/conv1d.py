@@ -25,8 +25,8 @@ import jax
 import jax.numpy as jnp
 
 from rawnet_jax.contract import ModelOutput, is_real
-from rawnet_jax.models.dropout import Dropout
-from rawnet_jax.models.layers import (
+from rawnet_jax.nn.dropout import Dropout
+from rawnet_jax.nn.layers import (
     BatchNorm,
     as_kernel,
     check_choice,
@@ -34,7 +34,7 @@ from rawnet_jax.models.layers import (
     max_pool_1d,
     safe_sqrt,
 )
-from rawnet_jax.models.lengths import Extent, clips_alone
+from rawnet_jax.nn.lengths import Extent, clips_alone
 
 POOLINGS = ("mean", "max", "attentive_statistics")
 
@@ -81,7 +81,7 @@ class Conv1DClassifier(nn.Module):
         pooling: over time, before the dense layer: mean (published), max or attentive_statistics
             (`AttentiveStatisticsPooling`).
         attention_features: width of attentive_statistics' hidden layer; read for it alone.
-        variable_length: padding is no part of a clip (`rawnet_jax.models.lengths`).
+        variable_length: padding is no part of a clip (`rawnet_jax.nn.lengths`).
     """
 
     channels: tuple[int, ...] = (32, 64)

@@ -30,10 +30,10 @@ from rawnet_jax.dsp.lfcc import lfcc, tile_frames
 from rawnet_jax.dsp.spectrogram import log_power_cqt, log_power_spectrogram
 from rawnet_jax.labels import Label
 from rawnet_jax.models import efficientnet, res2net
-from rawnet_jax.models.layers import BatchNorm, check_choice, dense
-from rawnet_jax.models.lengths import Extent, clips_alone
 from rawnet_jax.models.res2net import conv_without_bias
 from rawnet_jax.models.torch_names import TorchNames
+from rawnet_jax.nn.layers import BatchNorm, check_choice, dense
+from rawnet_jax.nn.lengths import Extent, clips_alone
 
 FrontEnd = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 FRONT_ENDS: dict[str, FrontEnd] = {
@@ -139,7 +139,7 @@ class Eabn(nn.Module):
         mask_columns: bound on the width of the mask over time, in frames.
         mask_rows: bound on the height of the mask over frequency, in rows.
         variable_length: a clip is one map of its own frames, however many, in place of slices, and
-            padding behind them is no part of it (`rawnet_jax.models.lengths`); `slice_frames` and
+            padding behind them is no part of it (`rawnet_jax.nn.lengths`); `slice_frames` and
             `slice_hop` are not read.
     """
 

@@ -14,9 +14,9 @@ from functools import partial
 import flax.linen as nn
 import jax
 
-from rawnet_jax.models.dropout import Dropout
-from rawnet_jax.models.layers import BatchNorm, conv, dense
-from rawnet_jax.models.lengths import Extent
+from rawnet_jax.nn.dropout import Dropout
+from rawnet_jax.nn.layers import BatchNorm, conv, dense
+from rawnet_jax.nn.lengths import Extent
 
 BN_EPSILON = 1e-3
 _SQUEEZE = 4  # input channels of a block to one hidden channel of its excitation

@@ -21,9 +21,9 @@ import numpy as np
 from rawnet_jax.contract import ModelOutput, is_real
 from rawnet_jax.dsp.modulation import NUM_BANDS, NUM_FILTERS, modulation_spectrum
 from rawnet_jax.labels import Label
-from rawnet_jax.models.dropout import Dropout
-from rawnet_jax.models.layers import BatchNorm, dense, in_float32
 from rawnet_jax.models.lfcc_resnet18 import LfccResNet18
+from rawnet_jax.nn.dropout import Dropout
+from rawnet_jax.nn.layers import BatchNorm, dense, in_float32
 
 
 class LfccModulation(nn.Module):

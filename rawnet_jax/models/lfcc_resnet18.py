@@ -33,9 +33,9 @@ import jax.numpy as jnp
 from rawnet_jax.contract import ModelOutput, is_real
 from rawnet_jax.dsp.lfcc import lfcc, tile_frames
 from rawnet_jax.labels import Label
-from rawnet_jax.models.layers import BatchNorm, check_choice, conv, dense, in_float32, safe_sqrt
-from rawnet_jax.models.lengths import Extent, clips_alone
 from rawnet_jax.models.torch_names import TorchNames
+from rawnet_jax.nn.layers import BatchNorm, check_choice, conv, dense, in_float32, safe_sqrt
+from rawnet_jax.nn.lengths import Extent, clips_alone
 
 HEADS = ("oc_softmax", "am_softmax", "softmax")
 
@@ -123,7 +123,7 @@ class LfccResNet18(nn.Module):
         head: oc_softmax, am_softmax or softmax.
         pooling_noise: standard deviation of the noise in the pooling, in training.
         variable_length: a clip keeps its own frames, however many, and padding behind them is no
-            part of it (`rawnet_jax.models.lengths`).
+            part of it (`rawnet_jax.nn.lengths`).
     """
 
     num_frames: int = 750

@@ -28,9 +28,11 @@ import jax
 import jax.numpy as jnp
 
 from rawnet_jax.contract import ModelOutput, is_real
-from rawnet_jax.dsp.filters import bank_named, filtered
-from rawnet_jax.models.batch_norm import selu
-from rawnet_jax.models.layers import (
+from rawnet_jax.dsp.filtering import filtered
+from rawnet_jax.dsp.filters import bank_named
+from rawnet_jax.models.torch_names import TorchNames
+from rawnet_jax.nn.batch_norm import selu
+from rawnet_jax.nn.layers import (
     BatchNorm,
     InertBatchNorm,
     conv,
@@ -38,9 +40,8 @@ from rawnet_jax.models.layers import (
     in_float32,
     max_pool_1d,
 )
-from rawnet_jax.models.lengths import Extent, clips_alone
-from rawnet_jax.models.recurrent import GRU
-from rawnet_jax.models.torch_names import TorchNames
+from rawnet_jax.nn.lengths import Extent, clips_alone
+from rawnet_jax.nn.recurrent import GRU
 
 
 def leaky_relu(x: jax.Array) -> jax.Array:
@@ -94,7 +95,7 @@ class RawNet2(nn.Module):
         gru_features: width of the GRU's state.
         gru_layers: layers of the GRU.
         embedding_features: width of the embedding.
-        variable_length: padding is no part of a clip (`rawnet_jax.models.lengths`): BatchNorm,
+        variable_length: padding is no part of a clip (`rawnet_jax.nn.lengths`): BatchNorm,
             scaling and the GRU's last state see a clip's own frames.
     """
 

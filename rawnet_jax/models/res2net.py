@@ -14,8 +14,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rawnet_jax.models.layers import BatchNorm, conv, dense
-from rawnet_jax.models.lengths import Extent
+from rawnet_jax.nn.layers import BatchNorm, conv, dense
+from rawnet_jax.nn.lengths import Extent
 
 HE_NORMAL_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 _EXPANSION = 2  # channels that leave a block to one of its planes

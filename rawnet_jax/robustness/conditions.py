@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from rawnet_jax.data.rooms import Environment, coloured_noise, room_impulse_response
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 from rawnet_jax.robustness import degradations
+from rawnet_jax.simulate.rooms import Environment, coloured_noise, room_impulse_response
 
 CLEAN = "clean"
 SNRS_DB = (20, 10, 5, 0)

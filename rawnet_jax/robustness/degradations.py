@@ -9,11 +9,11 @@ import numpy as np
 import soundfile
 import soxr
 
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.codecs import has_codec, round_trip
-from rawnet_jax.data.replay import compand
-from rawnet_jax.data.responses import FrequencyResponse
-from rawnet_jax.data.rooms import Environment, reverberate
-from rawnet_jax.labels import SAMPLE_RATE_HZ
+from rawnet_jax.simulate.replay import compand
+from rawnet_jax.simulate.responses import FrequencyResponse
+from rawnet_jax.simulate.rooms import Environment, reverberate
 
 TELEPHONE_RATE_HZ = 8_000
 TELEPHONE_BAND_HZ = (300.0, 3_400.0)

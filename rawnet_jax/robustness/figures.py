@@ -10,9 +10,9 @@ import numpy as np
 from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.assess import Resampling, eer_interval
 from rawnet_jax.evaluation.decision import Classes
+from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.metrics.bootstrap import Groups
 from rawnet_jax.metrics.det import eer
-from rawnet_jax.metrics.fitted_file import read_fitted, write_fitted
 from rawnet_jax.metrics.thresholds import Threshold, decisions_at
 from rawnet_jax.metrics.validation import split_by_label
 from rawnet_jax.robustness.conditions import CLEAN, Condition, Missing

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import open_audio
 from rawnet_jax.data.loader import crop_or_pad
 from rawnet_jax.errors import AudioError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 from rawnet_jax.scoring.file_windows import (
     End,
     Part,

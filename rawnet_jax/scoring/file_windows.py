@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rawnet_jax.config import AudioConfig, GateConfig
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import waveform_blocks
 from rawnet_jax.errors import AudioError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal, judge_input
 from rawnet_jax.scoring.windows import cut_windows
 

@@ -11,9 +11,9 @@ from os import PathLike
 import numpy as np
 
 from rawnet_jax.config import AudioConfig, GateConfig
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.errors import AudioError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 
 FRAME_S = 0.02
 """Over which the level is measured."""

@@ -18,10 +18,10 @@ from rawnet_jax.data.sources import scoring_source
 from rawnet_jax.losses import make_loss
 from rawnet_jax.mesh import check_batch_size, gathered, make_mesh, replicated
 from rawnet_jax.models.registry import build_model
+from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.scoring.judged import Findings, ScoringPlan
 from rawnet_jax.scoring.scorer import Scorer, Scores
-from rawnet_jax.training.state import init_variables
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,7 @@ class RunScorer:
         mesh = make_mesh()
         check_batch_size(mesh, config.eval.batch_size, "config.eval.batch_size")
         model = build_model(config.model)
-        shapes = jax.eval_shape(
-            lambda: init_variables(model, jax.random.key(0), config.data.num_samples)
-        )
+        shapes = variable_shapes(model, config.data.num_samples)
         self._config = config
         self._variables, self.step = restore_variables(
             workdir, checkpoint, shapes, replicated(mesh)

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
+from rawnet_jax.csv_text import csv_text
 from rawnet_jax.data.protocols import without_extension
 from rawnet_jax.data.score_file import ScoreTable, score_lines
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.evaluation.csv_tables import csv_text
 from rawnet_jax.scoring.file_scorer import Outcome
 from rawnet_jax.scoring.score_record import FIELDS, Record
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.errors import DataError
-from rawnet_jax.metrics.fitted_file import read_fitted, write_fitted
+from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.scoring.score_forms import Form
 from rawnet_jax.scoring.score_record import Record
 

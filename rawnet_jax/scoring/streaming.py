@@ -16,17 +16,17 @@ import numpy as np
 from rawnet_jax.checkpoint import BEST, restore_variables
 from rawnet_jax.config import Config, GateConfig
 from rawnet_jax.config_file import read_config
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.window_plan import hop_samples
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.models.registry import build_model
+from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.scoring.file_scorer import Rows
 from rawnet_jax.scoring.gate import Refusal, judge_input
 from rawnet_jax.scoring.streaming_conv1d import CarriedConv1D, plan_frames
 from rawnet_jax.scoring.streaming_engine import Engine, WholeWindows
 from rawnet_jax.scoring.streaming_input import StreamInput
-from rawnet_jax.training.state import init_variables
 
 
 class _TimeAndScore(NamedTuple):
@@ -140,9 +140,7 @@ class StreamingScorer:
         if hop_s is not None:
             hop = _hop_of_seconds(hop_s, window)
         model = build_model(config.model)
-        shapes = jax.eval_shape(
-            lambda: init_variables(model, jax.random.key(0), config.data.num_samples)
-        )
+        shapes = variable_shapes(model, config.data.num_samples)
         where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         variables, step = restore_variables(workdir, checkpoint, shapes, where)
         scorer = cls(

@@ -26,8 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rawnet_jax.models.conv1d import AttentiveStatisticsPooling, Conv1DClassifier
-from rawnet_jax.models.layers import BatchNorm, max_pool_1d
-from rawnet_jax.models.lengths import Extent
+from rawnet_jax.nn.layers import BatchNorm, max_pool_1d
+from rawnet_jax.nn.lengths import Extent
 from rawnet_jax.scoring.streaming_engine import WholeWindows
 
 Pads = tuple[tuple[int, int], ...]

@@ -6,9 +6,9 @@ import numpy as np
 import soxr
 
 from rawnet_jax.config import GateConfig
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import from_int16
 from rawnet_jax.errors import AudioError, ConfigError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 from rawnet_jax.scoring.gate import ChannelMix, Refusal
 
 _STREAM = "stream"  # what errors call the recording

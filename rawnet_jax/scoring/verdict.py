@@ -15,9 +15,9 @@ import numpy as np
 
 from rawnet_jax.config import Config, EvalConfig
 from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.labels import Label, spoof_probability
 from rawnet_jax.metrics.calibration import CALIBRATION_JSON, Calibration, load_calibration
-from rawnet_jax.metrics.fitted_file import read_fitted, write_fitted
 
 THRESHOLD_JSON = "threshold.json"
 """Beside ``config.json``: the operating point of the run's best checkpoint."""

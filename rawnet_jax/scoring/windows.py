@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rawnet_jax.config import GateConfig
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.loader import crop_or_pad
 from rawnet_jax.errors import ConfigError, MetricError
-from rawnet_jax.labels import SAMPLE_RATE_HZ
 from rawnet_jax.scoring.gate import judge_input
 
 ScoreBatch = Callable[[np.ndarray, np.ndarray], np.ndarray]

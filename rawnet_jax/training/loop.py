@@ -15,7 +15,7 @@ import numpy as np
 import optax
 
 from rawnet_jax.augment.chain import make_chain
-from rawnet_jax.checkpoint import SWA, Checkpoints, restore_variables, save_variables, steps_saved
+from rawnet_jax.checkpoint import SWA, restore_variables, save_variables, steps_saved
 from rawnet_jax.config import Config
 from rawnet_jax.config_file import to_dict
 from rawnet_jax.contract import Batch, StepOutput
@@ -36,6 +36,7 @@ from rawnet_jax.mesh import (
 )
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.progress import BatchBars
+from rawnet_jax.training.checkpoints import Checkpoints
 from rawnet_jax.training.feed import Feed, make_feed
 from rawnet_jax.training.figures import EpochRecord, figures_of
 from rawnet_jax.training.interrupt import StopRequest

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rawnet_jax.errors import ConfigError
+from rawnet_jax.models.variables import init_variables
 
 NO_FAILURE = -1
 
@@ -44,24 +44,6 @@ class TrainState(struct.PyTreeNode):
     def variables(self) -> dict[str, Any]:
         """The collections that the model's ``apply`` takes."""
         return {"params": self.params, "batch_stats": self.batch_stats}
-
-
-def init_variables(model: nn.Module, key: jax.Array, num_samples: int) -> dict[str, Any]:
-    """Draw a model's initial ``params`` and ``batch_stats`` (empty for a model without).
-
-    Raises:
-        ConfigError: if the model's fields do not fit together or to the clip length.
-    """
-    example = jnp.zeros((1, num_samples), jnp.float32)
-    try:
-        variables = model.init(key, example, jnp.full((1,), num_samples, jnp.int32))
-    except (ValueError, TypeError, ZeroDivisionError, IndexError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(
-            f"config.model.fields do not make a {type(model).__name__} for clips of "
-            f"{num_samples} samples: {reason}"
-        ) from error
-    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
 
 def empty_average(params: Any) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def train_step(
     batch = augmented(batch, banks, key, augment)
 
     def objective(params: Any) -> tuple[jax.Array, Any]:
-        # Layers compute in the type of their kernels; see `rawnet_jax.models.layers`.
+        # Layers compute in the type of their kernels; see `rawnet_jax.nn.layers`.
         cast = jax.tree.map(lambda leaf: leaf.astype(compute_dtype), params)
         output, updates = model.apply(
             {"params": cast, "batch_stats": state.batch_stats},

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rawnet_jax.dsp.filtering import filtered
 from rawnet_jax.dsp.filters import (
     BAND_EDGES_HZ,
     bank_named,
-    filtered,
     inverse_mel_edges_hz,
     s1_mel_edges_hz,
     s2_inverse_mel_edges_hz,

@@ -13,9 +13,9 @@ from rawnet_jax.evaluation.cannot_judge import (
     UnjudgedTrial,
     kept_positions,
     worst_case_eer,
-    write_cannot_judge,
 )
 from rawnet_jax.labels import Label
+from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
 
 ROWS = (
     UnjudgedTrial("eval", Trial("E1", Label.SPOOF, "E1"), "near silence", 0.02, 0.1),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from rawnet_jax.errors import MetricError
-from rawnet_jax.evaluation.record import write_metrics
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary, summarise
-from rawnet_jax.evaluation.tables import format_table
 from rawnet_jax.metrics.breakdown import UNSTATED
 from rawnet_jax.metrics.det import eer
+from rawnet_jax.reports.record import write_metrics
+from rawnet_jax.reports.tables import format_table
 
 
 def system(name: str = "toy", scale: float = 1.0) -> ScoredSystem:

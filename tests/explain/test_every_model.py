@@ -14,7 +14,7 @@ from rawnet_jax.explain.explanation import Settings, explain
 from rawnet_jax.explain.record import explanation_record, level_dbfs, summary_lines
 from rawnet_jax.mesh import make_mesh
 from rawnet_jax.models.registry import build_model, model_config
-from rawnet_jax.training.state import init_variables
+from rawnet_jax.models.variables import init_variables
 from tests.models.parity_fixture import taps_of
 from tests.models.small_models import CASES, DISTINCT
 
@@ -68,7 +68,9 @@ def test_every_model_is_explained(name):
     choice = choose_window(noise(model.window), model, hop=1)
     found = explain(choice.waveform, model, SETTINGS)
     assert found.attribution is not None
-    assert found.attribution.score == found.score == choice.windows.score[0]
+    assert found.score == choice.windows.score[0]
+    # With its gradient the network is another program: on some CPUs the last bit differs.
+    assert found.attribution.score == pytest.approx(found.score, rel=1e-6)
     assert [one.name for one in found.attention] == ATTENTION.get(name, [])
 
     # The gradient is what the score does along one direction: where it rises fastest.

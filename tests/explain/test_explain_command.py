@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from rawnet_jax.cli import main
+from rawnet_jax.cli.main import main
 from tests.docs_examples import DOCS, blocks, run_console, run_python, typed
 from tests.small_run import STEP, write_run
 

@@ -10,7 +10,7 @@ import pytest
 from rawnet_jax.export.program import Program, make_program
 from rawnet_jax.metrics.calibration import Calibration
 from rawnet_jax.models.registry import build_model
-from rawnet_jax.training.state import init_variables
+from rawnet_jax.models.variables import variable_shapes
 from tests.small_run import small_config
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -32,9 +32,7 @@ def small_program(
     for field, value in fields.items():
         config.model.fields[field] = value
     model = build_model(config.model)
-    shapes = jax.eval_shape(
-        lambda: init_variables(model, jax.random.key(0), config.data.num_samples)
-    )
+    shapes = variable_shapes(model, config.data.num_samples)
     rng = np.random.default_rng(seed)
 
     def drawn(path: Any, leaf: jax.ShapeDtypeStruct) -> np.ndarray:

@@ -9,9 +9,9 @@ from jax import export
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.flat import BATCH, clips_in, flatten
 from rawnet_jax.export.patterns import find_functions
-from rawnet_jax.models.batch_norm import selu
-from rawnet_jax.models.layers import max_pool_1d
 from rawnet_jax.models.rawnet2 import leaky_relu
+from rawnet_jax.nn.batch_norm import selu
+from rawnet_jax.nn.layers import max_pool_1d
 
 
 def spec(*shape):

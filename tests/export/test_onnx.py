@@ -14,10 +14,10 @@ from rawnet_jax.export.onnx_model import onnx_model
 from rawnet_jax.export.patterns import find_functions
 from rawnet_jax.export.program import flax_scores
 from rawnet_jax.metrics.calibration import AffineCalibration
-from rawnet_jax.models.batch_norm import affine, selu
-from rawnet_jax.models.layers import max_pool_1d
 from rawnet_jax.models.rawnet2 import leaky_relu
-from rawnet_jax.models.recurrent import gru_states
+from rawnet_jax.nn.batch_norm import affine, selu
+from rawnet_jax.nn.layers import max_pool_1d
+from rawnet_jax.nn.recurrent import gru_states
 from tests.export.export_cases import clips, run_onnx, small_program
 from tests.models.small_models import DISTINCT
 

@@ -12,7 +12,7 @@ from rawnet_jax.export.tflite import METADATA_NAME, export_tflite, read_metadata
 from rawnet_jax.export.verify import TOLERANCE, run_exported
 from rawnet_jax.metrics.calibration import AffineCalibration
 from rawnet_jax.models.registry import build_model, model_config
-from rawnet_jax.training.state import init_variables
+from rawnet_jax.models.variables import init_variables
 from tests.export.export_cases import SOURCE, clips, small_program
 from tests.models.small_models import DISTINCT
 from tests.small_run import small_config

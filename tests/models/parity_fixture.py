@@ -18,7 +18,7 @@ import numpy as np
 
 from rawnet_jax.interop.torch_weights import variables_from_torch
 from rawnet_jax.models.registry import MODELS, build_model, model_config
-from rawnet_jax.training.state import init_variables
+from rawnet_jax.models.variables import variable_shapes
 
 # In a recipe, the words of numpy.
 _WORDS = {"numpy": np, "float32": np.float32, "pi": np.pi, "sin": np.sin, "cos": np.cos}
@@ -78,9 +78,7 @@ class ParityFixture:
         assert spec.torch_names is not None
         model = build_model(model_config(model_name, **fields))
         # Shapes alone: compiling the draws of initial values takes longer than all the rest.
-        template = jax.eval_shape(
-            lambda: init_variables(model, jax.random.key(0), spec.num_samples)
-        )
+        template = variable_shapes(model, spec.num_samples)
         return model, variables_from_torch(self.state_dict(), spec.torch_names, template)
 
     def compare_outputs(self, name: str, found: np.ndarray) -> None:

@@ -15,9 +15,9 @@ from rawnet_jax.errors import ConfigError
 from rawnet_jax.interop.torch_file import read_state_dict
 from rawnet_jax.interop.torch_weights import variables_from_torch, variables_to_torch
 from rawnet_jax.models.aasist import AASIST, TORCH_NAMES, max_pool_time
-from rawnet_jax.models.dropout import Dropout
 from rawnet_jax.models.registry import build_model, model_config
-from rawnet_jax.training.state import init_variables
+from rawnet_jax.models.variables import init_variables
+from rawnet_jax.nn.dropout import Dropout
 from tests.models.parity_fixture import channels_second, fixture_named, taps_of
 
 SMALL: dict[str, Any] = {"num_filters": 12, "num_taps": 17, "channels": (3, 4), "gat_dims": (5, 3)}

@@ -14,10 +14,10 @@ from rawnet_jax.interop.torch_weights import variables_from_torch, variables_to_
 from rawnet_jax.labels import Label
 from rawnet_jax.models.eabn import TORCH_NAMES, Eabn, cut_slices, num_slices
 from rawnet_jax.models.efficientnet import EfficientNet, MBConv
-from rawnet_jax.models.lengths import Extent
 from rawnet_jax.models.registry import MODELS, build_model, model_config
 from rawnet_jax.models.res2net import SERes2Block
-from rawnet_jax.training.state import init_variables
+from rawnet_jax.models.variables import init_variables, variable_shapes
+from rawnet_jax.nn.lengths import Extent
 from tests.models.parity_fixture import ParityFixture, channels_second, taps_of
 
 ROW = Extent(jnp.ones(1, bool))
@@ -42,7 +42,7 @@ def published(request, shared_data):
     fixture = ParityFixture(shared_data, request.param)
     spec = MODELS[request.param]
     model = build_model(model_config(request.param))
-    template = jax.eval_shape(lambda: init_variables(model, jax.random.key(0), spec.num_samples))
+    template = variable_shapes(model, spec.num_samples)
     centers = np.random.default_rng(2).standard_normal(template["params"]["centers"].shape)
     state = fixture.state_dict() | {"centers": centers.astype(np.float32)}
     variables = variables_from_torch(state, TORCH_NAMES, template)

@@ -15,7 +15,6 @@ from rawnet_jax.dsp.lfcc import lfcc
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.torch_weights import variables_from_torch, variables_to_torch
 from rawnet_jax.labels import Label
-from rawnet_jax.models.lengths import Extent
 from rawnet_jax.models.lfcc_resnet18 import (
     TORCH_NAMES,
     AttentiveStatistics,
@@ -23,7 +22,8 @@ from rawnet_jax.models.lfcc_resnet18 import (
     PreActivationBlock,
     unit_rows,
 )
-from rawnet_jax.training.state import init_variables
+from rawnet_jax.models.variables import init_variables, variable_shapes
+from rawnet_jax.nn.lengths import Extent
 from tests.models.parity_fixture import ParityFixture, channels_second, taps_of
 
 WHOLE = Extent(jnp.ones(1, bool))
@@ -273,7 +273,7 @@ def test_initial_values_are_hes():
 def test_fields_that_do_not_fit(fields, message):
     model = LfccResNet18(**(SMALL | fields))
     with pytest.raises(ConfigError, match=message):
-        jax.eval_shape(lambda: init_variables(model, jax.random.key(0), 4_000))
+        variable_shapes(model, 4_000)
 
 
 @pytest.mark.parametrize("num_samples", [1, 700])

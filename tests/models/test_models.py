@@ -13,8 +13,8 @@ import pytest
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.keras import conv1d_from_keras
 from rawnet_jax.labels import spoof_probability
-from rawnet_jax.models.layers import max_pool_1d
 from rawnet_jax.models.registry import MODELS, build_model, model_config
+from rawnet_jax.nn.layers import max_pool_1d
 from tests.models.small_models import CASES, DISTINCT, QUICK, Case, small_model
 
 BATCH = 3

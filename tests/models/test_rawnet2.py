@@ -9,7 +9,7 @@ from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.torch_weights import variables_from_torch, variables_to_torch
 from rawnet_jax.models.rawnet2 import TORCH_NAMES, RawNet2
 from rawnet_jax.models.registry import build_model, model_config
-from rawnet_jax.training.state import init_variables
+from rawnet_jax.models.variables import init_variables, variable_shapes
 from tests.models.parity_fixture import channels_second, fixture_named, taps_of
 
 FORMS = {"rawnet2_2021": "rawnet2_asvspoof2021", "rawnet2_eurecom": "rawnet2_eurecom"}
@@ -23,7 +23,7 @@ NUM_SAMPLES = 120
 def small(**fields):
     """A small network and variables drawn at random, none of them 0 or 1."""
     model = RawNet2(**{**SMALL, **fields})
-    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0), NUM_SAMPLES))
+    shapes = variable_shapes(model, NUM_SAMPLES)
     rng = np.random.default_rng(1)
     drawn = jax.tree.map(lambda leaf: rng.uniform(-1, 1, leaf.shape).astype(np.float32), shapes)
     drawn["batch_stats"] = jax.tree.map(lambda x: 0.1 + x**2, drawn["batch_stats"])

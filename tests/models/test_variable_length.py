@@ -13,11 +13,11 @@ import pytest
 
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.models.conv1d import POOLINGS, AttentiveStatisticsPooling, Conv1DClassifier
-from rawnet_jax.models.layers import BatchNorm
-from rawnet_jax.models.lengths import Extent, clips_alone
 from rawnet_jax.models.registry import MODELS, build_model, default_fields, model_config
 from rawnet_jax.models.res2net import average_of_frames
-from rawnet_jax.training.state import init_variables
+from rawnet_jax.models.variables import init_variables
+from rawnet_jax.nn.layers import BatchNorm
+from rawnet_jax.nn.lengths import Extent, clips_alone
 from tests.models.small_models import QUICK
 
 CONV1D: dict[str, Any] = {"channels": (3, 4), "kernel_sizes": (10, 3), "strides": (4, 1)}

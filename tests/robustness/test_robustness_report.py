@@ -7,11 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rawnet_jax.csv_text import csv_text
 from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.assess import Resampling
-from rawnet_jax.evaluation.csv_tables import csv_text
-from rawnet_jax.evaluation.report import ReportContext
 from rawnet_jax.metrics.thresholds import Threshold
+from rawnet_jax.reports.report import ReportContext
+from rawnet_jax.reports.robustness_page import write_comparison_files, write_report_files
+from rawnet_jax.reports.robustness_tables import (
+    CSV_HEADER,
+    comparable,
+    comparison_sentences,
+    csv_rows,
+    format_comparison,
+    format_report,
+)
 from rawnet_jax.robustness.conditions import Missing, build_grid
 from rawnet_jax.robustness.figures import (
     Judged,
@@ -20,15 +29,6 @@ from rawnet_jax.robustness.figures import (
     measure_rows,
     read_robustness,
     write_robustness,
-)
-from rawnet_jax.robustness.page import write_comparison_files, write_report_files
-from rawnet_jax.robustness.tables import (
-    CSV_HEADER,
-    comparable,
-    comparison_sentences,
-    csv_rows,
-    format_comparison,
-    format_report,
 )
 
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0])

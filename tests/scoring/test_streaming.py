@@ -18,10 +18,10 @@ from rawnet_jax.contract import ModelOutput
 from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.errors import AudioError, ConfigError
 from rawnet_jax.models.conv1d import Conv1DClassifier
+from rawnet_jax.models.variables import init_variables, variable_shapes
 from rawnet_jax.scoring.streaming import StreamingScorer
 from rawnet_jax.scoring.streaming_conv1d import plan_frames
 from rawnet_jax.scoring.windows import score_windows
-from rawnet_jax.training.state import init_variables
 from tests.models.small_models import small_model
 from tests.small_run import STEP, small_config, write_run
 
@@ -41,7 +41,7 @@ class Weighted(nn.Module):
 
 def uneven(model: nn.Module, num_samples: int) -> dict:
     """Draw variables none of which is neutral: what an edge sees would not show otherwise."""
-    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0), num_samples))
+    shapes = variable_shapes(model, num_samples)
     rng = np.random.default_rng(1)
 
     def drawn(path, leaf):

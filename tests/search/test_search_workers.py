@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from rawnet_jax.cli import main
+from rawnet_jax.cli.main import main
 from rawnet_jax.config import Config
 from rawnet_jax.config_file import load_config, read_config
 from rawnet_jax.errors import Interrupted, TrainingError

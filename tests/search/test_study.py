@@ -10,8 +10,8 @@ import pytest
 from rawnet_jax.config import Config
 from rawnet_jax.config_file import with_overrides
 from rawnet_jax.errors import ConfigError, Interrupted, TrainingError
-from rawnet_jax.search.plots import history_png, importance_png, importances, slices_png
-from rawnet_jax.search.results import (
+from rawnet_jax.reports.search_plots import history_png, importance_png, importances, slices_png
+from rawnet_jax.reports.search_tables import (
     finished_rows,
     format_results,
     outcome_line,

@@ -20,10 +20,10 @@ from rawnet_jax.errors import CheckpointError, ConfigError, TrainingError
 from rawnet_jax.losses import bce
 from rawnet_jax.mesh import make_mesh, replicated
 from rawnet_jax.models.registry import build_model
+from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.scoring.run_scorer import RunScorer
 from rawnet_jax.scoring.scorer import Scorer
 from rawnet_jax.training.loop import Trainer
-from rawnet_jax.training.state import init_variables
 from rawnet_jax.training.writer import epoch_history, read_log
 
 REPO = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ NUM_STEPS = 4 * STEPS_PER_EPOCH
 # Runs the real command, and sends itself a signal when the loader is asked for batch KILL_AT.
 CHILD = """
 import os, sys
-from rawnet_jax.cli import main
+from rawnet_jax.cli.main import main
 from rawnet_jax.data.loader import BatchIterator
 real = BatchIterator.__next__
 def counted(self):
@@ -155,7 +155,7 @@ def test_scores_do_not_depend_on_batches_or_devices(straight):
     larger_batch = RunScorer(larger, straight, "best").score(cache, progress=False)
     mesh = make_mesh(jax.devices()[:1])
     model = build_model(config.model)
-    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0), 800))
+    shapes = variable_shapes(model, 800)
     variables, _ = restore_variables(straight, "best", shapes, replicated(mesh))
     source = BatchSource(cache, batch_size=3, num_samples=800)
     scorer = Scorer(model, mesh, bce, (1.0, 1.0))

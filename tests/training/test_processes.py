@@ -27,7 +27,7 @@ REPO = Path(__file__).resolve().parents[2]
 # The real command; one process kills itself when step KILL_AT is asked for.
 CHILD = """
 import os, sys
-from rawnet_jax.cli import main
+from rawnet_jax.cli.main import main
 from rawnet_jax.training.feed import StreamFeed
 real = StreamFeed.take
 def counted(self, step, count):
@@ -154,7 +154,7 @@ def epoch_figures(workdir: Path):
 
 @pytest.mark.slow
 def test_evaluation_equals_one_process(alone, tmp_path):
-    from rawnet_jax.cli import main
+    from rawnet_jax.cli.main import main
 
     workdir, _ = alone
     arguments = ["evaluate", "--workdir", str(workdir), "--no-progress", "--no-bootstrap"]

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from rawnet_jax.cli import main
+from rawnet_jax.cli.main import main
 from rawnet_jax.config_file import load_config, read_config
 from rawnet_jax.errors import ConfigError, TrainingError
 from rawnet_jax.training.loop import Trainer

@@ -13,8 +13,8 @@ from rawnet_jax.checkpoint import restore_variables
 from rawnet_jax.config_file import load_config
 from rawnet_jax.contract import ModelOutput
 from rawnet_jax.mesh import make_mesh, replicated
-from rawnet_jax.models.layers import BatchNorm, InertBatchNorm
-from rawnet_jax.models.lengths import Extent
+from rawnet_jax.nn.layers import BatchNorm, InertBatchNorm
+from rawnet_jax.nn.lengths import Extent
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.optimizer import make_optimizer
 from rawnet_jax.training.state import create_state

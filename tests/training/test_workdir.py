@@ -1,4 +1,4 @@
-from rawnet_jax.cli import main
+from rawnet_jax.cli.main import main
 from rawnet_jax.training.workdir import held
 
 

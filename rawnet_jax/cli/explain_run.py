@@ -1,0 +1,169 @@
+"""``explain``: files in, a picture and a JSON file for each out."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rawnet_jax.cli.one_run import config_of_one, judge_of
+from rawnet_jax.cli.run_flags import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE
+from rawnet_jax.cli.score_sinks import complain, picture_names, say
+from rawnet_jax.data.audio import read_waveform
+from rawnet_jax.data.inputs import STDIN, find_inputs, stdin_as_file
+from rawnet_jax.data.window_plan import hop_samples
+from rawnet_jax.errors import AudioError, ConfigError, DataError, MetricError
+from rawnet_jax.explain.choice import Choice, choose_window, parse_window
+from rawnet_jax.explain.clip_model import load_clip_model
+from rawnet_jax.explain.explanation import Settings, explain
+from rawnet_jax.explain.parts import DEFAULT_BAND_EDGES_HZ, parse_bands
+from rawnet_jax.explain.record import UNITS, explanation_record, summary_lines
+from rawnet_jax.labels import Label
+from rawnet_jax.reports.explanation_picture import Caption, explanation_png
+from rawnet_jax.reports.output import make_folder, write_files
+from rawnet_jax.runtime import start_runtime
+from rawnet_jax.scoring.gate import ChannelMix, judge_input, read_judged
+from rawnet_jax.scoring.score_record import judged
+
+
+def explain_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        RawnetError: whatever is wrong with the run or the flags.
+    """
+    job = _Job(args, overrides)
+    paths, problems = find_inputs(args.paths)
+    if not paths:
+        raise DataError(problems[0] if problems else "there is no file to explain")
+    output = args.output or args.workdir / "explain"
+    make_folder(output)
+    for problem in problems:
+        complain(f"error: {problem}")
+    failed = [EXIT_UNREADABLE] * len(problems)
+    for path, picture in picture_names(paths).items():
+        try:
+            job.explain(path, output, picture)
+        except AudioError as error:
+            complain(f"error: {error}")
+            failed.append(EXIT_UNREADABLE)
+        except MetricError as error:
+            complain(f"error: {path}: {error}")
+            failed.append(EXIT_CANNOT_JUDGE)
+    return min(failed, default=0)
+
+
+class _Job:
+    """A run that is ready, and how its scores are to be explained."""
+
+    def __init__(self, args: argparse.Namespace, overrides: Sequence[str]) -> None:
+        self._args = args
+        self._settings = _settings(args)
+        self._which = parse_window(args.window)
+        self._config = config_of_one(args.workdir, overrides)
+        start_runtime(self._config.runtime)
+        self._model, self._step = load_clip_model(self._config, args.workdir, args.checkpoint)
+        self._judge = judge_of(args, self._config, self._step)
+        for note in self._judge.notes:
+            complain(f"note: {note}")
+
+    def explain(self, path: str, folder: Path, picture: str) -> None:
+        """Explain one file.
+
+        Raises:
+            AudioError: it cannot be read.
+            MetricError: it cannot be judged.
+            ConfigError: it has no such window.
+        """
+        choice = self._choice(path)
+        found = explain(choice.waveform, self._model, self._settings, not self._args.no_progress)
+        said = self._judged(found.score)
+        in_words = _in_words(said)
+        point = self._judge.point
+        threshold = None if point.on_llr else point.threshold
+        drawn = explanation_png(found, choice, Caption(path, in_words, threshold))
+        record = {"path": path} | said | explanation_record(found, choice)
+        record |= {"clip_score": self._clip_score(choice), **self._run_record()}
+        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+        name = picture.removesuffix(".png")
+        written = write_files(
+            folder, [("picture", f"{name}.png", drawn), ("numbers", f"{name}.json", text)]
+        )
+        lines = [_heading(path, choice), in_words, *summary_lines(found, choice)]
+        lines += [f"{what}: {where}" for what, where in written]
+        say("\n  ".join(lines) + "\n")
+
+    def _choice(self, path: str) -> Choice:
+        gate = self._config.gate if self._config.gate.enabled else None
+        waveform = self._waveform(path)
+        hop = hop_samples(self._model.window, self._config.eval.window_hop)
+        try:
+            choice = choose_window(waveform, self._model, self._which, hop=hop, gate=gate)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        refusal = None if gate is None else judge_input(choice.waveform, gate)
+        if refusal is not None:
+            raise MetricError(str(refusal))
+        return choice
+
+    def _waveform(self, path: str) -> np.ndarray:
+        if path == STDIN:
+            with stdin_as_file() as file:
+                return self._waveform(str(file))
+        audio, gate, channel = self._config.data.audio, self._config.gate, self._args.channel
+        if gate.enabled:
+            waveform, refusal = read_judged(path, audio, gate, channel)
+        else:
+            mix = ChannelMix(gate, channel)
+            waveform = read_waveform(path, audio, mix)
+            refusal = None if channel is None else mix.refusal()  # no channel, no waveform
+        if refusal is not None or waveform is None:
+            raise MetricError(str(refusal))
+        return waveform
+
+    def _judged(self, score: float) -> dict[str, Any]:
+        said = judged(score, self._judge)
+        return said | {"prior": None if said["p_spoof"] is None else self._judge.prior}
+
+    def _clip_score(self, choice: Choice) -> float | None:
+        """Return the score of the whole clip, as the run was evaluated."""
+        how, windows = self._config.eval.aggregate, choice.windows
+        score = windows.aggregate(how) if how and windows.judged.any() else windows.score[0]
+        return float(score) if np.isfinite(score) else None
+
+    def _run_record(self) -> dict[str, Any]:
+        run = {
+            "name": self._config.name,
+            "model": self._config.model.name,
+            "checkpoint": self._args.checkpoint,
+            "step": self._step,
+        }
+        return {"judged_by": self._judge.record, "run": run, "units": UNITS}
+
+
+def _heading(path: str, choice: Choice) -> str:
+    where = f"{choice.start_s:.2f} to {choice.end_s:.2f} s"
+    return f"{path}: {where}" + (f", {choice.how}" if choice.how else "")
+
+
+def _in_words(judged: dict[str, Any]) -> str:
+    name = "bona fide" if judged["verdict"] == Label.BONAFIDE.key else judged["verdict"]
+    said = f"{name}, score {judged['score']:+.3f}"
+    if judged["llr"] is not None:
+        said += f", log-likelihood ratio {judged['llr']:+.2f}"
+        said += f", P(spoof) {judged['p_spoof']:.3f} at a prior of {judged['prior']:g}"
+    return said
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    return Settings(
+        num_spans=args.spans,
+        band_edges_hz=DEFAULT_BAND_EDGES_HZ if args.bands is None else parse_bands(args.bands),
+        fill=args.fill,
+        grid=not args.no_grid,
+        gradient=args.gradient,
+        max_gradients=args.max_gradients,
+        seed=args.seed,
+    )

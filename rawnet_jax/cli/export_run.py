@@ -1,0 +1,164 @@
+"""The work of ``export``: a run as a file, tried out before it gets its name."""
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rawnet_jax.cli.one_run import config_of_one
+from rawnet_jax.cli.report_context import say_written
+from rawnet_jax.cli.run_clips import BEST
+from rawnet_jax.cli.run_flags import INT8
+from rawnet_jax.config import Config, DataConfig
+from rawnet_jax.config_file import SOURCE_NAME
+from rawnet_jax.data.corpus import load_partition
+from rawnet_jax.data.inputs import find_inputs
+from rawnet_jax.data.partitions import load_scoring_cache
+from rawnet_jax.data.trial import ProblemLedger
+from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.export.accuracy import eer_change, representative_rows, spread
+from rawnet_jax.export.onnx import export_onnx
+from rawnet_jax.export.program import Program, load_program
+from rawnet_jax.export.stablehlo import export_stablehlo
+from rawnet_jax.export.verify import TOLERANCE, CheckClips, make_check_clips, write_verified
+from rawnet_jax.runtime import start_runtime
+from rawnet_jax.scoring.verdict import OperatingPoint, load_judge
+
+NUM_RECORDINGS = 8
+"""That a file is tried on where the corpus is at hand."""
+
+
+def export_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        RawnetError: whatever is wrong with the run or the flags, or with the file.
+    """
+    config = config_of_one(args.workdir, overrides)
+    output = _output(args)
+    start_runtime(config.runtime)
+    program = _program(args, config)
+    recordings = _recordings(args, config.data)
+    clips = make_check_clips(program, recordings, config.data.audio)
+    if args.quantize:
+        _export_int8(args, config, program, clips, output)
+        return 0
+    content = _content(args.format, program)
+    found = write_verified(output, content, args.format, program, clips)
+    _say_checked(found.largest, clips)
+    say_written([("written", f"{output}, {_size(output)}")])
+    return 0
+
+
+def _output(args: argparse.Namespace) -> Path:
+    name = f"model_{args.quantize}.{args.format}" if args.quantize else f"model.{args.format}"
+    output: Path = args.output or args.workdir / name
+    if output.is_dir() or not output.parent.is_dir():
+        raise ConfigError(f"--output {output}: a file in a folder that exists was wanted")
+    return output
+
+
+def _program(args: argparse.Namespace, config: Config) -> Program:
+    """Load the run, say what it is, and what its user must know."""
+    length = args.num_samples
+    if length is None and config.eval.aggregate:
+        length = config.eval.window_samples or None
+    program = load_program(config, args.workdir, args.checkpoint, num_samples=length)
+    judge = load_judge(
+        args.workdir,
+        config,
+        program.step,
+        is_best=args.checkpoint == BEST,
+        threshold=args.threshold,
+    )
+    licence = args.licence or _licence_of_import(args.workdir)
+    program = program.judged(judge.calibration, judge.point, licence)
+    say_written(
+        [
+            ("run", f"{args.workdir}, checkpoint {args.checkpoint}, step {program.step}"),
+            ("input", program.metadata["inputs"]["waveform"]),
+            ("threshold", _in_words(judge.point)),
+            ("licence", program.metadata["license"]),
+            *(("note", note) for note in judge.notes),
+        ]
+    )
+    return program
+
+
+def _in_words(point: OperatingPoint) -> str:
+    of = "log-likelihood ratio" if point.on_llr else "score"
+    return f"bona fide at a {of} of {point.threshold:.4g} or more ({point.rule})"
+
+
+def _licence_of_import(workdir: Path) -> str:
+    path = workdir / SOURCE_NAME
+    if not path.exists():
+        return ""
+    return str(json.loads(path.read_text(encoding="utf-8")).get("licence", ""))
+
+
+def _recordings(args: argparse.Namespace, data: DataConfig) -> list[Path]:
+    """Return recordings to try the file on; none, with a line, where the corpus is not at hand."""
+    if args.clips:
+        paths, problems = find_inputs(args.clips)
+        if not paths:
+            raise DataError(problems[0] if problems else "--clips: there is no recording")
+        return [Path(path) for path in paths]
+    for partition in ("eval", "dev"):
+        try:
+            listed = load_partition(data, partition, ProblemLedger(data.problems))
+        except (DataError, ConfigError):
+            continue
+        return [listed[i].path for i in spread(len(listed), NUM_RECORDINGS).tolist()]
+    say_written([("note", "the corpus is not here; --clips names recordings to try it on")])
+    return []
+
+
+def _content(kind: str, program: Program) -> bytes:
+    if kind == "stablehlo":
+        return export_stablehlo(program)
+    if kind == "onnx":
+        return export_onnx(program)
+    from rawnet_jax.export.tflite import export_tflite
+
+    return export_tflite(program)
+
+
+def _export_int8(
+    args: argparse.Namespace, config: Config, program: Program, clips: CheckClips, output: Path
+) -> None:
+    """Write an 8-bit file, and say what it costs in errors."""
+    from rawnet_jax.export.tflite import export_tflite
+
+    train = load_scoring_cache(config.data, "train", progress=True)
+    representative = representative_rows(program, train)
+    content = export_tflite(program, quantize=INT8, representative=representative)
+    partition = load_scoring_cache(config.data, args.partition, progress=True)
+    found = write_verified(output, content, args.format, program, clips, tolerance=math.inf)
+    change = eer_change(output, args.format, program, partition)
+    _say_checked(found.largest, clips)
+    points = 100 * (change.exported - change.network)
+    say_written(
+        [
+            (
+                "EER",
+                f"{100 * change.exported:.2f} %, {points:+.2f} points from the network's "
+                f"{100 * change.network:.2f} % ({change.num_trials:,} trials, {args.partition})",
+            ),
+            ("written", f"{output}, {_size(output)}"),
+        ]
+    )
+
+
+def _say_checked(largest: float, clips: CheckClips) -> None:
+    others = len(clips.waveform) - clips.num_real
+    recordings = "1 recording" if clips.num_real == 1 else f"{clips.num_real} recordings"
+    what = f"{recordings} and {others} clips of noise and tones"
+    bound = f"at most {TOLERANCE:g} was wanted" if largest <= TOLERANCE else "8-bit numbers"
+    say_written([("checked", f"off by {largest:.2g} from Flax on {what} ({bound})")])
+
+
+def _size(path: Path) -> str:
+    size = path.stat().st_size
+    return f"{size / 1e3:,.1f} kB" if size < 1e6 else f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,1 @@
+"""Layers and CPU kernels that networks are built from."""

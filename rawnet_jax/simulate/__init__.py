@@ -1,0 +1,1 @@
+"""Simulated speech, rooms, devices and replay, and the corpora written from them."""

@@ -1,0 +1,120 @@
+"""Checkpoints that training writes: the latest states to resume from, and the best ones."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from rawnet_jax.checkpoint import BEST, LATEST, abstract, open_manager, read_or_explain
+from rawnet_jax.training.state import TrainState
+
+NUM_LATEST = 2
+"""Latest checkpoints kept: if one is damaged, the run resumes from the one before."""
+
+
+def _split(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
+    optimizer = {
+        "step": state.step,
+        "opt_state": state.opt_state,
+        "position": state.position,
+        "pace": state.pace,
+        "average": state.average,
+        "key": state.key,
+        "failed_step": state.failed_step,
+    }
+    return state.variables, optimizer
+
+
+class Checkpoints:
+    """Writes and reads the checkpoints of one run.
+
+    Args:
+        workdir: of the run: the latest states, of all seeds together.
+        best_workdirs: one a seed, for its best states.
+        keep_best: how many of the best to keep of each.
+    """
+
+    def __init__(self, workdir: Path, best_workdirs: Sequence[Path], keep_best: int) -> None:
+        latest = ocp.CheckpointManagerOptions(max_to_keep=NUM_LATEST, create=True)
+        best = ocp.CheckpointManagerOptions(
+            max_to_keep=keep_best,
+            best_fn=lambda metrics: metrics["dev_eer"],
+            best_mode="min",
+            create=True,
+        )
+        self._latest = open_manager(workdir, LATEST, latest)
+        self._best = [open_manager(one, BEST, best) for one in best_workdirs]
+
+    def save_latest(self, state: TrainState, step: int, run: dict[str, Any]) -> None:
+        """Save a state to go on from, of all seeds; returns once it may be changed."""
+        variables, optimizer = _split(state)
+        self._wait()
+        if step in self._latest.all_steps():
+            return
+        self._latest.save(
+            step,
+            args=ocp.args.Composite(
+                variables=ocp.args.StandardSave(variables),
+                optimizer=ocp.args.StandardSave(optimizer),
+                run=ocp.args.JsonSave(run),
+            ),
+        )
+
+    def save_best(
+        self, seed: int, state: TrainState, step: int, run: dict[str, Any], dev_eer: float
+    ) -> None:
+        """Offer a state of one seed as its best; it is dropped if enough better ones exist."""
+        self._wait()
+        self._best[seed].save(
+            step,
+            metrics={"dev_eer": dev_eer},
+            args=ocp.args.Composite(
+                variables=ocp.args.StandardSave(state.variables), run=ocp.args.JsonSave(run)
+            ),
+        )
+
+    def restore_latest(
+        self, template: TrainState, sharding: jax.sharding.Sharding
+    ) -> tuple[TrainState, dict[str, Any]] | None:
+        """Restore the newest state, or return None where the run is new.
+
+        Best checkpoints of later steps are removed: the run is about to make them again.
+
+        Raises:
+            CheckpointError: if the newest checkpoint cannot be read; names what to delete.
+        """
+        step = self._latest.latest_step()
+        if step is None:
+            return None
+        variables, optimizer = _split(template)
+        wanted = ocp.args.Composite(
+            variables=ocp.args.StandardRestore(abstract(variables, sharding)),
+            optimizer=ocp.args.StandardRestore(abstract(optimizer, sharding)),
+            run=ocp.args.JsonRestore(),
+        )
+        restored = read_or_explain(
+            self._latest, step, partial(self._latest.restore, step, args=wanted)
+        )
+        for best in self._best:
+            for later in [s for s in best.all_steps() if s > step]:
+                best.delete(later)
+        optimizer = restored["optimizer"]
+        state = template.replace(
+            params=restored["variables"]["params"],
+            batch_stats=restored["variables"]["batch_stats"],
+            **optimizer,
+        )
+        return state, restored["run"]
+
+    def _wait(self) -> None:
+        """Let a save in the background end; two at once mix up orbax's barriers between hosts."""
+        for manager in (self._latest, *self._best):
+            manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Wait until all is written."""
+        for manager in (self._latest, *self._best):
+            manager.close()

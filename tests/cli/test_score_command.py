@@ -1,0 +1,263 @@
+"""``score`` from end to end on small files, as a user types it."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from rawnet_jax.cli.main import main
+from rawnet_jax.data.score_file import read_scores
+from rawnet_jax.scoring.verdict import load_operating_point
+from tests.small_run import write_run
+
+NUM_SAMPLES = 3200
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("score") / "run", num_samples=NUM_SAMPLES)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Good: 5 of several rates, channels and lengths. Bad: one silent, one that is no audio."""
+    folder = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    for number, (rate_hz, *shape) in enumerate(
+        [(16_000, 3200), (16_000, 9000), (8000, 5000, 2), (44_100, 20_000), (16_000, 2000)]
+    ):
+        waveform = 0.2 * rng.standard_normal(shape)
+        soundfile.write(folder / f"clip{number}.wav", waveform.clip(-1, 1), rate_hz)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bad_clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad_clips")
+    soundfile.write(folder / "still.wav", np.zeros(8000), 16_000)
+    (folder / "text.wav").write_text("no audio")
+    return folder
+
+
+def score(run, *words):
+    return main(["score", f"--workdir={run}", "--no-progress", *map(str, words)])
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_folder_in_json(run, clips, capsys):
+    assert score(run, clips, "--format=jsonl", "--p-spoof=0.05") == 0
+    found = capsys.readouterr()
+    records = json_lines(found.out)
+    assert [record["path"] for record in records] == [str(clips / f"clip{i}.wav") for i in range(5)]
+    for record in records:
+        assert record["llr"] == pytest.approx(2 * record["score"] + 0.5)
+        odds = np.exp(record["llr"]) * 0.95 / 0.05
+        assert record["p_spoof"] == pytest.approx(1 / (1 + odds))
+        assert record["verdict"] == ("bonafide" if record["score"] >= 0.1 else "spoof")
+        assert record["prior"] == 0.05
+    assert "5 scored" in found.err
+    assert "of 3 files only the first 0.2 s count" in found.err
+
+
+def test_the_whole_of_files_and_its_time_line(run, clips, capsys):
+    assert score(run, clips, "--format=jsonl", "--aggregate=mean", "--windows") == 0
+    captured = capsys.readouterr()
+    assert "found on scores of another kind" not in captured.err  # the run does not say of which
+    for record in json_lines(captured.out):
+        windows = [window["score"] for window in record["windows"]]
+        assert record["score"] == pytest.approx(np.mean(windows))
+        assert record["scored_s"] == record["duration_s"] == record["windows"][-1]["end_s"]
+        assert record["num_windows"] == len(windows)
+
+
+def test_problems_are_told_and_the_rest_goes_on(run, clips, bad_clips, capsys):
+    assert score(run, clips, bad_clips) == 1
+    found = capsys.readouterr()
+    assert found.err.count("error: ") == 1
+    assert f"error: {bad_clips / 'text.wav'}: not audio" in found.err
+    assert "5 scored" in found.err
+    assert "1 cannot judge; 1 unreadable" in found.err
+    assert "(digital silence: every sample is 0)" in found.out
+    assert score(run, bad_clips / "still.wav") == 3
+    assert score(run, bad_clips / "still.wav", clips, bad_clips / "*.ogg") == 1
+    assert "no file matches" in capsys.readouterr().err
+    still = [bad_clips / "still.wav", "--format=jsonl", "--config.gate.enabled=False"]
+    assert score(run, *still) == 0
+
+
+def test_an_output_is_gone_on_with(run, clips, bad_clips, tmp_path, capsys):
+    output = tmp_path / "new" / "scores.jsonl"
+    assert score(run, clips, "--output", output) == 0
+    whole = output.read_bytes()
+    assert score(run, clips, "--output", output) == 0
+    assert "0 scored: 0 bona fide, 0 spoof; 5 before" in capsys.readouterr().err
+    output.write_bytes(whole[: len(whole) // 2])
+    assert score(run, clips, "--output", output) == 0
+    assert output.read_bytes() == whole
+    assert score(run, clips, bad_clips, "--output", output) == 1
+    assert score(run, clips, bad_clips, "--output", output) == 1  # tried again
+    assert len(output.read_text().splitlines()) == 7
+    assert score(run, clips, "--output", output, "--aggregate=mean") == 2
+    assert "aggregate was 'first' and is 'mean'" in capsys.readouterr().err
+    assert score(run, clips, "--output", output, "--aggregate=mean", "--overwrite") == 0
+
+
+def test_score_files(run, clips, tmp_path):
+    output = tmp_path / "scores.txt"
+    assert score(run, clips, "--output", output) == 0
+    assert list(read_scores(output).utterance_ids) == [f"clip{i}" for i in range(5)]
+    assert score(run, clips, "--format=asvspoof2017", "--output", tmp_path / "2017.txt") == 0
+    assert read_scores(tmp_path / "2017.txt").utterance_ids[0] == "clip0.wav"
+
+
+def test_csv_table_and_list(run, clips, tmp_path, capsys):
+    names = tmp_path / "list.txt"
+    names.write_text("".join(f"{clips}/clip{i}.wav\n" for i in (3, 0)))
+    assert score(run, "--list", names, "--format=csv", "--names=stem") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["path"] for row in rows] == ["clip3", "clip0"]
+    assert score(run, "--list", names, "--windows", "--threshold=1000") == 0
+    printed = capsys.readouterr().out
+    assert "bona fide at a score of 1000 or more (given by the user)" in printed
+    assert "  spoof: 0.00 to 0.45 s" in printed
+
+
+def test_standard_input(run, clips, capsys, monkeypatch):
+    content = (clips / "clip1.wav").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert score(run, "-", clips / "clip1.wav", "--format=jsonl") == 0
+    first, second = json_lines(capsys.readouterr().out)
+    assert first.pop("path") == "-"
+    assert second.pop("path") == str(clips / "clip1.wav")
+    assert first == second
+
+
+def test_standard_input_has_one_result_in_an_output(run, clips, tmp_path, capsys, monkeypatch):
+    output = tmp_path / "scores.csv"
+    for status in (0, 2):
+        content = (clips / "clip1.wav").read_bytes()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert score(run, "-", "--output", output) == status
+    assert "has a result of standard input (-)" in capsys.readouterr().err
+
+
+def test_help_tells_the_exit_status(capsys):
+    with pytest.raises(SystemExit):
+        main(["score", "--help"])
+    assert "Exit status: 0 every file has a score; 1 a file could not be read" in (
+        capsys.readouterr().out
+    )
+
+
+def test_pictures(run, clips, bad_clips, tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    assert score(run, clips / "clip1.wav", bad_clips, f"--plot={folder}", "--format=jsonl") == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["clip1.png", "still.png"]
+    record = json_lines(capsys.readouterr().out)[0]
+    assert (record["num_windows"], record["scored_s"]) == (1, 0.2)  # as without pictures
+
+
+def test_channels(run, clips, capsys):
+    scores = []
+    for channel in (1, 2):
+        assert score(run, clips / "clip2.wav", "--format=jsonl", f"--channel={channel}") == 0
+        scores.append(json_lines(capsys.readouterr().out)[0]["score"])
+    assert scores[0] != scores[1]
+    assert score(run, clips / "clip2.wav", "--channel=3") == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "a file, a folder, - or --list was wanted"),
+        (("x.wav", "--p-spoof=1"), "--p-spoof 1: above 0 and below 1"),
+        (("x.wav", "--channel=0"), "--channel 0"),
+        (("x.wav", "--output=scores.doc"), "its extension names no format"),
+        (("x.wav", "--output=scores.txt", "--format=table"), "is for people"),
+        (("x.wav", "--windows", "--format=asvspoof5"), "has one line a file"),
+        (("x.wav", "--output=scores.txt", "--windows"), "has one line a file"),
+        (("x.wav", "--overwrite"), "goes with --output only"),
+        (("x.wav", "--checkpoint=9"), "no 9 checkpoint here"),
+        (("x.wav", "--max-duration=0"), "--max-duration 0"),
+        (("x.wav", "--config.train.seed=3"), "belongs to the training"),
+        (("/nowhere/*.wav",), "no file matches"),
+        (("--list=gone.txt",), "gone.txt: cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_one_line(run, capsys, flags, message):
+    assert score(run, *flags) == 2
+    found = capsys.readouterr()
+    assert message in found.err
+    assert found.err.count("\n") == 1
+    assert not found.out
+
+
+def test_no_run_and_several(tmp_path, clips, capsys):
+    assert score(tmp_path, clips) == 2
+    assert "no run here" in capsys.readouterr().err
+    several = write_run(tmp_path / "seeds")
+    values = (several / "config.json").read_text()
+    assert '"num_seeds": 1' in values
+    (several / "config.json").write_text(values.replace('"num_seeds": 1', '"num_seeds": 3'))
+    assert score(several, clips) == 2
+    assert "holds 3 models, one a seed; give the --workdir of one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["lfcc_resnet18"])
+def test_networks_of_other_kinds(model, clips, tmp_path, capsys):
+    run = write_run(tmp_path / "run", model, calibrated=False)
+    assert score(run, clips / "clip0.wav", clips / "clip2.wav", "--format=jsonl") == 0
+    found = capsys.readouterr()
+    assert all(np.isfinite(record["score"]) for record in json_lines(found.out))
+    assert "no threshold was chosen on dev trials" in found.err
+
+
+def test_scores_and_threshold_are_those_of_evaluate(tiny_corpus, tmp_path, capsys):
+    """What `evaluate` finds in a list of clips, `score` finds in their files."""
+    run = write_run(
+        tmp_path / "run",
+        calibrated=False,
+        num_samples=NUM_SAMPLES,
+        corpus="asvspoof2019_la",
+        root=str(tiny_corpus),
+        train_protocol="train.txt",
+        dev_protocol="dev.txt",
+        eval_protocol="eval.txt",
+        audio_dir="flac",
+        cache_dir=str(tmp_path / "cache"),
+        num_workers=1,
+    )
+    gate = ["--config.gate.min_duration_s=0", "--config.gate.min_active_s=0"]  # clips are short
+    evaluate = ["evaluate", f"--workdir={run}", "--no-bootstrap", "--no-progress", *gate]
+    assert main(evaluate) == 0
+    capsys.readouterr()
+    table = read_scores(run / "eval" / "scores.txt")
+    wanted = dict(zip(table.utterance_ids, table.scores.tolist(), strict=True))
+    files = [str(tiny_corpus / "flac" / f"{name}.flac") for name in wanted]
+    assert score(run, *files, *gate, "--format=jsonl", "--names=stem") == 0
+    records = json_lines(capsys.readouterr().out)
+    assert {record["path"] for record in records} == set(wanted)
+    for record in records:
+        assert record["score"] == pytest.approx(wanted[record["path"]], abs=1e-6)
+        assert record["llr"] is not None
+    point = load_operating_point(run)
+    assert point is not None
+    assert point.rule == "equal error rate on dev"
+    assert (point.step, point.how) == (7, {"aggregate": ""})
+    assert all((r["verdict"] == "bonafide") == (r["score"] >= point.threshold) for r in records)
+    assert score(run, files[0], *gate, "--aggregate=mean") == 0
+    other = "found on scores of another kind (the first part of a clip; now mean)"
+    assert other in capsys.readouterr().err
+    # From now on a file is scored as the run was evaluated.
+    assert main([*evaluate, "--config.eval.aggregate=max_spoof"]) == 0
+    capsys.readouterr()
+    assert score(run, files[0], *gate, f"--output={tmp_path / 'scores.jsonl'}") == 0
+    assert "another kind" not in capsys.readouterr().err
+    settings = json.loads((tmp_path / "scores.jsonl.settings.json").read_text())
+    assert settings["aggregate"] == "max_spoof"

@@ -45,18 +45,18 @@ import numpy as np
 
 from benchmarks.machine import num_cores, processor
 from rawnet_jax.config import AudioConfig, Config
-from rawnet_jax.config_file import read_config
 from rawnet_jax.data.inputs import find_inputs
 from rawnet_jax.data.partitions import load_scoring_cache
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.accuracy import EerChange, eer_change, representative_rows
 from rawnet_jax.export.onnx import export_onnx
-from rawnet_jax.export.program import Program, load_program, make_program
+from rawnet_jax.export.program import Program, make_program, program_of
 from rawnet_jax.export.stablehlo import export_stablehlo
 from rawnet_jax.export.tflite import export_tflite
 from rawnet_jax.export.verify import CheckClips, compare, make_check_clips
 from rawnet_jax.models.registry import MODELS, build_model, model_config
 from rawnet_jax.models.variables import init_variables
+from rawnet_jax.run import Run
 
 FORMATS = ("stablehlo", "onnx", "tflite", "tflite int8")
 TARGET = 0.8
@@ -154,8 +154,8 @@ def parser() -> argparse.ArgumentParser:
 def networks(args: argparse.Namespace) -> Iterable[Network]:
     """Yield what is exported: the runs, or networks with random weights."""
     for workdir in args.runs:
-        config = read_config(workdir)
-        yield Network(load_program(config, workdir), config)
+        run = Run.open(workdir)
+        yield Network(program_of(run), run.config)
     if args.runs:
         return
     for name in ["conv1d"] if args.tiny else args.models:

@@ -18,9 +18,12 @@ LAYERS = (
     ("config_file", "interop", "metrics"),
     ("data",),
     ("simulate", "evaluation", "scoring"),
-    ("training", "robustness", "explain", "export"),
-    ("search",),
+    ("training", "robustness"),
+    ("run", "search"),
+    ("explain", "export"),
     ("reports",),
+    ("result",),
+    ("detector",),
     ("cli",),
     ("__main__",),
 )
@@ -29,9 +32,9 @@ LAYERS = (
 WITHOUT_JAX = (
     *("errors", "labels", "contract", "progress", "csv_text", "config", "config_check"),
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
-    *("robustness", "reports"),
+    *("robustness", "reports", "result", "detector", "export.onnx_model_file"),
     *("scoring.gate", "scoring.windows", "scoring.judged", "scoring.verdict"),
-    *("scoring.file_windows", "scoring.file_scorer", "scoring.score_"),
+    *("scoring.file_windows", "scoring.file_scorer", "scoring.recordings", "scoring.score_"),
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
 MAX_LINES = 400

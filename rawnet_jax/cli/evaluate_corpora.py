@@ -19,7 +19,6 @@ from rawnet_jax.cli.run_clips import (
     each_model,
     labels_of,
     run_details,
-    scoring_configs,
 )
 from rawnet_jax.config import Config
 from rawnet_jax.data.corpus_list import PLACE_FIELDS, ListedCorpus, config_on
@@ -33,8 +32,8 @@ from rawnet_jax.metrics.thresholds import Threshold
 from rawnet_jax.reports.cross_corpus_page import write_cross_corpus_files
 from rawnet_jax.reports.cross_corpus_tables import format_cross_corpus, format_spread
 from rawnet_jax.reports.output import make_folder
+from rawnet_jax.run import Run, configs_of
 from rawnet_jax.runtime import start_runtime
-from rawnet_jax.scoring.run_scorer import RunScorer
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ def evaluate_corpora(
     Raises:
         RawnetError: whatever is wrong with the run or the flags; not with a corpus.
     """
-    trained, config = scoring_configs(args.workdir, overrides)
+    trained, config = configs_of(args.workdir, overrides)
     start_runtime(config.runtime)
     if not args.no_own:
         corpora = [_own_corpus(trained), *corpora]
@@ -75,7 +74,7 @@ def _evaluate_one(
 ) -> CrossCorpus:
     """Score one model on all corpora and write everything about it."""
     make_folder(args.output)
-    scorer = RunScorer(config, args.workdir, args.checkpoint or BEST)
+    scorer = Run.load(config, args.workdir, args.checkpoint or BEST)
     kept = KeptScorer(scorer, KeptScores(args.output / "scores"), not args.no_progress)
     dev = None if args.no_dev else dev_clips(trained, config, not args.no_progress)
     threshold = choose_threshold(kept, dev, rule_of(args), costs_of(args))

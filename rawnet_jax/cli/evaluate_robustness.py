@@ -16,7 +16,6 @@ from rawnet_jax.cli.run_clips import (
     labels_of,
     left_out,
     run_details,
-    scoring_configs,
 )
 from rawnet_jax.config import Config
 from rawnet_jax.data.augment_banks import read_recordings
@@ -31,8 +30,8 @@ from rawnet_jax.reports.robustness_tables import comparable, format_comparison, 
 from rawnet_jax.robustness.clips import DegradedClips, fingerprint_clips, stratified
 from rawnet_jax.robustness.conditions import Condition, Missing, Recordings, build_grid
 from rawnet_jax.robustness.figures import Judged, Robustness, measure_rows
+from rawnet_jax.run import Run, configs_of
 from rawnet_jax.runtime import start_runtime
-from rawnet_jax.scoring.run_scorer import RunScorer
 
 FOLDER = "robustness"
 
@@ -66,7 +65,7 @@ def evaluate_robustness(
     Raises:
         RawnetError: whatever is wrong with the run, its corpus, the recordings or the flags.
     """
-    trained, config = scoring_configs(args.workdir, overrides)
+    trained, config = configs_of(args.workdir, overrides)
     start_runtime(config.runtime)
     trials = _trials(args, trained, config)
     name = FOLDER if args.partition == "eval" else f"{FOLDER}_{args.partition}"
@@ -148,7 +147,7 @@ def _evaluate_one(
 ) -> Robustness:
     """Score one model under all conditions and write everything about it."""
     make_folder(args.output)
-    scorer = RunScorer(config, args.workdir, args.checkpoint or BEST)
+    scorer = Run.load(config, args.workdir, args.checkpoint or BEST)
     kept = KeptScorer(scorer, KeptScores(args.output / "scores"), not args.no_progress)
     labels = labels_of(trials.clips)
     assert labels is not None

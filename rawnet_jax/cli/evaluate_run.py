@@ -17,7 +17,6 @@ from rawnet_jax.cli.run_clips import (
     left_out,
     run_details,
     score_table,
-    scoring_configs,
     this_share,
 )
 from rawnet_jax.cli.seeds import report_seeds
@@ -38,8 +37,8 @@ from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
 from rawnet_jax.reports.output import Results, make_folder, write_results
 from rawnet_jax.reports.report import ReportContext
 from rawnet_jax.reports.tables import format_summaries
+from rawnet_jax.run import Run, configs_of
 from rawnet_jax.runtime import start_runtime
-from rawnet_jax.scoring.run_scorer import RunScorer
 from rawnet_jax.scoring.verdict import OperatingPoint, how_scored, save_operating_point
 from rawnet_jax.training.writer import epoch_history
 
@@ -50,7 +49,7 @@ def evaluate_run(args: argparse.Namespace, overrides: list[str], options: Assess
     Raises:
         RawnetError: whatever is wrong with the run, its corpus or the flags.
     """
-    trained, config = scoring_configs(args.workdir, overrides)
+    trained, config = configs_of(args.workdir, overrides)
     with joined_processes(args):
         start_runtime(config.runtime)
         _evaluate_seeds(args, trained, config, overrides, options)
@@ -98,7 +97,7 @@ def _evaluate_one(
         options = replace(options, breakdowns=parse_breakdowns(args.by, columns))
     caches = {args.partition: cache} | ({} if dev is None else {"dev": dev})
     progress = not args.no_progress and jax.process_index() == 0
-    scorer = RunScorer(config, args.workdir, args.checkpoint or BEST)
+    scorer = Run.load(config, args.workdir, args.checkpoint or BEST)
     scored = {name: (clips, scorer.score(clips, progress)) for name, clips in caches.items()}
     if jax.process_index():
         return

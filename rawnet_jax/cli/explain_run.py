@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from rawnet_jax.cli.one_run import config_of_one, judge_of
 from rawnet_jax.cli.run_flags import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE
 from rawnet_jax.cli.score_sinks import complain, picture_names, say
 from rawnet_jax.data.audio import read_waveform
@@ -16,14 +15,14 @@ from rawnet_jax.data.inputs import STDIN, find_inputs, stdin_as_file
 from rawnet_jax.data.window_plan import hop_samples
 from rawnet_jax.errors import AudioError, ConfigError, DataError, MetricError
 from rawnet_jax.explain.choice import Choice, choose_window, parse_window
-from rawnet_jax.explain.clip_model import load_clip_model
+from rawnet_jax.explain.clip_model import clip_model_of
 from rawnet_jax.explain.explanation import Settings, explain
 from rawnet_jax.explain.parts import DEFAULT_BAND_EDGES_HZ, parse_bands
 from rawnet_jax.explain.record import UNITS, explanation_record, summary_lines
 from rawnet_jax.labels import Label
 from rawnet_jax.reports.explanation_picture import Caption, explanation_png
 from rawnet_jax.reports.output import make_folder, write_files
-from rawnet_jax.runtime import start_runtime
+from rawnet_jax.run import Run
 from rawnet_jax.scoring.gate import ChannelMix, judge_input, read_judged
 from rawnet_jax.scoring.score_record import judged
 
@@ -62,10 +61,10 @@ class _Job:
         self._args = args
         self._settings = _settings(args)
         self._which = parse_window(args.window)
-        self._config = config_of_one(args.workdir, overrides)
-        start_runtime(self._config.runtime)
-        self._model, self._step = load_clip_model(self._config, args.workdir, args.checkpoint)
-        self._judge = judge_of(args, self._config, self._step)
+        run = Run.open(args.workdir, args.checkpoint, overrides)
+        self._config, self._step = run.config, run.step
+        self._model = clip_model_of(run)
+        self._judge = run.decision(prior=args.p_spoof, threshold=args.threshold)
         for note in self._judge.notes:
             complain(f"note: {note}")
 

@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from rawnet_jax.cli.one_run import config_of_one
 from rawnet_jax.cli.report_context import say_written
-from rawnet_jax.cli.run_clips import BEST
 from rawnet_jax.cli.run_flags import INT8
 from rawnet_jax.config import Config, DataConfig
 from rawnet_jax.config_file import SOURCE_NAME
@@ -18,12 +16,11 @@ from rawnet_jax.data.partitions import load_scoring_cache
 from rawnet_jax.data.trial import ProblemLedger
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.export.accuracy import eer_change, representative_rows, spread
-from rawnet_jax.export.onnx import export_onnx
-from rawnet_jax.export.program import Program, load_program
-from rawnet_jax.export.stablehlo import export_stablehlo
+from rawnet_jax.export.formats import content_of
+from rawnet_jax.export.program import Program, program_of
 from rawnet_jax.export.verify import TOLERANCE, CheckClips, make_check_clips, write_verified
-from rawnet_jax.runtime import start_runtime
-from rawnet_jax.scoring.verdict import OperatingPoint, load_judge
+from rawnet_jax.run import Run
+from rawnet_jax.scoring.verdict import OperatingPoint
 
 NUM_RECORDINGS = 8
 """That a file is tried on where the corpus is at hand."""
@@ -35,16 +32,16 @@ def export_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
     Raises:
         RawnetError: whatever is wrong with the run or the flags, or with the file.
     """
-    config = config_of_one(args.workdir, overrides)
+    run = Run.open(args.workdir, args.checkpoint, overrides)
+    config = run.config
     output = _output(args)
-    start_runtime(config.runtime)
-    program = _program(args, config)
+    program = _program(args, run)
     recordings = _recordings(args, config.data)
     clips = make_check_clips(program, recordings, config.data.audio)
     if args.quantize:
         _export_int8(args, config, program, clips, output)
         return 0
-    content = _content(args.format, program)
+    content = content_of(args.format, program)
     found = write_verified(output, content, args.format, program, clips)
     _say_checked(found.largest, clips)
     say_written([("written", f"{output}, {_size(output)}")])
@@ -59,19 +56,10 @@ def _output(args: argparse.Namespace) -> Path:
     return output
 
 
-def _program(args: argparse.Namespace, config: Config) -> Program:
+def _program(args: argparse.Namespace, run: Run) -> Program:
     """Load the run, say what it is, and what its user must know."""
-    length = args.num_samples
-    if length is None and config.eval.aggregate:
-        length = config.eval.window_samples or None
-    program = load_program(config, args.workdir, args.checkpoint, num_samples=length)
-    judge = load_judge(
-        args.workdir,
-        config,
-        program.step,
-        is_best=args.checkpoint == BEST,
-        threshold=args.threshold,
-    )
+    program = program_of(run, num_samples=args.num_samples)
+    judge = run.decision(threshold=args.threshold)
     licence = args.licence or _licence_of_import(args.workdir)
     program = program.judged(judge.calibration, judge.point, licence)
     say_written(
@@ -113,16 +101,6 @@ def _recordings(args: argparse.Namespace, data: DataConfig) -> list[Path]:
         return [listed[i].path for i in spread(len(listed), NUM_RECORDINGS).tolist()]
     say_written([("note", "the corpus is not here; --clips names recordings to try it on")])
     return []
-
-
-def _content(kind: str, program: Program) -> bytes:
-    if kind == "stablehlo":
-        return export_stablehlo(program)
-    if kind == "onnx":
-        return export_onnx(program)
-    from rawnet_jax.export.tflite import export_tflite
-
-    return export_tflite(program)
 
 
 def _export_int8(

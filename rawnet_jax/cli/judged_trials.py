@@ -15,7 +15,7 @@ from rawnet_jax.evaluation.cannot_judge import (
     kept_positions,
     worst_case_eer,
 )
-from rawnet_jax.scoring.run_scorer import RunScores
+from rawnet_jax.run import RunScores
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from rawnet_jax.labels import Label
 from rawnet_jax.metrics.dcf import CostModel
 from rawnet_jax.metrics.thresholds import Threshold
 from rawnet_jax.robustness.clips import fingerprint_clips
-from rawnet_jax.scoring.run_scorer import RunScorer
+from rawnet_jax.run import Run
 
 
 class KeptScorer:
@@ -24,7 +24,7 @@ class KeptScorer:
         progress: whether to draw bars.
     """
 
-    def __init__(self, scorer: RunScorer, store: KeptScores, progress: bool) -> None:
+    def __init__(self, scorer: Run, store: KeptScores, progress: bool) -> None:
         self._scorer = scorer
         self._store = store
         self._progress = progress

@@ -4,7 +4,6 @@ import argparse
 import logging
 import platform
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import flax
@@ -18,14 +17,13 @@ from rawnet_jax.data.partitions import Clips, load_scoring_cache
 from rawnet_jax.data.score_file import ScoreTable
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.data.window_plan import hop_samples
-from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.errors import DataError
 from rawnet_jax.labels import Label
 from rawnet_jax.mesh import gathered
 from rawnet_jax.training.workdir import member_workdirs
 
 _LOG = logging.getLogger(__name__)
 
-CHANGEABLE = tuple(f"--config.{name}" for name in ("data.", "eval.", "gate.", "runtime.", "note"))
 BEST = "best"
 
 
@@ -35,22 +33,6 @@ class HasTrials(Protocol):
     @property
     def trials(self) -> list[Trial]:
         """Return one a clip."""
-
-
-def scoring_configs(workdir: Path, overrides: Sequence[str]) -> tuple[Config, Config]:
-    """Return the config that a run was trained with, and that one with the overrides.
-
-    Raises:
-        ConfigError: there is no run, or an override belongs to its training.
-    """
-    fixed = [word for word in overrides if not word.startswith(CHANGEABLE)]
-    if fixed:
-        raise ConfigError(
-            f"{fixed[0]}: belongs to the training of {workdir}; here there are only "
-            f"{', '.join(prefix.rstrip('.') for prefix in CHANGEABLE)}"
-        )
-    trained = read_config(workdir)
-    return trained, with_overrides(trained, overrides)
 
 
 def each_model(

@@ -67,6 +67,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "may be repeated",
     )
     add_run_arguments(parser)
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        help="of a run of several seeds the one that scores, or averaged: the mean of all",
+    )
     _add_scoring(parser.add_argument_group("how a file is scored"))
     _add_results(parser.add_argument_group("what comes out"))
     parser.add_argument(

@@ -6,34 +6,23 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
-import jax
-
-from rawnet_jax.cli.one_run import config_of_one, judge_of
 from rawnet_jax.cli.run_flags import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, FIRST, TABLE
 from rawnet_jax.cli.score_sinks import Pictures, Printed, Table, complain
-from rawnet_jax.config import Config
-from rawnet_jax.config_file import with_overrides
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.cache_build import usable_cores
 from rawnet_jax.data.inputs import STDIN, find_inputs, stdin_as_file
-from rawnet_jax.data.window_plan import hop_samples
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.labels import Label
 from rawnet_jax.progress import BatchBars
-from rawnet_jax.reports.time_line import Envelope
-from rawnet_jax.runtime import start_runtime
+from rawnet_jax.run import Run
+from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import (
     FileScore,
     Outcome,
-    Rows,
-    fitting_batch_size,
-    score_files,
 )
-from rawnet_jax.scoring.file_windows import Reading
-from rawnet_jax.scoring.run_scorer import RunScorer
+from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import Form, form_of
 from rawnet_jax.scoring.score_output import ScoreOutput, remove_output
 from rawnet_jax.scoring.score_record import Record, record_of
@@ -51,7 +40,8 @@ def score_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
     Raises:
         RawnetError: whatever is wrong with the run, the flags or the output.
     """
-    config = _config(args, overrides)
+    run = Run.open(args.workdir, args.checkpoint, _overrides(args, overrides), seed=args.seed)
+    aggregation = run.recipe.aggregation or FIRST
     paths, problems = find_inputs(args.paths, args.list)
     if not paths:
         raise DataError(problems[0] if problems else "there is no file to score")
@@ -59,28 +49,26 @@ def score_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
     if args.format != TABLE:
         form = form_of(args.format, args.names, time_line=args.windows)
         form.check(paths)
-    start_runtime(config.runtime)
-    scorer = RunScorer(config, args.workdir, args.checkpoint)
-    judge = judge_of(args, config, scorer.step)
+    judge = run.decision(prior=args.p_spoof, threshold=args.threshold)
     for note in judge.notes:
         complain(f"note: {note}")
     for problem in problems:
         complain(f"error: {problem}")
-    tally = _Tally(len(problems), args.aggregate == FIRST)
+    tally = _Tally(len(problems), aggregation == FIRST)
     with contextlib.ExitStack() as stack:
         sink: _Sink = Table(judge) if form is None else Printed(form)
         todo = paths
         if args.output is not None and form is not None:
-            sink = stack.enter_context(_output(args, form, _settings(args, config, scorer, judge)))
+            sink = stack.enter_context(_output(args, form, _settings(args, run, judge)))
             todo = [path for path in paths if form.name(path) not in sink.done]
             if STDIN in paths and STDIN not in todo:  # it may be another recording by now
                 raise ConfigError(
                     f"{args.output} has a result of standard input ({STDIN}); give another --output"
                 )
         tally.num_before = len(paths) - len(todo)
-        found = _scored(args, config, scorer, todo, stack)
+        found = _scored(args, run, todo, stack)
         _write(args, judge, found, sink, tally, paths)
-    complain(tally.in_words(config.data.num_samples / SAMPLE_RATE_HZ))
+    complain(tally.in_words(run.recipe.window / SAMPLE_RATE_HZ))
     return tally.exit_status
 
 
@@ -112,64 +100,33 @@ def _write(
 
 
 def _scored(
-    args: argparse.Namespace,
-    config: Config,
-    scorer: RunScorer,
-    paths: Sequence[str],
-    stack: contextlib.ExitStack,
+    args: argparse.Namespace, run: Run, paths: Sequence[str], stack: contextlib.ExitStack
 ) -> Iterator[FileScore]:
     """Score files, standard input among them."""
-    reading = _reading(args, config)
     places = [
         (path, str(stack.enter_context(stdin_as_file())) if path == STDIN else path)
         for path in paths
     ]
-    rows = Rows(
-        length=reading.window,
-        batch_size=fitting_batch_size(
-            [place for _, place in places], reading, config.eval.batch_size, jax.device_count()
-        ),
-        pad=config.data.pad,
-        bucket_samples=tuple(config.data.bucket_samples),
-        how=config.eval.aggregate,
-    )
-    results = score_files(
+    results = score_recordings(
         places,
-        scorer.score_batch,
-        reading,
-        rows,
+        run.score_batch,
+        run.recipe,
+        all_windows=args.windows or args.plot is not None,
+        channel=args.channel,
+        max_duration_s=args.max_duration,
         num_threads=args.num_workers or usable_cores(),
+        num_devices=run.num_devices,
         watcher=None if args.plot is None else Envelope,
     )
     return stack.enter_context(contextlib.closing(results))
 
 
-def _config(args: argparse.Namespace, overrides: Sequence[str]) -> Config:
-    """Return the run's config with files scored as asked for, or else as the run was evaluated.
-
-    Sets ``args.aggregate`` to what it comes to.
-    """
-    config = config_of_one(args.workdir, overrides)
-    if args.aggregate is not None:
-        how = "" if args.aggregate == FIRST else args.aggregate
-        config = with_overrides(config, [f"--config.eval.aggregate={how}"])
-    args.aggregate = config.eval.aggregate or FIRST
-    return config
-
-
-def _reading(args: argparse.Namespace, config: Config) -> Reading:
-    is_whole = bool(config.eval.aggregate)
-    window = config.data.num_samples
-    if is_whole:
-        window = config.eval.window_samples or window
-    return Reading(
-        window=window,
-        hop=hop_samples(window, config.eval.window_hop),
-        whole=is_whole or args.windows or args.plot is not None,
-        audio=replace(config.data.audio, max_duration_s=args.max_duration),
-        gate=config.gate,
-        channel=args.channel,
-    )
+def _overrides(args: argparse.Namespace, overrides: Sequence[str]) -> list[str]:
+    """Return the overrides, with --aggregate as one of them."""
+    if args.aggregate is None:
+        return list(overrides)
+    aggregation = "" if args.aggregate == FIRST else args.aggregate
+    return [*overrides, f"--config.eval.aggregate={aggregation}"]
 
 
 def _output(args: argparse.Namespace, form: Form, settings: dict[str, Any]) -> ScoreOutput:
@@ -178,22 +135,19 @@ def _output(args: argparse.Namespace, form: Form, settings: dict[str, Any]) -> S
     return ScoreOutput(args.output, form, settings)
 
 
-def _settings(
-    args: argparse.Namespace, config: Config, scorer: RunScorer, judge: Judge
-) -> dict[str, Any]:
+def _settings(args: argparse.Namespace, run: Run, judge: Judge) -> dict[str, Any]:
     """Return all that decides a line of the output."""
-    reading = _reading(args, config)
     settings: dict[str, Any] = {
         "format": args.format,
         "names": args.names,
-        "model": config.model.name,
-        "checkpoint": scorer.step,
-        "aggregate": args.aggregate,
-        "window_samples": reading.window,
-        "hop_samples": reading.hop,
+        "model": run.config.model.name,
+        "checkpoint": run.step,
+        "aggregate": run.recipe.aggregation or FIRST,
+        "window_samples": run.recipe.window,
+        "hop_samples": run.recipe.hop,
         "channel": args.channel,
         "time line": args.windows,
-        "network and settings": scorer.fingerprint[:16],
+        "network and settings": run.fingerprint[:16],
     }
     if not args.format.startswith("asvspoof"):  # which hold no verdict
         settings |= judge.record

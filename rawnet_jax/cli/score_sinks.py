@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.protocols import without_extension
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.reports.time_line import TimeLine, time_line_png
+from rawnet_jax.reports.time_line import time_line_of, time_line_png
 from rawnet_jax.scoring.file_scorer import FileScore
 from rawnet_jax.scoring.score_forms import Form
 from rawnet_jax.scoring.score_record import Record
@@ -94,23 +92,7 @@ class Pictures:
         envelope = found.watched
         if envelope is None or not envelope.num_samples:
             return
-        point, calibration = self._judge.point, self._judge.calibration
-        value, label = found.windows.score.astype(np.float64), "score"
-        whole = record["score"]
-        if point.on_llr and calibration is not None:
-            value, label, whole = value.copy(), "log-likelihood ratio", record["llr"]
-            value[found.windows.judged] = calibration.apply(value[found.windows.judged])
-        picture = TimeLine(
-            title=found.path,
-            subtitle=_subtitle(record),
-            envelope=envelope,
-            start_s=found.windows.start_s,
-            end_s=found.windows.end_s,
-            value=value,
-            threshold=point.threshold,
-            label=f"{label}\n(higher = more bona fide)",
-            whole=whole,
-        )
+        picture = time_line_of(found, record, self._judge)
         path = self._folder / self._name_of[found.path]
         write_bytes_atomically(path, time_line_png(picture))
 
@@ -130,16 +112,6 @@ def picture_names(paths: Sequence[str]) -> dict[str, str]:
         taken.add(numbered)
         names[path] = f"{numbered}.png"
     return names
-
-
-def _subtitle(record: Record) -> str:
-    if record["score"] is None:
-        return f"{record['verdict']}: {record['reason']}"
-    said = f"{record['verdict']}, score {record['score']:+.3f}"
-    if record["llr"] is not None:
-        said += f", log-likelihood ratio {record['llr']:+.2f}, "
-        said += f"P(spoof) {record['p_spoof']:.3f} at a prior of {record['prior']:g}"
-    return said
 
 
 def _table_lines(record: Record) -> Iterator[str]:

@@ -4,10 +4,12 @@ A file is input from strangers: every bound of `AudioConfig` holds *while* decod
 bounded size, whatever the header says.
 """
 
+import io
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -21,6 +23,44 @@ from rawnet_jax.errors import AudioError
 
 INT16_SCALE = 32_768
 """Full scale of 16-bit audio: a waveform sample of 1.0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Audio that is decoded already.
+
+    Attributes:
+        samples: float [n] or [n, channels], full scale = 1.
+        sample_rate_hz: of the samples.
+        name: what errors call it.
+    """
+
+    samples: np.ndarray
+    sample_rate_hz: int
+    name: str = "array"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """The bytes of an audio file.
+
+    Attributes:
+        content: of the file.
+        name: what errors call it.
+    """
+
+    content: bytes
+    name: str = "bytes"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = str | PathLike[str] | Encoded | Samples
+"""Where audio comes from: a path, the bytes of a file, or samples."""
 
 Mix = Callable[[np.ndarray], np.ndarray]
 """From float32 [n] or [n, channels], a block of a file as it is, to float32 [n]."""
@@ -37,13 +77,13 @@ def average(block: np.ndarray) -> np.ndarray:
     return block if block.ndim == 1 else block.mean(axis=1, dtype=np.float32)
 
 
-def read_waveform(path: str | PathLike[str], config: AudioConfig, mix: Mix = average) -> np.ndarray:
+def read_waveform(path: Source, config: AudioConfig, mix: Mix = average) -> np.ndarray:
     """Decode one file (WAV, FLAC, Ogg, MP3 and what else libsndfile reads).
 
     Channels are averaged; other rates than 16 kHz are resampled (soxr, "HQ").
 
     Args:
-        path: the file.
+        path: the recording.
         config: bounds on what is accepted.
         mix: what is made of the channels instead.
 
@@ -64,12 +104,12 @@ def read_waveform(path: str | PathLike[str], config: AudioConfig, mix: Mix = ave
 
 
 def waveform_blocks(
-    path: str | PathLike[str], config: AudioConfig, mix: Mix = average
+    source: Source, config: AudioConfig, mix: Mix = average
 ) -> Iterator[np.ndarray]:
-    """Decode one file piece by piece, in memory that does not grow with its length.
+    """Decode one recording piece by piece, in memory that does not grow with its length.
 
     Args:
-        path: the file.
+        source: the recording.
         config: bounds on what is accepted; of `min_peak` only `read_waveform` takes notice.
         mix: what is made of the channels.
 
@@ -79,30 +119,69 @@ def waveform_blocks(
     Raises:
         AudioError: as `read_waveform`, where decoding comes to it.
     """
-    with open_audio(path, config) as file:
-        blocks = _mono_blocks(path, file, config, mix)
+    with open_audio(source, config) as file:
+        blocks = _mono_blocks(source, file, config, mix)
         if file.samplerate != SAMPLE_RATE_HZ:
             blocks = _resampled(blocks, file.samplerate)
         yield from blocks
 
 
-def open_audio(path: str | PathLike[str], config: AudioConfig) -> soundfile.SoundFile:
-    """Open one file and check what its header claims; no sample is decoded.
+def open_audio(source: Source, config: AudioConfig) -> Any:
+    """Open one recording and check what its header claims; no sample is decoded.
+
+    Returns:
+        A `soundfile.SoundFile`, or what stands for one where the source is samples.
 
     Raises:
         AudioError: as `read_waveform`, for what shows without decoding.
     """
-    _check_file(path)
+    if isinstance(source, Samples):
+        _check_bounds(
+            source,
+            (source.samples.ndim > 1 and source.samples.shape[1]) or 1,
+            source.sample_rate_hz,
+            config,
+        )
+        return _SamplesFile(source)
+    if isinstance(source, Encoded):
+        file_or_path: Any = io.BytesIO(source.content)
+    else:
+        _check_file(source)
+        file_or_path = source
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(file_or_path)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless ".raw"
-        raise AudioError(path, *_why_not_opened(path, error)) from None
+        raise AudioError(source, *_why_not_opened(source, error)) from None
     try:
-        _check_header(path, file, config)
+        _check_header(source, file, config)
     except AudioError:
         file.close()
         raise
     return file
+
+
+class _SamplesFile:
+    """Samples, read as `soundfile.SoundFile` reads a file."""
+
+    format = "array"
+
+    def __init__(self, source: Samples) -> None:
+        self._samples = source.samples
+        self._position = 0
+        self.samplerate = source.sample_rate_hz
+        self.frames = len(source.samples)
+        self.channels = 1 if source.samples.ndim == 1 else source.samples.shape[1]
+
+    def read(self, frames: int, dtype: str) -> np.ndarray:
+        block = self._samples[self._position : self._position + frames]
+        self._position += len(block)
+        return block.astype(dtype)
+
+    def __enter__(self) -> "_SamplesFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
 
 
 def to_int16(waveform: np.ndarray) -> tuple[np.ndarray, int]:
@@ -142,25 +221,27 @@ def _check_file(path: str | PathLike[str]) -> None:
         raise AudioError(path, "empty", "the file has no bytes")
 
 
-def _why_not_opened(path: str | PathLike[str], error: Exception) -> tuple[str, str]:
-    if not os.access(path, os.R_OK):
+def _why_not_opened(source: Any, error: Exception) -> tuple[str, str]:
+    if isinstance(source, str | PathLike) and not os.access(source, os.R_OK):
         return "unreadable", "no permission to read it"
     text = getattr(error, "error_string", str(error))
     return "not audio", f"WAV, FLAC, Ogg or MP3 was wanted: {text}"
 
 
-def _check_header(path: str | PathLike[str], file: Any, config: AudioConfig) -> None:
-    if file.channels > config.max_channels:
+def _check_bounds(path: object, channels: int, rate: int, config: AudioConfig) -> None:
+    if channels > config.max_channels:
         raise AudioError(
-            path, "too many channels", f"{file.channels}; the limit is {config.max_channels}"
+            path, "too many channels", f"{channels}; the limit is {config.max_channels}"
         )
-    if not config.min_sample_rate_hz <= file.samplerate <= config.max_sample_rate_hz:
+    lowest, highest = config.min_sample_rate_hz, config.max_sample_rate_hz
+    if not lowest <= rate <= highest:
         raise AudioError(
-            path,
-            "sample rate out of bounds",
-            f"{file.samplerate} Hz; wanted {config.min_sample_rate_hz} to"
-            f" {config.max_sample_rate_hz} Hz",
+            path, "sample rate out of bounds", f"{rate} Hz; must be {lowest} to {highest} Hz"
         )
+
+
+def _check_header(path: object, file: Any, config: AudioConfig) -> None:
+    _check_bounds(path, file.channels, file.samplerate, config)
     if file.frames >= _UNKNOWN_FRAMES:
         raise AudioError(path, "unknown length", "its header gives none; encode it again")
     # libsndfile silently shortens what a header claims to what the file holds; its log tells.
@@ -174,9 +255,7 @@ def _check_header(path: str | PathLike[str], file: Any, config: AudioConfig) -> 
         raise AudioError(path, "empty", "the file has no samples")
 
 
-def _mono_blocks(
-    path: str | PathLike[str], file: Any, config: AudioConfig, mix: Mix
-) -> Iterator[np.ndarray]:
+def _mono_blocks(path: object, file: Any, config: AudioConfig, mix: Mix) -> Iterator[np.ndarray]:
     """Yield float32 mono blocks at the file's own rate; raise as soon as a bound is passed."""
     max_frames = int(config.max_duration_s * file.samplerate)
     block_frames = max(1, _BLOCK_VALUES // file.channels)
@@ -200,9 +279,7 @@ def _mono_blocks(
     _check_length(path, num_frames, file, config)
 
 
-def _check_length(
-    path: str | PathLike[str], num_frames: int, file: Any, config: AudioConfig
-) -> None:
+def _check_length(path: object, num_frames: int, file: Any, config: AudioConfig) -> None:
     # An MP3 without a Xing header has no frame count; libsndfile estimates one from its size.
     slack = file.frames // 20 if file.format == "MP3" else 0
     if num_frames < file.frames - slack:
@@ -220,7 +297,7 @@ def _peak(samples: np.ndarray) -> float:
     return float(max(samples.max(), -samples.min()))
 
 
-def _check_level(path: str | PathLike[str], peak: float) -> None:
+def _check_level(path: object, peak: float) -> None:
     if not np.isfinite(peak):
         raise AudioError(path, "not finite", "it holds NaN or infinite samples")
     if peak > _MAX_PEAK:

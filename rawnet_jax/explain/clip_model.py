@@ -1,7 +1,6 @@
 """A network as a function of one clip: scores, gradients by the waveform, attention."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -10,13 +9,11 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from rawnet_jax.config import Config
 from rawnet_jax.contract import is_real
 from rawnet_jax.explain.attention import AttentionMap, read_attention
 from rawnet_jax.mesh import make_mesh, replicated, split_rows
-from rawnet_jax.models.registry import build_model
+from rawnet_jax.run import Run
 from rawnet_jax.scoring.file_scorer import Rows
-from rawnet_jax.scoring.run_scorer import RunScorer
 
 SCORE_BATCH = 16
 GRADIENT_BATCH = 4  # what a gradient keeps of every layer is many times a score's memory
@@ -85,7 +82,7 @@ class ClipModel:
         return np.concatenate(scores)
 
     def score_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
-        """Score a batch as `rawnet_jax.scoring.windows.score_windows` makes it.
+        """Score a batch as `rawnet_jax.scoring.file_scorer.score_files` makes it.
 
         Args:
             waveform: float32 [score_rows, window].
@@ -150,33 +147,21 @@ class ClipModel:
         return waveform, num_samples
 
 
-def load_clip_model(
-    config: Config, workdir: Path, checkpoint: str = "best"
-) -> tuple[ClipModel, int]:
-    """Read a trained run.
-
-    Args:
-        config: of the run; its windows are as `config.eval` and `config.data` say.
-        workdir: of the run.
-        checkpoint: ``best``, ``latest``, ``swa`` or a step number.
-
-    Returns:
-        The network, and the step of the checkpoint.
+def clip_model_of(run: Run) -> ClipModel:
+    """Return the network of a run, with windows as the run scores recordings.
 
     Raises:
-        ConfigError: the batch size does not divide over the devices.
-        CheckpointError: there is no such checkpoint, or it is damaged or of another model.
+        ConfigError: the run is an averaged system.
     """
-    scorer = RunScorer(config, workdir, checkpoint)
-    data, evaluation = config.data, config.eval
-    model = ClipModel(
-        build_model(config.model),
-        scorer.variables,
-        window=(evaluation.window_samples if evaluation.aggregate else 0) or data.num_samples,
-        pad=data.pad,
-        buckets=data.bucket_samples,
+    recipe = run.alone("explain").recipe
+    return ClipModel(
+        run.model,
+        run.variables,
+        window=recipe.window,
+        pad=recipe.pad,
+        buckets=recipe.bucket_samples,
+        mesh=run.mesh,
     )
-    return model, scorer.step
 
 
 def _chunks(waveforms: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

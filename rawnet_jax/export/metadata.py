@@ -1,8 +1,8 @@
 """What an exported file says of itself, so that it can be used without this package."""
 
 import importlib.metadata
-import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import jax
@@ -45,6 +45,7 @@ def describe(
         "num_samples": num_samples,
         "pad": config.data.pad,
         "clip": f"the first {num_samples} samples; {_PADDING[config.data.pad]}",
+        "gate": asdict(config.gate),
         "longer": _windows(config, num_samples),
         "labels": {label.key: int(label) for label in Label},
         "score_direction": "higher = more bona fide",
@@ -93,21 +94,6 @@ def _windows(config: Config, num_samples: int) -> dict[str, Any]:
         return {"aggregate": "first"}
     hop = hop_samples(num_samples, config.eval.window_hop)
     return {"aggregate": config.eval.aggregate, "hop_samples": hop}
-
-
-_TEXT = frozenset(
-    ("producer", "run", "model", "pad", "clip", "score_direction", "license", "software_license")
-)
-
-
-def as_strings(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Return metadata for a format that holds strings alone: what is no text, as JSON."""
-    return {name: v if name in _TEXT else json.dumps(v) for name, v in metadata.items()}
-
-
-def from_strings(strings: Mapping[str, str]) -> dict[str, Any]:
-    """Return what `as_strings` was given."""
-    return {name: v if name in _TEXT else json.loads(v) for name, v in strings.items()}
 
 
 def _version() -> str:

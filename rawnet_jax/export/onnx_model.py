@@ -8,7 +8,7 @@ from jax import export
 
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.flat import Ref
-from rawnet_jax.export.metadata import as_strings
+from rawnet_jax.export.metadata_strings import as_strings
 from rawnet_jax.export.onnx_graph import Graph
 
 OPSET = 18

@@ -7,7 +7,6 @@ is its `metadata`, which goes into the file too.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -21,7 +20,7 @@ from rawnet_jax.errors import ConfigError
 from rawnet_jax.export.metadata import describe, how_to_read
 from rawnet_jax.metrics.calibration import AffineCalibration, Calibration, IsotonicCalibration
 from rawnet_jax.models.registry import build_model
-from rawnet_jax.scoring.run_scorer import RunScorer
+from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import OperatingPoint
 
 _BATCH = 16
@@ -110,25 +109,22 @@ class Program:
         return {"score": output.score, "llr": calibrated(output.score, self.calibration)}
 
 
-def load_program(
-    config: Config, workdir: Path, checkpoint: str = "best", *, num_samples: int | None = None
-) -> Program:
-    """Make a program of a checkpoint of a run; `Program.judged` adds how its scores are read.
+def program_of(run: Run, *, num_samples: int | None = None) -> Program:
+    """Make a program of a run; `Program.judged` adds how its scores are read.
 
     Args:
-        config: of the run.
-        workdir: of the run.
-        checkpoint: ``best``, ``latest``, ``swa`` or a step number.
-        num_samples: T; None = ``config.data.num_samples``.
+        run: one network.
+        num_samples: T; None = the run's window.
 
     Raises:
-        ConfigError: the network cannot take rows of so many samples.
-        CheckpointError: there is no such checkpoint, or it is damaged or of another model.
+        ConfigError: the network cannot take rows of so many samples, or the run is an averaged
+            system.
     """
-    scorer = RunScorer(config, workdir, checkpoint)
-    source = {"checkpoint": checkpoint, "step": scorer.step, "fingerprint": scorer.fingerprint}
-    variables = jax.device_get(scorer.variables)
-    return make_program(config, variables, source, num_samples=num_samples)
+    run = run.alone("export")
+    source = {"checkpoint": run.checkpoint, "step": run.step, "fingerprint": run.fingerprint}
+    variables = jax.device_get(run.variables)
+    length = num_samples or run.recipe.window
+    return make_program(run.config, variables, source, num_samples=length)
 
 
 def make_program(

@@ -67,6 +67,23 @@ def png(draw: Callable[[Figure], None], size_inches: tuple[float, float]) -> byt
     return _drawn(draw, size_inches, "png", dpi=120, facecolor="white")
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows, whatever backend is set."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=120)
+        return buffer.getvalue()
+
+
+def drawn_figure(draw: Callable[[Figure], None], size_inches: tuple[float, float]) -> Figure:
+    """Run `draw` in the house style; return the figure."""
+    with style.context(["default", _STYLE]):
+        figure = ShownFigure(figsize=size_inches)
+        draw(figure)
+    return figure
+
+
 def _drawn(
     draw: Callable[[Figure], None], size_inches: tuple[float, float], form: str, **how: Any
 ) -> bytes:

@@ -1,7 +1,9 @@
 """A recording and what its windows got, one above the other over time."""
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -9,67 +11,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.reports.canvas import BONAFIDE_COLOUR, SPOOF_COLOUR, legend_label, png
+from rawnet_jax.reports.canvas import (
+    BONAFIDE_COLOUR,
+    SPOOF_COLOUR,
+    drawn_figure,
+    legend_label,
+    png,
+    svg,
+)
+from rawnet_jax.scoring.envelope import Envelope
+from rawnet_jax.scoring.file_scorer import FileScore
+from rawnet_jax.scoring.score_record import Record
+from rawnet_jax.scoring.verdict import Judge
 
 SIZE = (9.2, 4.6)
 _WAVE_COLOUR = "#6b7280"
 _UNJUDGED_COLOUR = "#9aa0a6"
-_MAX_BINS = 4096
-_FIRST_BIN = 64  # samples
 _BAND = 0.07  # of the height, above and below what is shown
-
-
-class Envelope:
-    """The lowest and highest sample of every stretch of a recording that comes in blocks.
-
-    Stretches double in length when there are too many of them, so an hour takes as little memory
-    as a second.
-    """
-
-    def __init__(self, max_bins: int = _MAX_BINS) -> None:
-        """Start a recording.
-
-        Args:
-            max_bins: even; so many stretches at most.
-        """
-        self.bin_samples = _FIRST_BIN
-        self.num_samples = 0
-        self._max_bins = max_bins
-        self._bins = np.zeros((0, 2), np.float32)
-        self._rest = np.zeros(0, np.float32)
-
-    def add(self, block: np.ndarray) -> None:
-        """Take the next float [n]."""
-        self.num_samples += len(block)
-        samples = np.concatenate((self._rest, block))
-        full = len(samples) // self.bin_samples * self.bin_samples
-        self._rest = samples[full:].copy()
-        self._bins = np.concatenate((self._bins, _extremes(samples[:full], self.bin_samples)))
-        while len(self._bins) > self._max_bins:
-            self._halve()
-
-    def _halve(self) -> None:
-        if len(self._bins) % 2:  # its samples are gone; the two extremes stand for them
-            whole, last = self._bins[:-1], self._bins[-1]
-            filler = np.resize(last, self.bin_samples)
-            self._rest = np.concatenate((filler, self._rest))
-            self._bins = whole
-        low, high = self._bins.reshape(-1, 2, 2).transpose(2, 0, 1)
-        self._bins = np.stack((low.min(axis=1), high.max(axis=1)), axis=1)
-        self.bin_samples *= 2
-
-    def lines(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return time in s of the middle of each stretch, its lowest and its highest sample."""
-        bins = self._bins
-        if len(self._rest):
-            bins = np.concatenate((bins, _extremes(self._rest, len(self._rest))))
-        middle_s = (np.arange(len(bins)) + 0.5) * self.bin_samples / SAMPLE_RATE_HZ
-        return middle_s, bins[:, 0], bins[:, 1]
-
-
-def _extremes(samples: np.ndarray, size: int) -> np.ndarray:
-    rows = samples.reshape(-1, size)
-    return np.stack((rows.min(axis=1), rows.max(axis=1)), axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,20 +64,67 @@ class TimeLine:
         return below
 
 
+def time_line_of(found: FileScore, record: Record, judge: Judge) -> TimeLine:
+    """Return what is drawn of one recording.
+
+    Args:
+        found: its scores; its watcher was an `Envelope`.
+        record: what is said of it.
+        judge: the decision rule; windows are drawn on the scale that its threshold is on.
+    """
+    point, calibration = judge.point, judge.calibration
+    value, label = found.windows.score.astype(np.float64), "score"
+    whole = record["score"]
+    if point.on_llr and calibration is not None:
+        value, label, whole = value.copy(), "log-likelihood ratio", record["llr"]
+        value[found.windows.judged] = calibration.apply(value[found.windows.judged])
+    return TimeLine(
+        title=found.path,
+        subtitle=_subtitle(record),
+        envelope=found.watched,
+        start_s=found.windows.start_s,
+        end_s=found.windows.end_s,
+        value=value,
+        threshold=point.threshold,
+        label=f"{label}\n(higher = more bona fide)",
+        whole=whole,
+    )
+
+
+def _subtitle(record: Record) -> str:
+    if record["score"] is None:
+        return f"{record['verdict']}: {record['reason']}"
+    said = f"{record['verdict']}, score {record['score']:+.3f}"
+    if record["llr"] is not None:
+        said += f", log-likelihood ratio {record['llr']:+.2f}, "
+        said += f"P(spoof) {record['p_spoof']:.3f} at a prior of {record['prior']:g}"
+    return said
+
+
 def time_line_png(line: TimeLine) -> bytes:
     """Return the picture: the waveform, and under it the values of its windows over time."""
+    return png(partial(_draw, line), SIZE)
 
-    def draw(figure: Figure) -> None:
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
-        upper.set_title(legend_label(line.title), pad=20)
-        under = {"xycoords": "axes fraction", "textcoords": "offset points"}
-        upper.annotate(legend_label(line.subtitle, 110), (0, 1), (0, 6), **under, fontsize=9)
-        _draw_waveform(upper, line)
-        _draw_values(lower, line)
-        handles, labels = lower.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=5)
 
-    return png(draw, SIZE)
+def time_line_svg(line: TimeLine) -> str:
+    """Return the picture as an ``<svg>`` element that needs nothing else."""
+    return svg(partial(_draw, line), SIZE, f"time-line-{uuid.uuid4().hex[:8]}")
+
+
+def time_line_figure(line: TimeLine) -> Figure:
+    """Return the picture as a matplotlib figure."""
+    return drawn_figure(partial(_draw, line), SIZE)
+
+
+def _draw(line: TimeLine, figure: Figure) -> None:
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
+    upper.set_title(legend_label(line.title), pad=20)
+    under = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    upper.annotate(legend_label(line.subtitle, 110), (0, 1), (0, 6), **under, fontsize=9)
+    _draw_waveform(upper, line)
+    _draw_values(lower, line)
+    handles, labels = lower.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5)
 
 
 def _draw_waveform(axes: Axes, line: TimeLine) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.audio import open_audio
+from rawnet_jax.data.audio import Source, open_audio
 from rawnet_jax.data.loader import crop_or_pad
 from rawnet_jax.errors import AudioError
 from rawnet_jax.scoring.file_windows import (
@@ -100,7 +100,7 @@ class Rows:
 
 
 def score_files(
-    paths: Sequence[tuple[str, str]],
+    paths: Sequence[tuple[str, Source]],
     score_batch: ScoreBatch,
     reading: Reading,
     rows: Rows,
@@ -150,7 +150,9 @@ def score_files(
         batches.close()
 
 
-def fitting_batch_size(paths: Sequence[str], reading: Reading, largest: int, devices: int) -> int:
+def fitting_batch_size(
+    paths: Sequence[Source], reading: Reading, largest: int, devices: int
+) -> int:
     """Return a batch size that a few short files do not leave mostly empty.
 
     Args:

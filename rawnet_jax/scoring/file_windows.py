@@ -16,7 +16,7 @@ import numpy as np
 
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.audio import waveform_blocks
+from rawnet_jax.data.audio import Source, waveform_blocks
 from rawnet_jax.errors import AudioError
 from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal, judge_input
 from rawnet_jax.scoring.windows import cut_windows
@@ -86,7 +86,7 @@ class Reading:
 
 
 def read_parts(
-    path: str, how: Reading, watch: Callable[[np.ndarray], Any] | None = None
+    path: Source, how: Reading, watch: Callable[[np.ndarray], Any] | None = None
 ) -> Iterator[Part]:
     """Decode one file into windows; what is wrong with it comes in its `End`.
 
@@ -109,7 +109,9 @@ def read_parts(
 class _Reader:
     """One file while it is read."""
 
-    def __init__(self, path: str, how: Reading, watch: Callable[[np.ndarray], Any] | None) -> None:
+    def __init__(
+        self, path: Source, how: Reading, watch: Callable[[np.ndarray], Any] | None
+    ) -> None:
         self.num_samples = 0
         self._path = path
         self._how = how

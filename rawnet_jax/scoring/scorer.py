@@ -25,7 +25,7 @@ def eval_step(
     batch: Batch,
     *,
     model: nn.Module,
-    loss: Loss,
+    loss: Loss | None = None,
     class_weights: tuple[float, ...] = (1.0, 1.0),
 ) -> StepOutput:
     """Score one batch with dropout off and running statistics.
@@ -34,11 +34,13 @@ def eval_step(
         variables: ``{"params", "batch_stats"}``.
         batch: one global batch.
         model: the network.
-        loss: only reported, never used for the score.
+        loss: reported beside the scores, never used for them; None = none.
         class_weights: (spoof, bonafide), of the loss.
     """
     output: Any = model.apply(variables, batch["waveform"], batch["num_samples"], train=False)
-    sums = batch_loss(loss, output, batch, class_weights)
+    sums: tuple[Any, Any] = (0.0, 0.0)
+    if loss is not None:
+        sums = batch_loss(loss, output, batch, class_weights)
     return StepOutput(*sums, output.score, batch["label"], batch["index"])
 
 
@@ -48,7 +50,7 @@ class Scores:
 
     Attributes:
         score: float32 [N] in the partition's order, higher = more bona fide.
-        loss: weighted mean loss over the labelled clips; NaN if none is labelled.
+        loss: weighted mean loss over the labelled clips; NaN without a loss or a label.
     """
 
     score: np.ndarray
@@ -61,7 +63,7 @@ class Scorer:
     Args:
         model: the network.
         mesh: the devices.
-        loss: reported beside the scores.
+        loss: reported beside the scores; None = none.
         class_weights: (spoof, bonafide), of the loss.
         num_seeds: models of this kind to score with at once; the variables of several have them
             on the first axis of every leaf.
@@ -71,8 +73,8 @@ class Scorer:
         self,
         model: nn.Module,
         mesh: Mesh,
-        loss: Loss,
-        class_weights: tuple[float, ...],
+        loss: Loss | None = None,
+        class_weights: tuple[float, ...] = (1.0, 1.0),
         num_seeds: int = 1,
     ) -> None:
         self._mesh = mesh
@@ -122,6 +124,6 @@ class Scorer:
                 progress.update()
         while pending:
             collect()
-        with np.errstate(invalid="ignore"):  # no clip with a label: no loss
+        with np.errstate(invalid="ignore"):  # nothing is labelled, or no loss is asked for
             losses = sums[0] / sums[1]
         return [Scores(s, float(loss)) for s, loss in zip(score, losses, strict=True)]

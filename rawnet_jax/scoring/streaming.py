@@ -6,22 +6,15 @@ stream nor what was scored before.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import numpy as np
 
-from rawnet_jax.checkpoint import BEST, restore_variables
-from rawnet_jax.config import Config, GateConfig
-from rawnet_jax.config_file import read_config
+from rawnet_jax.config import GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.window_plan import hop_samples
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.models.conv1d import Conv1DClassifier
-from rawnet_jax.models.registry import build_model
-from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.scoring.file_scorer import Rows
 from rawnet_jax.scoring.gate import Refusal, judge_input
 from rawnet_jax.scoring.streaming_conv1d import CarriedConv1D, plan_frames
@@ -62,10 +55,7 @@ class StreamingScorer:
     Attributes:
         window: length of a window in samples at 16 kHz.
         hop: from one to the next in samples at 16 kHz.
-        step: of the run's checkpoint that scores; None where there is no run.
     """
-
-    step: int | None = None
 
     def __init__(
         self,
@@ -108,54 +98,6 @@ class StreamingScorer:
         if plan is not None:
             self._engine = CarriedConv1D(plan, variables)
         self.reset()
-
-    @classmethod
-    def of_run(
-        cls,
-        workdir: Path,
-        checkpoint: str = BEST,
-        *,
-        config: Config | None = None,
-        hop_s: float | None = None,
-        sample_rate_hz: int = SAMPLE_RATE_HZ,
-        channel: int | None = None,
-    ) -> "StreamingScorer":
-        """Prepare a checkpoint of a run.
-
-        Args:
-            workdir: of the run.
-            checkpoint: ``best``, ``latest``, ``swa`` or a step number.
-            config: of the run; None = as it is saved there. Windows, padding and gate are its own.
-            hop_s: from one window to the next in seconds; None = as the config says.
-            sample_rate_hz: of what is pushed.
-            channel: take this one instead of the average of all; 1 = the first.
-
-        Raises:
-            ConfigError: there is no run, or a number makes no sense.
-            CheckpointError: there is no such checkpoint, or it is damaged or of another model.
-        """
-        config = read_config(workdir) if config is None else config
-        window = config.eval.window_samples or config.data.num_samples
-        hop = hop_samples(window, config.eval.window_hop)
-        if hop_s is not None:
-            hop = _hop_of_seconds(hop_s, window)
-        model = build_model(config.model)
-        shapes = variable_shapes(model, config.data.num_samples)
-        where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        variables, step = restore_variables(workdir, checkpoint, shapes, where)
-        scorer = cls(
-            model,
-            variables,
-            window=window,
-            hop=hop,
-            pad=config.data.pad,
-            bucket_samples=config.data.bucket_samples,
-            gate=config.gate if config.gate.enabled else None,
-            sample_rate_hz=sample_rate_hz,
-            channel=channel,
-        )
-        scorer.step = step
-        return scorer
 
     @property
     def carries_frames(self) -> bool:
@@ -241,11 +183,20 @@ class StreamingScorer:
         return self._input.refusal() or judge_input(waveform, self._gate)
 
 
-def _hop_of_seconds(hop_s: float, window: int) -> int:
+def hop_of_seconds(hop_s: float, window: int) -> int:
+    """Return a hop in samples.
+
+    Args:
+        hop_s: in seconds, above 0 and at most a window.
+        window: length of a window in samples.
+
+    Raises:
+        ConfigError: it is not.
+    """
     hop = round(hop_s * SAMPLE_RATE_HZ) if np.isfinite(hop_s) else 0
     if not 1 <= hop <= window:
         raise ConfigError(
-            f"a hop of {hop_s:g} s: above 0 and at most a window, {window / SAMPLE_RATE_HZ:g} s, "
-            "was wanted"
+            f"a hop of {hop_s:g} s: must be above 0 and at most a window, "
+            f"{window / SAMPLE_RATE_HZ:g} s"
         )
     return hop

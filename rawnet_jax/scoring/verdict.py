@@ -165,6 +165,7 @@ def load_judge(
     config: Config,
     step: int,
     *,
+    point: OperatingPoint | None = None,
     is_best: bool = True,
     prior: float = 0.5,
     threshold: float | None = None,
@@ -175,6 +176,7 @@ def load_judge(
         workdir: of the run.
         config: of the run, with the ``config.eval`` that clips are now scored by.
         step: of the checkpoint that scores.
+        point: what `load_operating_point` found; None = read it now.
         is_best: whether that is the run's best one. Calibration and threshold belong to it and are
             not used for another.
         prior: of spoof.
@@ -185,7 +187,7 @@ def load_judge(
         DataError: a file of the run is damaged.
     """
     notes: list[str] = []
-    point = load_operating_point(workdir)
+    point = point or load_operating_point(workdir)
     path = workdir / CALIBRATION_JSON
     calibration = load_calibration(path) if path.exists() else None
     belongs = is_best if point is None or point.step is None else point.step == step

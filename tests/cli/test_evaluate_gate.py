@@ -16,7 +16,7 @@ from rawnet_jax.data.audio import waveform_blocks
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.models.variables import variable_shapes
-from rawnet_jax.scoring.run_scorer import RunScorer
+from rawnet_jax.run import Run
 from rawnet_jax.scoring.windows import score_windows
 
 FAST = ["--no-bootstrap", "--no-progress"]
@@ -113,7 +113,7 @@ def test_windows_over_whole_clips(run, tmp_path):
     config = read_config(run)
     found = score_windows(
         waveform_blocks(run.parent / "flac" / "eval_6.flac", AudioConfig()),
-        RunScorer(config, run, "best").score_batch,
+        Run.load(config, run).score_batch,
         window=1_600,
         hop=1_600,
         batch_size=8,

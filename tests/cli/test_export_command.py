@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from rawnet_jax.cli.main import EXIT_USER_ERROR, main
+from rawnet_jax.export import formats
 from rawnet_jax.export.onnx import export_onnx
 from tests.docs_examples import DOCS, blocks, run_console, run_python
 from tests.export.export_cases import small_program
@@ -50,8 +51,9 @@ def _without_numbers(text):
 @pytest.mark.slow
 def test_a_file_that_computes_something_else_is_not_written(folder, tmp_path, monkeypatch, capsys):
     other = small_program(seed=1)
-    monkeypatch.setattr(
-        "rawnet_jax.cli.export_run.export_onnx",
+    monkeypatch.setitem(
+        formats.FORMATS,
+        "onnx",
         lambda program: export_onnx(other.judged(program.calibration, None)),
     )
     assert export(folder, f"--output={tmp_path / 'model.onnx'}") == EXIT_USER_ERROR

@@ -14,7 +14,7 @@ from rawnet_jax.config_file import load_config, read_config, save_config, with_o
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.models.variables import init_variables
-from rawnet_jax.scoring.run_scorer import RunScorer
+from rawnet_jax.run import Run
 from tests.conftest import TINY_SIZES
 
 FAST = ["--no-progress", "--replicates=20"]
@@ -37,13 +37,13 @@ def run(tiny_config, tmp_path_factory):
 def lists_scored(monkeypatch):
     """Sizes of the lists that are really scored."""
     sizes: list[int] = []
-    score = RunScorer.score
+    score = Run.score
 
     def noted(self, clips, *rest):
         sizes.append(len(clips))
         return score(self, clips, *rest)
 
-    monkeypatch.setattr(RunScorer, "score", noted)
+    monkeypatch.setattr(Run, "score", noted)
     return sizes
 
 
@@ -121,7 +121,7 @@ def test_fingerprint_is_of_all_that_decides_a_score(run):
     config = read_config(run)
     same = with_overrides(config, ["--config.eval.batch_size=16", "--config.data.num_threads=2"])
     other = with_overrides(config, ["--config.data.num_samples=400"])
-    prints = [RunScorer(c, run, "best").fingerprint for c in (config, same, other)]
+    prints = [Run.load(c, run).fingerprint for c in (config, same, other)]
     assert prints[0] == prints[1] != prints[2]
 
 

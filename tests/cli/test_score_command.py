@@ -206,7 +206,10 @@ def test_no_run_and_several(tmp_path, clips, capsys):
     assert '"num_seeds": 1' in values
     (several / "config.json").write_text(values.replace('"num_seeds": 1', '"num_seeds": 3'))
     assert score(several, clips) == 2
-    assert "holds 3 models, one a seed; give the --workdir of one" in capsys.readouterr().err
+    assert (
+        "holds 3 models, one per seed; name a seed (0, 1, 2), or averaged, or give the "
+        "--workdir of one" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("model", ["lfcc_resnet18"])

@@ -18,7 +18,7 @@ from rawnet_jax.cli import stream_run
 from rawnet_jax.cli.main import EXIT_KEYBOARD, EXIT_USER_ERROR, main
 from rawnet_jax.data.live_audio import LiveAudio
 from rawnet_jax.metrics.calibration import CALIBRATION_JSON
-from rawnet_jax.scoring.streaming import StreamingScorer
+from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import THRESHOLD_JSON, OperatingPoint, save_operating_point
 from tests.conftest import REPO
 from tests.docs_examples import DOCS, blocks, run_python, run_shell, typed
@@ -70,7 +70,7 @@ def test_every_way_in_gives_the_same(folder, typed_in, capsys):
     found = records(of_file.out)
     assert [row["end_s"] for row in found] == [0.2, 0.3, 0.4, 0.5, 0.6]
     assert [row["start_s"] for row in found] == [0.0, 0.1, 0.2, 0.3, 0.4]
-    scorer = StreamingScorer.of_run(folder / "runs" / "x")
+    scorer = Run.open(folder / "runs" / "x").stream()
     scores = [score for _, score in scorer.push(samples)]
     for row, score in zip(found[:4], scores, strict=False):
         assert row["score"] == pytest.approx(score, abs=1e-4)

@@ -8,7 +8,7 @@ from jax import export, lax
 
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.flat import BATCH, flatten
-from rawnet_jax.export.metadata import from_strings
+from rawnet_jax.export.metadata_strings import from_strings
 from rawnet_jax.export.onnx import WHOLE, export_onnx, written
 from rawnet_jax.export.onnx_model import onnx_model
 from rawnet_jax.export.patterns import find_functions

@@ -12,7 +12,7 @@ import pytest
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.errors import ConfigError, ExportError
 from rawnet_jax.export import run_exported as runner
-from rawnet_jax.export.metadata import as_strings, from_strings
+from rawnet_jax.export.metadata_strings import as_strings, from_strings
 from rawnet_jax.export.onnx import export_onnx
 from rawnet_jax.export.program import calibrated, flax_scores
 from rawnet_jax.export.stablehlo import export_stablehlo

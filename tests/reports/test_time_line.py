@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from rawnet_jax.reports.canvas import BONAFIDE_COLOUR, SPOOF_COLOUR
-from rawnet_jax.reports.time_line import Envelope, TimeLine, _spans, time_line_png
+from rawnet_jax.reports.time_line import TimeLine, _spans, time_line_png
+from rawnet_jax.scoring.envelope import Envelope
 
 
 @pytest.mark.parametrize("sizes", [(10_000,), (1, 63, 64, 65, 9807), (3000, 0, 7000)])

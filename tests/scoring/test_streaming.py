@@ -19,6 +19,7 @@ from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.errors import AudioError, ConfigError
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.models.variables import init_variables, variable_shapes
+from rawnet_jax.run import Run
 from rawnet_jax.scoring.streaming import StreamingScorer
 from rawnet_jax.scoring.streaming_conv1d import plan_frames
 from rawnet_jax.scoring.windows import score_windows
@@ -263,8 +264,9 @@ def run_folder(tmp_path_factory):
 
 
 def test_a_run_is_scored_as_it_was_configured(run_folder):
-    scorer = StreamingScorer.of_run(run_folder)
-    assert (scorer.window, scorer.hop, scorer.step) == (1_600, 800, STEP)
+    run = Run.open(run_folder)
+    scorer = run.stream()
+    assert (scorer.window, scorer.hop, run.step) == (1_600, 800, STEP)
     model = small_model("conv1d")
     variables = init_variables(model, jax.random.key(0), 1_600)
     [(time_s, score)] = scorer.push(NOISE[:1_600])
@@ -279,12 +281,13 @@ def test_a_run_is_scored_as_one_wants(run_folder):
     config = small_config(num_samples=1_600)
     config.gate.enabled = False
     config.eval.window_samples = 3_200
-    scorer = StreamingScorer.of_run(run_folder, config=config, hop_s=0.02)
+    run = Run.load(config, run_folder)
+    scorer = run.stream(hop_s=0.02)
     assert (scorer.window, scorer.hop) == (3_200, 320)
     assert np.isfinite(scorer.push(np.zeros(3_200))[0].score)
     for hop_s in (0.0, 0.2001, float("nan")):
         with pytest.raises(ConfigError, match="hop"):
-            StreamingScorer.of_run(run_folder, config=config, hop_s=hop_s)
+            run.stream(hop_s=hop_s)
 
 
 def resident_mb() -> float:

@@ -21,7 +21,7 @@ from rawnet_jax.losses import bce
 from rawnet_jax.mesh import make_mesh, replicated
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.models.variables import variable_shapes
-from rawnet_jax.scoring.run_scorer import RunScorer
+from rawnet_jax.run import Run
 from rawnet_jax.scoring.scorer import Scorer
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.writer import epoch_history, read_log
@@ -150,21 +150,23 @@ def test_signal_saves_and_restart_is_exact(straight, tiny_config, tmp_path, numb
 def test_scores_do_not_depend_on_batches_or_devices(straight):
     config = read_config(straight)
     cache = load_scoring_cache(config.data, "eval", progress=False)
-    eight_devices = RunScorer(config, straight, "best").score(cache, progress=False)
+    eight_devices = Run.load(config, straight, "best").score(cache, progress=False)
     larger = with_overrides(config, ["--config.eval.batch_size=16"])
-    larger_batch = RunScorer(larger, straight, "best").score(cache, progress=False)
-    mesh = make_mesh(jax.devices()[:1])
+    larger_batch = Run.load(larger, straight, "best").score(cache, progress=False)
     model = build_model(config.model)
     shapes = variable_shapes(model, 800)
-    variables, _ = restore_variables(straight, "best", shapes, replicated(mesh))
-    source = BatchSource(cache, batch_size=3, num_samples=800)
-    scorer = Scorer(model, mesh, bce, (1.0, 1.0))
-    batches = map(source.__getitem__, range(len(source)))
-    [one_device] = scorer.score(variables, batches, len(cache))
+    with_loss = []
+    for devices, batch_size in ((jax.devices()[:1], 3), (jax.devices(), 16)):
+        mesh = make_mesh(devices)
+        variables, _ = restore_variables(straight, "best", shapes, replicated(mesh))
+        source = BatchSource(cache, batch_size=batch_size, num_samples=800)
+        batches = map(source.__getitem__, range(len(source)))
+        with_loss += Scorer(model, mesh, bce).score(variables, batches, len(cache))
+    one_device = with_loss[0]
     assert np.ptp(one_device.score) > 1e-3
-    for other in (eight_devices, larger_batch):
+    assert with_loss[1].loss == pytest.approx(one_device.loss, abs=1e-6)
+    for other in (eight_devices, larger_batch, with_loss[1]):
         np.testing.assert_allclose(other.score, one_device.score, atol=1e-5, rtol=0)
-        assert other.loss == pytest.approx(one_device.loss, abs=1e-6)
 
 
 def test_not_a_number_names_the_batch_and_keeps_the_last_good_state(tiny_config, tmp_path):

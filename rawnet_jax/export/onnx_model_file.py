@@ -1,0 +1,106 @@
+"""An exported ONNX file as something that scores recordings, without JAX."""
+
+import hashlib
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rawnet_jax.config import GateConfig
+from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.export.metadata_strings import from_strings
+from rawnet_jax.metrics.calibration import calibration_from_dict
+from rawnet_jax.scoring.recordings import Recipe
+from rawnet_jax.scoring.verdict import Judge, OperatingPoint
+
+_FIRST = "first"
+
+
+class OnnxDetector:
+    """A file that ``export --format onnx`` wrote, run by ONNX Runtime on the CPU.
+
+    See `rawnet_jax.scoring.model.ScoringModel`.
+    """
+
+    num_devices = 1
+
+    def __init__(self, path: Path) -> None:
+        """Load the file.
+
+        Raises:
+            ConfigError: there is no such file, or ONNX Runtime is not installed.
+            DataError: it was not written by ``export``.
+        """
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such file")
+        try:
+            from onnxruntime import InferenceSession
+        except ModuleNotFoundError:
+            raise ConfigError(
+                "an .onnx file needs onnxruntime: pip install 'rawnet_jax[export]'"
+            ) from None
+        self._path = path
+        try:
+            self._session: Any = InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            strings = dict(self._session.get_modelmeta().custom_metadata_map)
+            self._metadata = from_strings(strings)
+            self._metadata["num_samples"], self._metadata["gate"]
+        except Exception as error:  # ONNX Runtime raises kinds of its own
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{path}: must be a file that this package exported ({reason})"
+            ) from None
+        self._inputs = {one.name for one in self._session.get_inputs()}
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return str(self._metadata["run"])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self._path.read_bytes()).hexdigest()
+
+    @property
+    def recipe(self) -> Recipe:
+        """Windows, padding, gate and aggregation, as the file has them."""
+        length, longer = int(self._metadata["num_samples"]), self._metadata["longer"]
+        aggregation = longer["aggregate"]
+        return Recipe(
+            window=length,
+            hop=int(longer.get("hop_samples", length)),
+            aggregation="" if aggregation == _FIRST else aggregation,
+            pad=self._metadata["pad"],
+            gate=GateConfig(**self._metadata["gate"]),
+        )
+
+    def score_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
+        """Score float32 [B, T] with int32 [B] samples per row; returns float32 [B]."""
+        found = np.full(len(waveform), np.nan, np.float32)
+        used = num_samples > 0
+        feeds = {"waveform": waveform[used], "num_samples": num_samples[used].astype(np.int32)}
+        feeds = {name: rows for name, rows in feeds.items() if name in self._inputs}
+        found[used] = self._session.run(["score"], feeds)[0]
+        return found
+
+    def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> Judge:
+        """Return the decision rule that is noted in the file.
+
+        Raises:
+            ConfigError: a number is out of range, or the file has no threshold and none is given.
+        """
+        record, noted = self._metadata["calibration"], self._metadata["threshold"]
+        calibration = None if record is None else calibration_from_dict(record)
+        if threshold is not None:
+            if not math.isfinite(threshold):
+                raise ConfigError(f"threshold {threshold}: must be a finite number")
+            point = OperatingPoint(threshold, "given by the user")
+        elif noted is None:
+            raise ConfigError(f"{self._path}: notes no threshold; give one")
+        else:
+            point = OperatingPoint(noted["value"], noted["rule"], noted["of"] == "llr")
+        notes = ("no calibration: no log-likelihood ratio and no P(spoof)",)
+        return Judge(point, calibration, prior, () if calibration is not None else notes)

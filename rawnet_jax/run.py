@@ -1,0 +1,343 @@
+"""A trained work directory, opened once: config, network, variables, decision rule.
+
+Every command that uses a trained run, and the Python interface, go through `Run`.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from rawnet_jax.checkpoint import BEST, restore_variables
+from rawnet_jax.config import Config
+from rawnet_jax.config_file import read_config, to_dict, with_overrides
+from rawnet_jax.contract import SAMPLE_RATE_HZ
+from rawnet_jax.data.loader import BatchIterator, WaveformSource
+from rawnet_jax.data.sources import scoring_source
+from rawnet_jax.data.window_plan import hop_samples
+from rawnet_jax.errors import ConfigError
+from rawnet_jax.mesh import check_batch_size, gathered, make_mesh, replicated
+from rawnet_jax.models.registry import build_model
+from rawnet_jax.models.variables import variable_shapes
+from rawnet_jax.progress import BatchBars
+from rawnet_jax.runtime import start_runtime
+from rawnet_jax.scoring.judged import Findings, ScoringPlan
+from rawnet_jax.scoring.recordings import Recipe, recipe_of
+from rawnet_jax.scoring.scorer import Scorer
+from rawnet_jax.scoring.streaming import StreamingScorer, hop_of_seconds
+from rawnet_jax.scoring.verdict import Judge, OperatingPoint, load_judge, load_operating_point
+from rawnet_jax.training.workdir import member_workdirs
+
+CHANGEABLE = tuple(f"--config.{name}" for name in ("data.", "eval.", "gate.", "runtime.", "note"))
+"""Overrides that a trained run takes; all others belong to its training."""
+
+AVERAGED = "averaged"
+"""Names the system whose score is the mean over the seeds of a run."""
+
+_HOW_FLAGS = tuple(
+    f"--config.eval.{name}" for name in ("aggregate", "window_samples", "window_hop")
+)
+_OF_DATA = ("num_samples", "pad", "bucket_samples")  # what decides a clip's row in a batch
+_WITHOUT_EFFECT = ("batch_size", "spoof_threshold", "action")  # on a score
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """Scores of a list of clips, and what the gate saw.
+
+    Attributes:
+        score: float32 [N] in the order of the list, higher = more bona fide.
+        findings: clips that cannot be judged; they have a score nevertheless.
+    """
+
+    score: np.ndarray
+    findings: Findings
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained run, ready to score.
+
+    Attributes:
+        workdir: its folder.
+        checkpoint: ``best``, ``latest``, ``swa`` or a step number, as asked for.
+        step: of the checkpoint.
+        config: of the run, with the overrides of whoever opened it.
+        model: the network.
+        variables: ``{"params", "batch_stats"}`` of the checkpoint, on the devices.
+        mesh: the devices.
+        point: the threshold that evaluation chose on dev; None = it has not.
+        members: the runs whose mean score is this one's; empty but for an averaged system, which
+            has the variables of its first member.
+    """
+
+    workdir: Path
+    checkpoint: str
+    step: int
+    config: Config
+    model: nn.Module
+    variables: dict[str, Any]
+    mesh: Mesh
+    point: OperatingPoint | None = None
+    members: tuple["Run", ...] = ()
+
+    @classmethod
+    def open(
+        cls,
+        workdir: Path,
+        checkpoint: str = BEST,
+        overrides: Sequence[str] = (),
+        *,
+        seed: int | str | None = None,
+    ) -> "Run":
+        """Open a run to score as it was evaluated.
+
+        Args:
+            workdir: of the run.
+            checkpoint: ``best``, ``latest``, ``swa`` or a step number.
+            overrides: ``--config.group.field=value``; those that say how clips are scored win over
+                what evaluation found.
+            seed: of a run of several seeds the one to open, or "averaged" for the mean of all.
+
+        Raises:
+            ConfigError: there is no run, an override belongs to training, or the run has several
+                seeds and none is named.
+            CheckpointError: there is no such checkpoint, or it is damaged or of another model.
+            DataError: the run's threshold file is damaged.
+        """
+        trained, config = configs_of(workdir, overrides)
+        folders = member_workdirs(trained, workdir)
+        if len(folders) > 1:
+            chosen = _chosen(workdir, folders, seed)
+            if chosen is None:
+                return _averaged(workdir, [cls.open(f, checkpoint, overrides) for f in folders])
+            return cls.open(chosen, checkpoint, overrides)
+        if seed is not None and str(seed) != str(trained.train.seed):
+            raise ConfigError(f"{workdir}: seed {seed}: the run has one, {trained.train.seed}")
+        point = load_operating_point(workdir)
+        if point is not None and not any(word.startswith(_HOW_FLAGS) for word in overrides):
+            found = [f"--config.eval.{name}={value}" for name, value in point.how.items()]
+            config = with_overrides(config, found)
+        start_runtime(config.runtime)
+        return replace(cls.load(config, workdir, checkpoint), point=point)
+
+    @classmethod
+    def load(cls, config: Config, workdir: Path, checkpoint: str = BEST) -> "Run":
+        """Load one model of a run whose config is known.
+
+        Args:
+            config: of the run; where clips come from is not read.
+            workdir: of the run.
+            checkpoint: ``best``, ``latest``, ``swa`` or a step number.
+
+        Raises:
+            ConfigError: the batch size does not divide over the devices.
+            CheckpointError: there is no such checkpoint, or it is damaged or of another model.
+        """
+        mesh = make_mesh()
+        check_batch_size(mesh, config.eval.batch_size, "config.eval.batch_size")
+        model = build_model(config.model)
+        shapes = variable_shapes(model, config.data.num_samples)
+        variables, step = restore_variables(workdir, checkpoint, shapes, replicated(mesh))
+        return cls(workdir, checkpoint, step, config, model, variables, mesh)
+
+    def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> Judge:
+        """Return the decision rule: calibration, threshold, prior.
+
+        Args:
+            prior: of spoof, for P(spoof).
+            threshold: of scores, instead of the run's own.
+
+        Raises:
+            ConfigError: a number is out of range.
+            DataError: a file of the run is damaged.
+        """
+        return load_judge(
+            self.workdir,
+            self.config,
+            self.step,
+            point=self.point,
+            is_best=self.checkpoint == BEST,
+            prior=prior,
+            threshold=threshold,
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment."""
+        return self.config.name
+
+    @property
+    def num_devices(self) -> int:
+        """Number of devices that a batch is split over."""
+        return self.mesh.size
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How recordings are scored: windows, padding, gate, aggregation."""
+        return recipe_of(self.config)
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        return Scorer(self.model, self.mesh)
+
+    def stream(
+        self,
+        *,
+        hop_s: float | None = None,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        channel: int | None = None,
+    ) -> StreamingScorer:
+        """Return a scorer of audio that comes in pieces.
+
+        Args:
+            hop_s: from one window to the next in seconds; None = as the config says.
+            sample_rate_hz: of what is pushed.
+            channel: take this channel, 1 = the first; None = the average of all.
+
+        Raises:
+            ConfigError: a number is out of range, or this is an averaged system.
+        """
+        self.alone("stream")
+        window = self.config.eval.window_samples or self.config.data.num_samples
+        hop = hop_samples(window, self.config.eval.window_hop)
+        where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        return StreamingScorer(
+            self.model,
+            jax.device_put(self.variables, where),
+            window=window,
+            hop=hop if hop_s is None else hop_of_seconds(hop_s, window),
+            pad=self.config.data.pad,
+            bucket_samples=tuple(self.config.data.bucket_samples),
+            gate=self.config.gate if self.config.gate.enabled else None,
+            sample_rate_hz=sample_rate_hz,
+            channel=channel,
+        )
+
+    def alone(self, what: str) -> "Run":
+        """Return this run.
+
+        Args:
+            what: what needs a single network, for the error.
+
+        Raises:
+            ConfigError: this is an averaged system.
+        """
+        if self.members:
+            raise ConfigError(
+                f"{what}: takes one network; {self.workdir} is open as the average of "
+                f"{len(self.members)} seeds; name one seed"
+            )
+        return self
+
+    def score(self, clips: WaveformSource, progress: bool, title: str = "scoring") -> RunScores:
+        """Score every clip of a list once.
+
+        Args:
+            clips: as they are stored; they are cut or filled here as the config says.
+            progress: whether to draw a bar.
+            title: of the bar.
+
+        Returns:
+            A score a clip, in the order of the list: of its first part or, by
+            ``config.eval.aggregate``, of its windows; and what the gate saw.
+        """
+        config = self.config
+        plan = ScoringPlan(clips, config)
+        source = scoring_source(
+            plan.source,
+            config.data,
+            config.eval,
+            jax.process_index(),
+            jax.process_count(),
+            num_samples=plan.num_samples,
+        )
+        with (
+            BatchBars(progress)(title, source.batches_per_epoch) as bar,
+            BatchIterator(source, num_threads=config.data.num_threads) as batches,
+        ):
+            found = self._scorer.score(self.variables, batches, len(plan.source), bar)[0]
+        score, findings = plan.fold(found.score, gathered)
+        return RunScores(score, findings)
+
+    def score_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
+        """Score one batch that is at hand, in a single process.
+
+        Args:
+            waveform: float32 [B, T], B a multiple of the number of devices; each shape is compiled
+                once.
+            num_samples: int32 [B], 0 in rows that hold nothing.
+
+        Returns:
+            float32 [B], NaN in rows that hold nothing.
+        """
+        if self.members:
+            found = [member.score_batch(waveform, num_samples) for member in self.members]
+            return np.asarray(np.mean(found, axis=0, dtype=np.float64), np.float32)
+        rows = len(waveform)
+        batch = {
+            "waveform": waveform,
+            "num_samples": num_samples,
+            "label": np.full(rows, -1, np.int32),
+            "index": np.where(num_samples > 0, np.arange(rows), -1),
+        }
+        return self._scorer.score(self.variables, [batch], rows)[0].score
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that determines a score: network, parameters, windows, gate."""
+        if self.members:
+            prints = "".join(member.fingerprint for member in self.members)
+            return hashlib.sha256(prints.encode()).hexdigest()
+        config = to_dict(self.config)
+        data = {name: config["data"][name] for name in _OF_DATA}
+        scoring = {k: v for k, v in config["eval"].items() if k not in _WITHOUT_EFFECT}
+        gate = {k: v for k, v in config["gate"].items() if k not in _WITHOUT_EFFECT}
+        settings = [config["model"], data, scoring, gate]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
+            digest.update(jax.tree_util.keystr(path).encode())
+            digest.update(np.ascontiguousarray(leaf).tobytes())
+        return digest.hexdigest()
+
+
+def configs_of(workdir: Path, overrides: Sequence[str]) -> tuple[Config, Config]:
+    """Return the config that a run was trained with, and that one with the overrides.
+
+    Raises:
+        ConfigError: there is no run, or an override belongs to its training.
+    """
+    fixed = [word for word in overrides if not word.startswith(CHANGEABLE)]
+    if fixed:
+        raise ConfigError(
+            f"{fixed[0]}: belongs to the training of {workdir}; here there are only "
+            f"{', '.join(prefix.rstrip('.') for prefix in CHANGEABLE)}"
+        )
+    trained = read_config(workdir)
+    return trained, with_overrides(trained, overrides)
+
+
+def _chosen(workdir: Path, folders: Sequence[Path], seed: int | str | None) -> Path | None:
+    """Return the folder of one seed; None for the averaged system."""
+    if seed == AVERAGED:
+        return None
+    named = {folder.name.removeprefix("seed_"): folder for folder in folders}
+    if str(seed) in named:
+        return named[str(seed)]
+    what = "" if seed is None else f"; there is no seed {seed}"
+    raise ConfigError(
+        f"{workdir} holds {len(folders)} models, one per seed{what}; name a seed "
+        f"({', '.join(named)}), or {AVERAGED}, or give the --workdir of one, such as {folders[0]}"
+    )
+
+
+def _averaged(workdir: Path, members: Sequence[Run]) -> Run:
+    return replace(members[0], workdir=workdir, point=None, members=tuple(members))

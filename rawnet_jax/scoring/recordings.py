@@ -1,0 +1,107 @@
+"""Recordings to scores: the one way that the command `score` and Python share."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rawnet_jax.config import AudioConfig, Config, GateConfig
+from rawnet_jax.data.audio import Source
+from rawnet_jax.data.window_plan import hop_samples
+from rawnet_jax.scoring.file_scorer import FileScore, Rows, fitting_batch_size, score_files
+from rawnet_jax.scoring.file_windows import Reading
+from rawnet_jax.scoring.windows import ScoreBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a model scores recordings.
+
+    Attributes:
+        window: length of a window in samples at 16 kHz.
+        hop: from one window to the next in samples.
+        aggregation: "mean", "max_spoof" or "trimmed" over all windows; "" = the first one alone.
+        pad: how a short window is filled: "zero" or "repeat".
+        bucket_samples: with "repeat", a short window is filled to the first of these that holds it.
+        gate: bounds on what is scored.
+        audio: bounds on what is decoded.
+        batch_size: windows that are scored at once, at most.
+    """
+
+    window: int
+    hop: int
+    aggregation: str = ""
+    pad: str = "zero"
+    bucket_samples: tuple[int, ...] = ()
+    gate: GateConfig = field(default_factory=GateConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    batch_size: int = 64
+
+
+def recipe_of(config: Config) -> Recipe:
+    """Return how a run with this config scores recordings.
+
+    Raises:
+        ConfigError: ``config.eval.window_hop`` is out of range.
+    """
+    window = config.data.num_samples
+    if config.eval.aggregate:
+        window = config.eval.window_samples or window
+    return Recipe(
+        window=window,
+        hop=hop_samples(window, config.eval.window_hop),
+        aggregation=config.eval.aggregate,
+        pad=config.data.pad,
+        bucket_samples=tuple(config.data.bucket_samples),
+        gate=config.gate,
+        audio=config.data.audio,
+        batch_size=config.eval.batch_size,
+    )
+
+
+def score_recordings(
+    recordings: Sequence[tuple[str, Source]],
+    score_batch: ScoreBatch,
+    recipe: Recipe,
+    *,
+    all_windows: bool = False,
+    channel: int | None = None,
+    max_duration_s: float = 86_400.0,
+    num_threads: int = 1,
+    num_devices: int = 1,
+    watcher: Callable[[], Any] | None = None,
+) -> Generator[FileScore, None, None]:
+    """Score recordings of any length, in order, in memory that grows with neither.
+
+    Args:
+        recordings: name and source of each.
+        score_batch: the network.
+        recipe: windows, padding, gate, aggregation.
+        all_windows: score every window even if the first one alone decides.
+        channel: take this channel, 1 = the first; None = the average of all.
+        max_duration_s: longer recordings are not read.
+        num_threads: recordings that are decoded at once.
+        num_devices: the batch size is a multiple of this.
+        watcher: makes an object per recording, whose ``add`` gets every block of the waveform.
+
+    Yields:
+        One result per recording. What is wrong with a recording is in its result.
+    """
+    reading = Reading(
+        window=recipe.window,
+        hop=recipe.hop,
+        whole=bool(recipe.aggregation) or all_windows,
+        audio=replace(recipe.audio, max_duration_s=max_duration_s),
+        gate=recipe.gate,
+        channel=channel,
+    )
+    sources = [source for _, source in recordings]
+    rows = Rows(
+        length=recipe.window,
+        batch_size=fitting_batch_size(sources, reading, recipe.batch_size, num_devices),
+        pad=recipe.pad,
+        bucket_samples=recipe.bucket_samples,
+        how=recipe.aggregation,
+    )
+    return score_files(
+        recordings, score_batch, reading, rows, num_threads=num_threads, watcher=watcher
+    )

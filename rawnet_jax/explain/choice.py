@@ -7,9 +7,11 @@ import numpy as np
 
 from rawnet_jax.config import GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
+from rawnet_jax.data.audio import Samples
 from rawnet_jax.errors import ConfigError, MetricError
 from rawnet_jax.explain.clip_model import ClipModel
-from rawnet_jax.scoring.windows import WindowScores, score_windows
+from rawnet_jax.scoring.recordings import Recipe, score_recordings
+from rawnet_jax.scoring.windows import WindowScores
 
 MOST_SPOOFED, MOST_BONAFIDE = "most-spoofed", "most-bonafide"
 
@@ -62,27 +64,37 @@ def choose_window(
         ConfigError: no such window.
         MetricError: the gate refuses every window.
     """
-    # Rows are filled by the model as it fills them itself, so a short clip is a window of its own.
     short = len(waveform) <= model.window
-    if short:
-        windows = WindowScores(
-            np.zeros(1), np.array([len(waveform) / SAMPLE_RATE_HZ]), model.score([waveform])
-        )
-    else:
-        windows = score_windows(
-            [waveform],
-            model.score_batch,
-            window=model.window,
-            hop=hop,
-            batch_size=model.score_rows,
-            gate=gate,
-        )
+    windows = _window_scores(waveform, model, hop, gate)
     if isinstance(which, str):
         start, how = _extreme(windows, which)
     else:
         start, how = _at(which, len(waveform), model.window)
     part = waveform[start : start + model.window]
     return Choice(start, part, "" if short else how, windows)
+
+
+def _window_scores(
+    waveform: np.ndarray, model: ClipModel, hop: int, gate: GateConfig | None
+) -> WindowScores:
+    if len(waveform) <= model.window:  # its only window, which is explained whatever the gate says
+        gate = None
+    recipe = Recipe(
+        window=model.window,
+        hop=hop,
+        aggregation="mean",
+        pad=model.pad,
+        bucket_samples=model.bucket_samples,
+        gate=GateConfig(enabled=False) if gate is None else gate,
+        batch_size=model.score_rows,
+    )
+    [found] = score_recordings(
+        [("clip", Samples(waveform, SAMPLE_RATE_HZ))],
+        model.score_batch,
+        recipe,
+        num_devices=model.score_rows,
+    )
+    return found.windows
 
 
 def parse_window(text: str) -> str | float:

@@ -27,6 +27,8 @@ class ClipModel:
 
     Attributes:
         window: length of the network's input in samples.
+        pad: how a shorter clip is filled: "zero" or "repeat".
+        bucket_samples: shorter lengths to repeat a clip to, see `Rows`.
         score_rows: clips that are scored at once.
         gradient_rows: gradients that are taken at once.
     """
@@ -57,7 +59,8 @@ class ClipModel:
         mesh = mesh or make_mesh()
         self.score_rows = -(-SCORE_BATCH // mesh.size) * mesh.size
         self.gradient_rows = -(-GRADIENT_BATCH // mesh.size) * mesh.size
-        self._rows = Rows(window, self.score_rows, pad, tuple(buckets))
+        self.pad, self.bucket_samples = pad, tuple(buckets)
+        self._rows = Rows(window, self.score_rows, pad, self.bucket_samples)
         rows, whole = split_rows(mesh), replicated(mesh)
         sharded: dict[str, Any] = {"in_shardings": (whole, rows, rows), "out_shardings": whole}
         self._score = jax.jit(self._apply, **sharded)

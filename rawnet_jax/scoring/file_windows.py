@@ -17,7 +17,7 @@ import numpy as np
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import Source, waveform_blocks
-from rawnet_jax.errors import AudioError
+from rawnet_jax.errors import AudioError, ConfigError
 from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal, judge_input
 from rawnet_jax.scoring.windows import cut_windows
 
@@ -83,6 +83,18 @@ class Reading:
     audio: AudioConfig = field(default_factory=AudioConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     channel: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the sizes.
+
+        Raises:
+            ConfigError: one is out of range.
+        """
+        if not 1 <= self.hop <= self.window:
+            raise ConfigError(
+                f"window {self.window}, hop {self.hop}: must be at least 1, and a hop of at most a "
+                "window"
+            )
 
 
 def read_parts(

@@ -17,7 +17,7 @@ from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.run import Run
-from rawnet_jax.scoring.windows import score_windows
+from tests.scoring.slow_windows import score_windows
 
 FAST = ["--no-bootstrap", "--no-progress"]
 BAD = {3: "digital silence", 6: "near silence", 9: "heavy clipping"}

@@ -16,7 +16,8 @@ from rawnet_jax.scoring.file_windows import (
     num_windows_of,
     read_parts,
 )
-from rawnet_jax.scoring.windows import cut_windows, score_windows
+from rawnet_jax.scoring.windows import cut_windows
+from tests.scoring.slow_windows import score_windows
 
 WINDOW, HOP = 1600, 800
 GATE = GateConfig(min_duration_s=0.02, min_active_s=0.02)

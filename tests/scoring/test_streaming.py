@@ -22,8 +22,8 @@ from rawnet_jax.models.variables import init_variables, variable_shapes
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.streaming import StreamingScorer
 from rawnet_jax.scoring.streaming_conv1d import plan_frames
-from rawnet_jax.scoring.windows import score_windows
 from tests.models.small_models import small_model
+from tests.scoring.slow_windows import score_windows
 from tests.small_run import STEP, small_config, write_run
 
 NOISE = (0.1 * np.random.default_rng(0).standard_normal(20_000)).astype(np.float32)

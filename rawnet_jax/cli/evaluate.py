@@ -57,7 +57,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the command."""
     parser = commands.add_parser(
         "evaluate",
-        help="figures and a report of a trained run, or of score files",
+        help="metrics and a report of a trained run, or of score files",
         description="Figures, tables and a report: of a trained run, or of any score files.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,6 +1,7 @@
 """The command line: picks the command, turns errors into one line and an exit status."""
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -8,6 +9,31 @@ from collections.abc import Sequence
 
 from rawnet_jax.errors import Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
+
+COMMANDS = {
+    "train": ("train", "train a model, or resume a run"),
+    "search": ("search", "search for good hyper-parameters"),
+    "evaluate": ("evaluate", "metrics and a report of a trained run, or of score files"),
+    "score": ("score", "score audio files with a trained run"),
+    "robustness-table": ("robustness_table", "set robustness reports side by side"),
+    "cross-corpus": ("cross_corpus", "evaluate a run on a list of corpora"),
+    "fuse": ("fuse", "fuse the scores of several systems"),
+    "seeds": ("seeds", "compare runs that differ in their seed, and pool them"),
+    "stream": ("stream", "score audio while it comes in"),
+    "explain": ("explain", "show which times and frequencies moved the score of a file"),
+    "export": ("export", "write a trained run as one file for other runtimes"),
+    "import-torch": ("torch_weights", "bring published PyTorch weights into a work directory"),
+    "export-torch": ("torch_weights", "write a run's weights for the published PyTorch code"),
+    "check": ("check", "report what is in a corpus and what is wrong with it"),
+    "demo-corpus": ("corpora", "write the synthetic demo corpus"),
+    "replay": ("corpora", "write a replay corpus from bona fide recordings"),
+}
+"""Each command's module in this folder, and its line in ``--help``. Only the module of the command
+that is run is imported."""
+
+_FOR_PROGRAMS = {"search-worker": "search"}  # commands that people do not type
+NEED_LARGE_PAGES = {"train", "evaluate", "search", "search-worker"}
+"""Commands that run long enough to gain from large memory pages."""
 
 EXIT_USER_ERROR = 2
 EXIT_KEYBOARD = 130
@@ -24,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (one line on standard error), 128 + n stopped by signal n; others as a command's --help
         says.
     """
-    if arguments is None:
+    if arguments is None and set(sys.argv[1:2]) & NEED_LARGE_PAGES:
         restart_with_huge_pages()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
@@ -50,7 +76,7 @@ def _run(arguments: list[str]) -> int:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     parser.set_defaults(takes_overrides=False)
-    _add_commands(commands)
+    _add_commands(commands, arguments)
     args, left_over = parser.parse_known_args(arguments)
     overrides = [word for word in left_over if word.startswith("--config.")]
     unknown = [word for word in left_over if word not in overrides]
@@ -62,24 +88,12 @@ def _run(arguments: list[str]) -> int:
     return args.run(args, overrides)
 
 
-def _add_commands(commands: argparse._SubParsersAction) -> None:
-    from rawnet_jax.cli import (
-        check,
-        corpora,
-        cross_corpus,
-        evaluate,
-        explain,
-        export,
-        fuse,
-        robustness_table,
-        score,
-        search,
-        seeds,
-        stream,
-        torch_weights,
-        train,
-    )
-
-    listed = (train, search, evaluate, score, robustness_table, cross_corpus, fuse, seeds, stream)
-    for command in (*listed, explain, export, torch_weights, check, corpora):
-        command.add_parser(commands)
+def _add_commands(commands: argparse._SubParsersAction, arguments: Sequence[str]) -> None:
+    """Add the command that is asked for whole, and of the others name and help."""
+    asked = next((word for word in arguments if not word.startswith("-")), "")
+    module = COMMANDS[asked][0] if asked in COMMANDS else _FOR_PROGRAMS.get(asked)
+    if module is not None:
+        importlib.import_module(f"rawnet_jax.cli.{module}").add_parser(commands)
+    for name, (place, text) in COMMANDS.items():
+        if place != module:
+            commands.add_parser(name, help=text)

@@ -64,7 +64,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the command."""
     parser = commands.add_parser(
         "train",
-        help="train a model, or go on with a run",
+        help="train a model, or resume a run",
         description="Train a spoof detector; on whatever devices there are.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

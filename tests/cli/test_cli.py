@@ -1,12 +1,14 @@
 """The commands from end to end on small data, as a user types them."""
 
+import argparse
+import importlib
 import json
 import subprocess
 import sys
 
 import pytest
 
-from rawnet_jax.cli.main import main
+from rawnet_jax.cli.main import COMMANDS, main
 from rawnet_jax.data.score_file import read_scores
 from tests.conftest import REPO, TINY_SIZES
 
@@ -121,6 +123,23 @@ def test_help_explains_itself(command, capsys):
     assert len(capsys.readouterr().out.splitlines()) >= 10
 
 
+def test_the_table_of_commands_says_what_the_commands_say():
+    for name, (module, text) in COMMANDS.items():
+        commands = argparse.ArgumentParser().add_subparsers()
+        importlib.import_module(f"rawnet_jax.cli.{module}").add_parser(commands)
+        said = {action.dest: action.help for action in commands._choices_actions}
+        assert said[name] == text
+
+
+def test_help_lists_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert set(COMMANDS) <= set(shown.split())
+
+
+HEAVY = {"jax", "flax", "orbax", "scipy", "sklearn", "matplotlib", "numpy"}
+
 EVALUATE_HELP = """
 import sys, rawnet_jax.cli.main as cli
 try:
@@ -135,6 +154,12 @@ except SystemExit:
     [
         # Judging a score file, listing commands, writing corpora.
         (EVALUATE_HELP, {"jax", "sklearn"}),
+        (EVALUATE_HELP.replace('"evaluate", ', ""), HEAVY),
+        (EVALUATE_HELP.replace("evaluate", "train"), {"jax", "scipy", "sklearn", "matplotlib"}),
+        (EVALUATE_HELP.replace("evaluate", "score"), {"jax", "scipy", "sklearn", "matplotlib"}),
+        (EVALUATE_HELP.replace("evaluate", "stream"), {"jax", "scipy", "sklearn", "matplotlib"}),
+        (EVALUATE_HELP.replace("evaluate", "explain"), {"jax", "scipy", "sklearn", "matplotlib"}),
+        (EVALUATE_HELP.replace("evaluate", "export"), {"jax", "scipy", "sklearn", "matplotlib"}),
         ("import sys, rawnet_jax.training.loop", {"sklearn", "scipy.signal"}),
     ],
 )

@@ -6,17 +6,12 @@ Expected: Keras, same recipe, two seeds: eval AUC .683 and .723, EER 38.8 % and 
 seeds: docs/results.md.
 """
 
+from configs.base.speech import speech_config
 from rawnet_jax.config import Config
 from rawnet_jax.models.registry import model_config
 
 
 def get_config() -> Config:
-    config = Config(name="conv1d_speech")
-    config.data.corpus = "asvspoof2019_la"
-    config.data.root = "../shared/data/speech"
-    config.data.train_protocol = "train.trl.txt"
-    config.data.dev_protocol = "dev.trl.txt"
-    config.data.eval_protocol = "eval.trl.txt"
-    config.data.audio_dir = "flac"
+    config = speech_config("conv1d_speech")
     config.model = model_config("conv1d")
     return config

@@ -16,6 +16,7 @@ trial or two is luck.
 
 from typing import Any
 
+from configs.base.speech import speech_config
 from rawnet_jax.augment.registry import augment_config
 from rawnet_jax.config import Config
 from rawnet_jax.data.host_augment import host_augment_config
@@ -24,13 +25,7 @@ from rawnet_jax.models.registry import model_config
 
 
 def get_config() -> Config:
-    config = Config(name="lfcc_modulation_speech")
-    config.data.corpus = "asvspoof2019_la"
-    config.data.root = "../shared/data/speech"
-    config.data.train_protocol = "train.trl.txt"
-    config.data.dev_protocol = "dev.trl.txt"
-    config.data.eval_protocol = "eval.trl.txt"
-    config.data.audio_dir = "flac"
+    config = speech_config("lfcc_modulation_speech")
     config.data.num_samples = 24_160  # 150 frames
     config.data.min_samples = 8_000  # of 0.5 s at least
     config.data.crop = "random"

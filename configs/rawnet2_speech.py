@@ -5,19 +5,14 @@ Command:  python train.py --config configs/rawnet2_speech.py --workdir runs/rawn
 Measured: one seed: docs/results.md.
 """
 
+from configs.base.speech import speech_config
 from rawnet_jax.config import Config
 from rawnet_jax.losses import loss_config
 from rawnet_jax.models.registry import model_config
 
 
 def get_config() -> Config:
-    config = Config(name="rawnet2_speech")
-    config.data.corpus = "asvspoof2019_la"
-    config.data.root = "../shared/data/speech"
-    config.data.train_protocol = "train.trl.txt"
-    config.data.dev_protocol = "dev.trl.txt"
-    config.data.eval_protocol = "eval.trl.txt"
-    config.data.audio_dir = "flac"
+    config = speech_config("rawnet2_speech")
     config.data.num_samples = 32_000
     config.data.crop = "random"
     config.data.pad = "repeat"

@@ -1,9 +1,11 @@
 """Configs on disk: a Python file with overrides going in, a JSON file beside the run coming out."""
 
+import contextlib
 import dataclasses
 import json
 import runpy
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +87,9 @@ def _config_of(path: str) -> Config:
     if not Path(path).is_file():
         raise ConfigError(f"{path}: no such config file; wanted a Python file with get_config()")
     try:
-        get_config = runpy.run_path(path).get("get_config")
-        config = get_config() if callable(get_config) else None
+        with _importable(Path(path).absolute().parent.parent):
+            get_config = runpy.run_path(path).get("get_config")
+            config = get_config() if callable(get_config) else None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     except Exception as error:  # a config file is code: whatever it raises is its own mistake
@@ -94,6 +97,16 @@ def _config_of(path: str) -> Config:
     if not isinstance(config, Config):
         raise ConfigError(f"{path}: wanted a function get_config() that returns a Config")
     return config
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let a config import what it shares with others: ``from configs.base.speech import …``."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 def _reject_unknown(config: Config, overrides: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Writing small files whole or not at all."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rawnet_jax.errors import DataError
@@ -31,3 +32,36 @@ def write_bytes_atomically(path: str | Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for the results.
+
+    Raises:
+        DataError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--output {folder}: {error.strerror}; must be a folder") from error
+
+
+def write_files(
+    folder: Path, contents: Sequence[tuple[str, str, str | bytes]]
+) -> list[tuple[str, Path]]:
+    """Write files, each whole or not at all.
+
+    Args:
+        folder: exists.
+        contents: (what it is, for people; name; text or bytes).
+
+    Returns:
+        (what, where) of each.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    for _, name, content in contents:
+        found = content.encode("utf-8") if isinstance(content, str) else content
+        write_bytes_atomically(folder / name, found)
+    return [(what, folder / name) for what, name, _ in contents]

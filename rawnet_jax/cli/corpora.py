@@ -2,10 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rawnet_jax.simulate.corpus_writer import CorpusSummary
-from rawnet_jax.simulate.demo_corpus import write_demo_corpus
-from rawnet_jax.simulate.replay_corpus import write_replay_corpus
+if TYPE_CHECKING:
+    from rawnet_jax.simulate.corpus_writer import CorpusSummary
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -41,6 +41,9 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
 
 def run_demo(args: argparse.Namespace, _overrides: list[str]) -> int:
     """Write the demo corpus; returns the exit status."""
+    # Brings SciPy, which --help does not need.
+    from rawnet_jax.simulate.demo_corpus import write_demo_corpus
+
     summary = write_demo_corpus(
         args.output,
         num_clips=args.num_clips,
@@ -89,6 +92,9 @@ def _add_replay(commands: argparse._SubParsersAction) -> None:
 
 def run_replay(args: argparse.Namespace, _overrides: list[str]) -> int:
     """Write a replay corpus; returns the exit status."""
+    # Brings SciPy, which --help does not need.
+    from rawnet_jax.simulate.replay_corpus import write_replay_corpus
+
     summary = write_replay_corpus(
         args.input,
         args.output,
@@ -104,7 +110,7 @@ def run_replay(args: argparse.Namespace, _overrides: list[str]) -> int:
     return _report(summary)
 
 
-def _report(summary: CorpusSummary) -> int:
+def _report(summary: "CorpusSummary") -> int:
     for problem in summary.problems:
         print(f"left out: {problem}")
     print(summary)

@@ -10,7 +10,6 @@ from rawnet_jax.cli.evaluate_flags import (
     resampling_of,
     rule_of,
 )
-from rawnet_jax.cli.evaluate_scores import evaluate_scores
 from rawnet_jax.cli.robustness_flags import add_robustness_arguments, run_robustness
 from rawnet_jax.cli.train import add_distributed_arguments
 from rawnet_jax.data.asv_score_file import read_asv_scores
@@ -96,6 +95,9 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     _refuse(args, "--workdir", _RUN_ONLY)
     if overrides:
         raise ConfigError(f"{overrides[0]}: belongs to a trained run; there is none with --scores")
+    # Brings matplotlib, which --help does not need.
+    from rawnet_jax.cli.evaluate_scores import evaluate_scores
+
     return evaluate_scores(args, options)
 
 

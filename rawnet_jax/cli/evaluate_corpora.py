@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.cli.evaluate_flags import costs_of, resampling_of, rule_of
 from rawnet_jax.cli.kept_scorer import KeptScorer, choose_threshold, rule_in_words
 from rawnet_jax.cli.report_context import report_context, say_written
@@ -31,7 +32,6 @@ from rawnet_jax.evaluation.kept_scores import KeptScores
 from rawnet_jax.metrics.thresholds import Threshold
 from rawnet_jax.reports.cross_corpus_page import write_cross_corpus_files
 from rawnet_jax.reports.cross_corpus_tables import format_cross_corpus, format_spread
-from rawnet_jax.reports.output import make_folder
 from rawnet_jax.run import Run, configs_of
 from rawnet_jax.runtime import start_runtime
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.cli.kept_scorer import KeptScorer, choose_threshold, rule_in_words
 from rawnet_jax.cli.report_context import report_context, say_written
 from rawnet_jax.cli.run_clips import (
@@ -24,7 +25,6 @@ from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.assess import AssessOptions
 from rawnet_jax.evaluation.columns import SPEAKER, columns_of
 from rawnet_jax.evaluation.kept_scores import KeptScores, fingerprint
-from rawnet_jax.reports.output import make_folder
 from rawnet_jax.reports.robustness_page import write_report_files
 from rawnet_jax.reports.robustness_tables import comparable, format_comparison, format_report
 from rawnet_jax.robustness.clips import DegradedClips, fingerprint_clips, stratified

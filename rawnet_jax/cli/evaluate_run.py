@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 
+from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.cli.judged_trials import cannot_judge, judged_trials
 from rawnet_jax.cli.kept_scorer import rule_in_words
 from rawnet_jax.cli.report_context import report_context, say_written
@@ -34,7 +35,7 @@ from rawnet_jax.evaluation.summary import ScoredSystem
 from rawnet_jax.metrics.asv import operating_point
 from rawnet_jax.metrics.calibration import CALIBRATION_JSON, save_calibration
 from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
-from rawnet_jax.reports.output import Results, make_folder, write_results
+from rawnet_jax.reports.output import Results, write_results
 from rawnet_jax.reports.report import ReportContext
 from rawnet_jax.reports.tables import format_summaries
 from rawnet_jax.run import Run, configs_of

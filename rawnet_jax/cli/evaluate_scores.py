@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.cli.report_context import report_context, say_written
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.evaluation.assess import AssessOptions, assess, compare
 from rawnet_jax.evaluation.columns import ATTACK, columns_of, parse_breakdowns
 from rawnet_jax.evaluation.score_set import ScoreSet, TrialSource, load_score_set
 from rawnet_jax.evaluation.summary import ScoredSystem
-from rawnet_jax.reports.output import Results, make_folder, write_results
+from rawnet_jax.reports.output import Results, write_results
 from rawnet_jax.reports.report import ReportContext
 from rawnet_jax.reports.tables import format_summaries
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rawnet_jax.atomic_file import make_folder, write_files
 from rawnet_jax.cli.run_flags import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE
 from rawnet_jax.cli.score_sinks import complain, picture_names, say
 from rawnet_jax.data.audio import read_waveform
@@ -21,7 +22,6 @@ from rawnet_jax.explain.parts import DEFAULT_BAND_EDGES_HZ, parse_bands
 from rawnet_jax.explain.record import UNITS, explanation_record, summary_lines
 from rawnet_jax.labels import Label
 from rawnet_jax.reports.explanation_picture import Caption, explanation_png
-from rawnet_jax.reports.output import make_folder, write_files
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.gate import ChannelMix, judge_input, read_judged
 from rawnet_jax.scoring.score_record import judged

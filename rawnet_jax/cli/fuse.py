@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.data.join import Aligned, read_aligned
 from rawnet_jax.data.protocol_file import PROTOCOL_CORPORA, read_protocol
 from rawnet_jax.data.score_file import write_scores
@@ -22,7 +23,6 @@ from rawnet_jax.evaluation.fusion import (
 )
 from rawnet_jax.metrics.det import eer, looks_negated
 from rawnet_jax.metrics.validation import split_by_label
-from rawnet_jax.reports.output import make_folder
 
 _LOG = logging.getLogger(__name__)
 

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rawnet_jax.cli.report_context import report_context, say_written
+from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.errors import DataError
-from rawnet_jax.reports.output import make_folder
-from rawnet_jax.reports.robustness_page import write_comparison_files
-from rawnet_jax.reports.robustness_tables import comparable, format_comparison
-from rawnet_jax.robustness.figures import RECORD_NAME, Robustness, read_robustness
+
+if TYPE_CHECKING:
+    from rawnet_jax.robustness.figures import Robustness
 
 EPILOG = """\
 Example:
@@ -41,7 +41,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=Path,
         metavar="RUN",
         help="work directory after evaluate --robustness, a folder of its results, or a "
-        f"{RECORD_NAME}; two or more",
+        "robustness.json; two or more",
     )
     parser.add_argument("--names", nargs="+", metavar="NAME", help="one a run, for the table")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
@@ -51,9 +51,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace, _overrides: list[str]) -> int:
     """Run the command; returns the exit status."""
     if len(args.runs) < 2:
-        raise DataError("robustness-table: two runs or more were wanted")
+        raise DataError("robustness-table: must be two runs or more")
     if args.names is not None and len(args.names) != len(args.runs):
         raise DataError(f"--names: {len(args.names)} names for {len(args.runs)} runs")
+    # These bring matplotlib and SciPy, which --help does not need.
+    from rawnet_jax.cli.report_context import report_context, say_written
+    from rawnet_jax.reports.robustness_page import write_comparison_files
+    from rawnet_jax.reports.robustness_tables import comparable, format_comparison
+    from rawnet_jax.robustness.figures import read_robustness
+
     reports = [read_robustness(_record_of(path)) for path in args.runs]
     names = args.names or _names(args.runs, reports)
     named = [replace(report, name=name) for report, name in zip(reports, names, strict=True)]
@@ -69,6 +75,8 @@ def run(args: argparse.Namespace, _overrides: list[str]) -> int:
 
 
 def _record_of(path: Path) -> Path:
+    from rawnet_jax.robustness.figures import RECORD_NAME
+
     places = [path, path / RECORD_NAME, path / "robustness" / RECORD_NAME]
     for place in places:
         if place.is_file():
@@ -76,7 +84,7 @@ def _record_of(path: Path) -> Path:
     raise DataError(f"{path}: no {RECORD_NAME} here; evaluate --workdir RUN --robustness makes it")
 
 
-def _names(paths: Sequence[Path], reports: Sequence[Robustness]) -> list[str]:
+def _names(paths: Sequence[Path], reports: "Sequence[Robustness]") -> list[str]:
     """Return names of the runs, or their paths where two have the same name."""
     counts = Counter(report.name for report in reports)
     return [

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rawnet_jax.atomic_file import write_text_atomically
+from rawnet_jax.atomic_file import make_folder, write_text_atomically
 from rawnet_jax.cli.fuse import add_protocol_arguments
 from rawnet_jax.data.asv_score_file import read_asv_scores
 from rawnet_jax.data.protocol_file import read_protocol
@@ -18,7 +18,6 @@ from rawnet_jax.evaluation.seeds import (
     summarise_seeds,
 )
 from rawnet_jax.metrics.asv import AsvOperatingPoint, operating_point
-from rawnet_jax.reports.output import make_folder
 
 EPILOG = """\
 Example (one run with --config.train.num_seeds=3 gives the same, sooner):

@@ -5,6 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from rawnet_jax.atomic_file import write_files
 from rawnet_jax.csv_text import csv_text
 from rawnet_jax.evaluation.cross_corpus import CorpusRow, CrossCorpus
 from rawnet_jax.reports.blocks import Picture, Section, Table
@@ -19,7 +20,6 @@ from rawnet_jax.reports.cross_corpus_tables import (
     remarks,
     write_cross_corpus,
 )
-from rawnet_jax.reports.output import write_files
 from rawnet_jax.reports.report import ReportContext, render_page
 
 TERMS = (

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rawnet_jax.atomic_file import write_bytes_atomically
-from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.analysis import Comparison
 from rawnet_jax.evaluation.summary import Summary
 from rawnet_jax.metrics.calibration import CALIBRATION_JSON, save_calibration
@@ -35,39 +33,6 @@ class Results:
     unmatched: Sequence[tuple[str, str, str]] = ()
     history: Sequence[Mapping[str, Any]] = ()
     cannot_judge: Mapping[str, Any] | None = None
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder for the results.
-
-    Raises:
-        DataError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"--output {folder}: {error.strerror}; wanted a folder") from error
-
-
-def write_files(
-    folder: Path, contents: Sequence[tuple[str, str, str | bytes]]
-) -> list[tuple[str, Path]]:
-    """Write files, each whole or not at all.
-
-    Args:
-        folder: exists.
-        contents: (what it is, for people; name; text or bytes).
-
-    Returns:
-        (what, where) of each.
-
-    Raises:
-        DataError: a file cannot be written.
-    """
-    for _, name, content in contents:
-        found = content.encode("utf-8") if isinstance(content, str) else content
-        write_bytes_atomically(folder / name, found)
-    return [(what, folder / name) for what, name, _ in contents]
 
 
 def write_results(folder: Path, results: Results) -> list[tuple[str, str]]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rawnet_jax.atomic_file import write_files
 from rawnet_jax.csv_text import csv_text
 from rawnet_jax.evaluation.summary import percent
 from rawnet_jax.reports.blocks import Picture, Section, Table
-from rawnet_jax.reports.output import write_files
 from rawnet_jax.reports.report import ReportContext, render_page
 from rawnet_jax.reports.robustness_plots import robustness_png, robustness_svg
 from rawnet_jax.reports.robustness_tables import (

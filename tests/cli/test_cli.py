@@ -153,13 +153,13 @@ except SystemExit:
     ("program", "unwanted"),
     [
         # Judging a score file, listing commands, writing corpora.
-        (EVALUATE_HELP, {"jax", "sklearn"}),
         (EVALUATE_HELP.replace('"evaluate", ', ""), HEAVY),
-        (EVALUATE_HELP.replace("evaluate", "train"), {"jax", "scipy", "sklearn", "matplotlib"}),
-        (EVALUATE_HELP.replace("evaluate", "score"), {"jax", "scipy", "sklearn", "matplotlib"}),
-        (EVALUATE_HELP.replace("evaluate", "stream"), {"jax", "scipy", "sklearn", "matplotlib"}),
-        (EVALUATE_HELP.replace("evaluate", "explain"), {"jax", "scipy", "sklearn", "matplotlib"}),
-        (EVALUATE_HELP.replace("evaluate", "export"), {"jax", "scipy", "sklearn", "matplotlib"}),
+        *(
+            (EVALUATE_HELP.replace("evaluate", name), HEAVY - {"numpy"})
+            for name in COMMANDS
+            if name != "search"
+        ),
+        (EVALUATE_HELP.replace("evaluate", "search"), {"jax", "scipy", "sklearn"}),
         ("import sys, rawnet_jax.training.loop", {"sklearn", "scipy.signal"}),
     ],
 )

@@ -134,7 +134,7 @@ def test_fuse_warns_of_reversed_scores_and_of_eval_in_dev(tmp_path, caplog):
         (["--dev", "A", "--p-bonafide", "1"], "p_bonafide is 1.0"),
         (["--fusion", "A"], "damaged"),
         (["--dev", "none"], "cannot be read"),
-        (["--dev", "A", "--output", "A/x"], "wanted a folder"),
+        (["--dev", "A", "--output", "A/x"], "must be a folder"),
     ],
 )
 def test_fuse_refuses_in_one_line(files, arguments, message, tmp_path, capsys):

@@ -10,7 +10,6 @@ from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.protocols import without_extension
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.reports.time_line import time_line_of, time_line_png
 from rawnet_jax.scoring.file_scorer import FileScore
 from rawnet_jax.scoring.score_forms import Form
 from rawnet_jax.scoring.score_record import Record
@@ -92,6 +91,9 @@ class Pictures:
         envelope = found.watched
         if envelope is None or not envelope.num_samples:
             return
+        # Brings matplotlib, which scores alone do not need.
+        from rawnet_jax.reports.time_line import time_line_of, time_line_png
+
         picture = time_line_of(found, record, self._judge)
         path = self._folder / self._name_of[found.path]
         write_bytes_atomically(path, time_line_png(picture))

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.fft
 
 # Filters from this length on are faster by Fourier transform on a CPU: 20 filters of 1,025 taps
 # take a fifth of the time, 128 filters of 129 taps three times as long.
@@ -41,6 +40,8 @@ def _filtered_directly(waveform: jax.Array, bank: np.ndarray) -> jax.Array:
 
 
 def _filtered_by_transform(waveform: jax.Array, bank: np.ndarray) -> jax.Array:
+    import scipy.fft  # takes long to import, and few networks need it
+
     num_samples, num_taps = waveform.shape[1], bank.shape[1]
     # What wraps round falls on the first num_taps - 1 outputs, which are not wanted.
     length = scipy.fft.next_fast_len(num_samples, real=True)

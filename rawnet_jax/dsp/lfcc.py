@@ -19,7 +19,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.fft
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ, is_real
 from rawnet_jax.dsp.dft import EXACT, power, windowed_waves
@@ -125,4 +124,6 @@ def triangles(num_filters: int = NUM_FILTERS, top_bin: int = DFT_SIZE // 2) -> n
 @functools.cache
 def cosines(size: int = NUM_FILTERS) -> np.ndarray:
     """Return [size, size]: the orthonormal DCT-II as a product from the right."""
+    import scipy.fft  # takes long to import, and few networks need it
+
     return scipy.fft.dct(np.eye(size), norm="ortho", axis=1).astype(np.float32)

@@ -160,6 +160,7 @@ except SystemExit:
             if name != "search"
         ),
         (EVALUATE_HELP.replace("evaluate", "search"), {"jax", "scipy", "sklearn"}),
+        ("import sys, rawnet_jax.cli.score_run", {"scipy", "sklearn", "matplotlib"}),
         ("import sys, rawnet_jax.training.loop", {"sklearn", "scipy.signal"}),
     ],
 )

@@ -22,12 +22,12 @@ from benchmarks.machine import num_cores, processor
 from rawnet_jax.data.asv_score_file import read_asv_scores
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.metrics.asv import AsvScores, operating_point
-from rawnet_jax.metrics.bootstrap import bootstrap, bootstrap_figures
+from rawnet_jax.metrics.bootstrap import bootstrap, bootstrap_metrics
 from rawnet_jax.metrics.classification import confusion_at
 from rawnet_jax.metrics.cllr import cllr, min_cllr
 from rawnet_jax.metrics.dcf import act_dcf, min_dcf, min_tdcf_legacy, min_tdcf_revised
 from rawnet_jax.metrics.det import auc, eer, eer_official, looks_negated, roc_curve
-from rawnet_jax.metrics.figures import EER, standard_figures
+from rawnet_jax.metrics.table import EER, METRICS, Setting, functions
 from rawnet_jax.metrics.tandem import min_a_dcf, t_eer
 from rawnet_jax.metrics.validation import split_by_label
 
@@ -132,8 +132,9 @@ def intervals(scores: Scores, asv: AsvScores, num_replicates: int) -> None:
     line("EER, by speaker", time.perf_counter() - start, 20.0)
 
     start = time.perf_counter()
-    figures = standard_figures(operating_point(asv))
-    bootstrap_figures(*scores, figures, num_replicates=num_replicates)
+    known = functions(Setting(asv=asv))
+    figures = {name: metric for name, metric in known.items() if METRICS[name].has_interval}
+    bootstrap_metrics(*scores, figures, num_replicates=num_replicates)
     line(f"{len(figures)} figures, by trial", time.perf_counter() - start)
 
 

@@ -242,7 +242,7 @@ class EvalConfig(Section):
     """Scoring."""
 
     batch_size: int = at_least(64, 1)  # over all devices and hosts together
-    spoof_threshold: float = 0.5  # the seed's table: spoof if P(spoof) is at least this
+    spoof_threshold: float = 0.5  # accuracy, F1: spoof if P(spoof) is at least this
     # "" = the first config.data.num_samples of a clip, as published; else windows over all of it,
     # and their scores in one: mean, most spoofed window, or mean without the extremes
     aggregate: str = one_of("", "mean", "max_spoof", "trimmed")

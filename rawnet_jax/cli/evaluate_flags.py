@@ -3,8 +3,8 @@
 import argparse
 
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.evaluation.assess import Resampling
-from rawnet_jax.evaluation.decision import RULES_IN_WORDS, ThresholdRule, parse_rule
+from rawnet_jax.evaluation.decision import RULES, ThresholdRule, parse_rule
+from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS, CostModel
 
 _Arguments = argparse.ArgumentParser | argparse._ArgumentGroup
@@ -16,7 +16,7 @@ def add_rule_arguments(group: _Arguments) -> None:
     group.add_argument(
         "--threshold-rule",
         metavar="RULE",
-        help=f"{RULES_IN_WORDS} (default: eer with dev scores, else bayes)",
+        help=f"{RULES} (default: eer with dev scores, else bayes)",
     )
     group.add_argument("--p-spoof", type=float, default=costs.p_spoof, help="prior of spoof")
     group.add_argument("--c-miss", type=float, default=costs.c_miss, help="cost of a miss")
@@ -70,9 +70,9 @@ def resampling_of(args: argparse.Namespace) -> Resampling:
         ConfigError: a number is out of range.
     """
     if args.replicates < 0:
-        raise ConfigError(f"--replicates {args.replicates}: 0 or more was wanted")
+        raise ConfigError(f"--replicates {args.replicates}: it must be 0 or more")
     if not 0 < args.level < 1:
-        raise ConfigError(f"--level {args.level}: a value between 0 and 1 was wanted")
+        raise ConfigError(f"--level {args.level}: it must be between 0 and 1")
     return Resampling(
         num_replicates=args.replicates,
         by_speaker=args.bootstrap_by == "speaker",

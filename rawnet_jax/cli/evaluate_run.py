@@ -26,13 +26,11 @@ from rawnet_jax.config import Config
 from rawnet_jax.config_file import read_config
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
 from rawnet_jax.data.score_file import read_scores, write_scores
-from rawnet_jax.evaluation.analysis import Analysis
 from rawnet_jax.evaluation.assess import AssessOptions, assess
 from rawnet_jax.evaluation.cannot_judge import CannotJudge
 from rawnet_jax.evaluation.columns import ATTACK, columns_of, parse_breakdowns
 from rawnet_jax.evaluation.seeds import SeedRun
-from rawnet_jax.evaluation.summary import ScoredSystem
-from rawnet_jax.metrics.asv import operating_point
+from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.metrics.calibration import CALIBRATION_JSON, save_calibration
 from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
 from rawnet_jax.reports.output import Results, write_results
@@ -81,8 +79,7 @@ def _evaluate_seeds(
             )
             for one, _ in models
         ]
-        asv = None if options.asv is None else operating_point(options.asv)
-        report_seeds(runs, asv, args.output or args.workdir / args.partition)
+        report_seeds(runs, options.asv, args.output or args.workdir / args.partition)
 
 
 def _evaluate_one(
@@ -111,7 +108,7 @@ def _evaluate_one(
     write_scores(output / "scores.txt", score_table(judged[args.partition], score))
     labels = labels_of(judged[args.partition])
     if labels is None:
-        print(f"scores: {output / 'scores.txt'} (the protocol gives no keys, so no figures)")
+        print(f"scores: {output / 'scores.txt'} (the protocol gives no keys, so no metrics)")
         print("\n".join(gate.warnings))
         return
     columns = columns_of(trials)
@@ -140,27 +137,26 @@ def _write(
 ) -> None:
     output = args.output
     options = replace(options, spoof_threshold=config.eval.spoof_threshold)
-    summaries = assess([system], options)
+    (summary,) = assess([system], options)
     results = Results(
-        summaries, context, history=epoch_history(args.workdir), cannot_judge=gate.record()
+        [summary], context, history=epoch_history(args.workdir), cannot_judge=gate.record()
     )
-    print(format_summaries(summaries, (), context.warnings))
+    print(format_summaries([summary], (), context.warnings))
     if config.note:
         print(f"\n  Note: {config.note}")
     print()
     say_written([("scores", output / "scores.txt")])
     say_written(write_results(output, results))
-    analysis = summaries[0].analysis
-    if (args.checkpoint or BEST) == BEST and analysis is not None:
-        _keep_operating_point(args.workdir, config, analysis, step)
+    if (args.checkpoint or BEST) == BEST:
+        _keep_operating_point(args.workdir, config, summary, step)
 
 
-def _keep_operating_point(workdir: Path, config: Config, analysis: Analysis, step: int) -> None:
+def _keep_operating_point(workdir: Path, config: Config, summary: Summary, step: int) -> None:
     """Leave what dev taught where whoever scores with this run's best checkpoint finds it."""
-    decision = analysis.decision
-    if analysis.calibrated is not None:
-        save_calibration(workdir / CALIBRATION_JSON, analysis.calibrated.calibration)
-    if decision.from_dev or analysis.calibrated is not None:
+    decision = summary.decision
+    if summary.calibrated is not None:
+        save_calibration(workdir / CALIBRATION_JSON, summary.calibrated.calibration)
+    if decision.from_dev or summary.calibrated is not None:
         threshold, is_llr = decision.threshold, decision.is_calibrated
         rule, how = rule_in_words(threshold), how_scored(config.eval)
         point = OperatingPoint(threshold.value, rule, is_llr, step, how)

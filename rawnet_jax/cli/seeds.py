@@ -12,12 +12,12 @@ from rawnet_jax.data.protocol_file import read_protocol
 from rawnet_jax.data.score_file import write_scores
 from rawnet_jax.evaluation.seeds import (
     SeedRun,
-    format_seeds,
     read_run,
     seeds_record,
     summarise_seeds,
 )
-from rawnet_jax.metrics.asv import AsvOperatingPoint, operating_point
+from rawnet_jax.metrics.asv import AsvScores
+from rawnet_jax.reports.seeds_table import format_seeds
 
 EPILOG = """\
 Example (one run with --config.train.num_seeds=3 gives the same, sooner):
@@ -37,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "seeds",
         help="compare runs that differ in their seed, and pool them",
-        description="Mean, standard deviation, best and worst of every figure over runs of one "
+        description="Mean, standard deviation, best and worst of every metric over runs of one "
         "config with different seeds, and the same of the system that averages their scores.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -57,7 +57,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     add_protocol_arguments(parser, "--protocol", "keys, where the score files have none")
     parser.add_argument(
-        "--asv-scores", type=Path, metavar="FILE", help="ASV scores, for the tandem figures"
+        "--asv-scores", type=Path, metavar="FILE", help="ASV scores, for the tandem metrics"
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
     parser.set_defaults(run=run)
@@ -66,16 +66,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace, _overrides: list[str]) -> int:
     """Run the command; returns the exit status."""
     trials = read_protocol(args.protocol, args.corpus) if args.protocol else []
-    asv = operating_point(read_asv_scores(args.asv_scores)) if args.asv_scores else None
+    asv = read_asv_scores(args.asv_scores) if args.asv_scores else None
     runs = [read_run(path, args.partition, trials) for path in args.runs]
     report_seeds(runs, asv, args.output)
     return 0
 
 
-def report_seeds(
-    runs: Sequence[SeedRun], asv: AsvOperatingPoint | None, output: Path | None
-) -> None:
-    """Print figures over several runs; write them and the averaged scores where asked to."""
+def report_seeds(runs: Sequence[SeedRun], asv: AsvScores | None, output: Path | None) -> None:
+    """Print metrics over several runs; write them and the averaged scores where asked to."""
     summary = summarise_seeds(runs, asv=asv)
     print(format_seeds(summary))
     if output:
@@ -83,5 +81,5 @@ def report_seeds(
         record = json.dumps(seeds_record(summary), indent=2, allow_nan=False, ensure_ascii=False)
         write_text_atomically(output / "seeds.json", record + "\n")
         write_scores(output / "scores.txt", summary.pooled)
-        print(f"\nfigures: {output / 'seeds.json'}")
+        print(f"\nmetrics: {output / 'seeds.json'}")
         print(f"scores:  {output / 'scores.txt'} (pooled)")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rawnet_jax.evaluation.assess import Resampling, eer_interval
+from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.bootstrap import Groups
 from rawnet_jax.metrics.det import auc, eer
@@ -142,7 +142,7 @@ def measure_corpus(
         lacking = "bona fide" if not bonafide.size else "spoof"
         return replace(row, problem=f"no {lacking} trials, so no error rate over all thresholds")
     row = replace(row, eer=eer(bonafide, spoof).eer, auc=auc(bonafide, spoof))
-    interval = eer_interval((bonafide, spoof), scored.labels, scored.speakers, resampling)
+    interval = resampling.eer_interval((bonafide, spoof), scored.labels, scored.speakers)
     if interval is not None:
         row = replace(row, eer_low=interval.low, eer_high=interval.high)
     return _with_attacks(row, scored, bonafide, trained_attacks)

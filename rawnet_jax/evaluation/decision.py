@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.evaluation.analysis import Decision
+from rawnet_jax.metrics.bootstrap import Interval
 from rawnet_jax.metrics.calibration import Calibration
 from rawnet_jax.metrics.dcf import CostModel
 from rawnet_jax.metrics.one_class import at_one_class, clopper_pearson
 from rawnet_jax.metrics.thresholds import (
+    Rates,
     Threshold,
     at_bayes_risk,
     at_eer,
@@ -27,8 +28,8 @@ ON_DEV = ("eer", "fa", "miss", "cost", ONE_CLASS)
 WITHOUT_DEV = ("bayes", "value")
 _WITH_NUMBER = ("fa", "miss", "value", ONE_CLASS)
 
-RULES_IN_WORDS = (
-    "eer | fa=RATE | miss=RATE | one-class=RATE (as miss, but spoof trials of dev have no say) | "
+RULES = (
+    "eer | fa=RATE | miss=RATE | one-class=RATE (as miss, but spoof trials of dev are not read) | "
     "cost (least cost on dev) | bayes (by prior and costs, for log-likelihood ratios) | "
     "value=SCORE (given)"
 )
@@ -53,18 +54,40 @@ class ThresholdRule:
 
     @property
     def needs_spoof(self) -> bool:
-        """Whether spoof trials of dev have a say in it."""
+        """Whether spoof trials of dev are read."""
         return self.needs_dev and self.name != ONE_CLASS
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The chosen threshold and what it does.
+
+    Attributes:
+        threshold: with its rule.
+        is_calibrated: whether it applies to calibrated scores instead of the scores as they are.
+        from_dev: whether dev scores decided: on the threshold or on the calibration under it.
+        eval_rates: what it does to the evaluated trials.
+        dev_rates: what it does to the dev trials; None without dev scores.
+        miss_interval: within which its false rejections of new bona fide speech are expected, by
+            the number of dev trials; None but for a one-class threshold.
+    """
+
+    threshold: Threshold
+    is_calibrated: bool
+    from_dev: bool
+    eval_rates: Rates
+    dev_rates: Rates | None
+    miss_interval: Interval | None = None
 
 
 def parse_rule(text: str) -> ThresholdRule:
     """Read a rule as a user writes it, such as ``fa=0.01``.
 
     Raises:
-        ConfigError: it is none of `RULES_IN_WORDS`, or a rate is not in [0, 1].
+        ConfigError: it is none of `RULES`, or a rate is not in [0, 1].
     """
     name, _, number_text = text.partition("=")
-    problem = ConfigError(f"--threshold-rule {text}: one of {RULES_IN_WORDS} was wanted")
+    problem = ConfigError(f"--threshold-rule {text}: it must be one of {RULES}")
     if name not in (*ON_DEV, *WITHOUT_DEV) or bool(number_text) != (name in _WITH_NUMBER):
         raise problem
     if not number_text:
@@ -86,7 +109,7 @@ def choose(
     calibration: Calibration | None,
     level: float = 0.95,
 ) -> Decision:
-    """Choose a threshold, never on the scores that it is judged on.
+    """Choose a threshold, never on the scores that it is measured on.
 
     Args:
         rule: None = the EER's threshold on dev or, without dev scores of both classes, the Bayes
@@ -123,7 +146,7 @@ def choose(
 
 
 def find_threshold(rule: ThresholdRule, costs: CostModel, dev: Classes | None) -> Threshold:
-    """Find the threshold of a rule, before there is anything to judge by it.
+    """Find the threshold of a rule, before there is anything to decide.
 
     Args:
         rule: by which.
@@ -137,8 +160,8 @@ def find_threshold(rule: ThresholdRule, costs: CostModel, dev: Classes | None) -
     if rule.needs_dev and dev is None:
         raise ConfigError(
             f"--threshold-rule {rule.name} looks for the threshold among dev scores and there are "
-            "none: a threshold is not chosen on the trials that it is judged on. Give dev scores, "
-            "or use bayes or value=SCORE"
+            "none: a threshold is not chosen on the trials that it is measured on. Give dev "
+            "scores, or use bayes or value=SCORE"
         )
     if rule.needs_spoof and not (dev is not None and len(dev[1])):
         raise ConfigError(

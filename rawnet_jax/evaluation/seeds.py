@@ -1,10 +1,10 @@
-"""Several runs of one experiment that differ in their seed: how far its figures can be trusted.
+"""Several runs of one experiment that differ in their seed: how far its metrics can be trusted.
 
-One run of a network says little: with another seed, the same recipe gives other figures. Here they
+One run of a network says little: with another seed, the same recipe gives other numbers. Here they
 are computed anew from each run's scores, so that all are computed alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,20 @@ from rawnet_jax.data.join import align_scores, join_scores
 from rawnet_jax.data.score_file import ScoreTable, read_scores
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.evaluation.figures import FIGURES, FigureKind, curve_figures, measure
-from rawnet_jax.metrics.asv import AsvOperatingPoint
-from rawnet_jax.metrics.classification import confusion_at
+from rawnet_jax.metrics.asv import AsvScores
 from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS, CostModel
+from rawnet_jax.metrics.table import (
+    DECISION_METRICS,
+    METRICS,
+    Metric,
+    Setting,
+    functions,
+    measure,
+)
 from rawnet_jax.metrics.validation import split_by_label
 
-# A run of other length may go on, but it is another experiment than the finished one.
+# A run of another length may be resumed, but it is another experiment than the finished one.
 _MAY_DIFFER = tuple(name for name in FREE_TO_CHANGE if name != "config.train.num_epochs")
-
-_RATE = "fraction from 0 to 1 at spoof_threshold, spoof positive, higher is better"
-DECISION_FIGURES = tuple(
-    FigureKind(name, title, True, _RATE)
-    for name, title in (
-        ("accuracy", "Accuracy"),
-        ("precision", "Precision"),
-        ("recall", "Recall"),
-        ("f1", "F1"),
-    )
-)
-"""Figures at one threshold, beside those of `FIGURES` over all of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +55,15 @@ class SeedRun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spread:
-    """One figure over R runs.
+    """One metric over R runs.
 
     Attributes:
-        kind: name, unit and direction.
+        metric: its row of the table.
         values: float64 [R], in the order of the runs.
-        pooled: the figure of the averaged scores.
+        pooled: the metric of the averaged scores.
     """
 
-    kind: FigureKind
+    metric: Metric
     values: np.ndarray
     pooled: float
 
@@ -86,28 +80,24 @@ class Spread:
     @property
     def best(self) -> int:
         """Index of the best run; the first of several."""
-        return int(self.values.argmax() if self._higher_is_better else self.values.argmin())
+        return int(self.values.argmax() if self.metric.better == "higher" else self.values.argmin())
 
     @property
     def worst(self) -> int:
         """Index of the worst run; the first of several."""
-        return int(self.values.argmin() if self._higher_is_better else self.values.argmax())
-
-    @property
-    def _higher_is_better(self) -> bool:
-        return "higher is better" in self.kind.unit
+        return int(self.values.argmin() if self.metric.better == "higher" else self.values.argmax())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeedSummary:
-    """Figures over R runs, and the system that averages their scores.
+    """Metrics over R runs, and the system that averages their scores.
 
     Attributes:
         runs: in the given order.
-        spreads: one a figure.
-        pooled: mean of the runs' scores a trial, with keys.
-        spoof_threshold: on P(spoof), of `DECISION_FIGURES`.
-        warnings: what a reader of the figures must know.
+        spreads: one per metric.
+        pooled: mean of the runs' scores per trial, with keys.
+        spoof_threshold: on P(spoof), of accuracy, precision, recall and F1.
+        warnings: what a reader of the numbers must know.
     """
 
     runs: tuple[SeedRun, ...]
@@ -145,14 +135,14 @@ def read_run(path: Path, partition: str = "eval", trials: Sequence[Trial] = ()) 
 def summarise_seeds(
     runs: Sequence[SeedRun],
     *,
-    asv: AsvOperatingPoint | None = None,
+    asv: AsvScores | None = None,
     costs: CostModel = ASVSPOOF5_COSTS,
 ) -> SeedSummary:
-    """Compute every figure of every run and of the averaged scores.
+    """Compute every metric of every run and of the averaged scores.
 
     Args:
         runs: at least two, with scores of the same utterances.
-        asv: speaker verification system of the tandem figures, which are left out without it.
+        asv: scores of a speaker verification system, for the tandem metrics; None = none.
         costs: of minDCF and actDCF.
 
     Raises:
@@ -164,16 +154,17 @@ def summarise_seeds(
     _check_runs(runs)
     aligned = align_scores({run.name: run.table for run in runs})
     if aligned.labels is None:
-        raise DataError(f"{runs[0].name}: the scores have no keys; wanted --protocol")
+        raise DataError(f"{runs[0].name}: the scores have no keys; give --protocol")
     first = runs[0].config
     spoof_threshold = 0.5 if first is None else first.eval.spoof_threshold
     pooled = aligned.scores.mean(axis=1)
     columns = [*aligned.scores.T, pooled]
-    figures = [_figures(c, aligned.labels, spoof_threshold, asv, costs) for c in columns]
+    table = {**METRICS, **DECISION_METRICS}
+    known = functions(Setting(costs, asv, spoof_threshold), table)
+    found = [measure(*split_by_label(scores, aligned.labels), known) for scores in columns]
     spreads = tuple(
-        Spread(kind, np.array([f[kind.name] for f in figures[:-1]]), figures[-1][kind.name])
-        for kind in (*FIGURES, *DECISION_FIGURES)
-        if kind.name in figures[0]
+        Spread(table[name], np.array([f[name].value for f in found[:-1]]), found[-1][name].value)
+        for name in known
     )
     return SeedSummary(
         tuple(runs),
@@ -196,8 +187,8 @@ def seeds_record(summary: SeedSummary) -> dict[str, Any]:
         "num_spoof": int(labels.size - labels.sum()),
         "spoof_threshold": summary.spoof_threshold,
         "figures": {
-            spread.kind.name: {
-                "unit": spread.kind.unit,
+            spread.metric.name: {
+                "unit": spread.metric.unit_text,
                 "mean": spread.mean,
                 "standard_deviation": spread.std,
                 "best": float(spread.values[spread.best]),
@@ -213,49 +204,15 @@ def seeds_record(summary: SeedSummary) -> dict[str, Any]:
     }
 
 
-def format_seeds(summary: SeedSummary) -> str:
-    """Return the table for a terminal, without a final line end."""
-    labels = summary.pooled.labels
-    assert labels is not None
-    num_bonafide, shorts = int(labels.sum()), _shorts(summary)
-    lines = [
-        f"{len(summary.runs)} runs on {labels.size:,} trials ({num_bonafide:,} bona fide, "
-        f"{labels.size - num_bonafide:,} spoof)",
-        *(f"  {short}: {run.name}" for short, run in zip(shorts, summary.runs, strict=True)),
-        "",
-        f"  {'':<20}{'mean':>10}{'std':>10}   {'best':<22}{'worst':<22}{'pooled':>10}",
-    ]
-    for spread in summary.spreads:
-        text = spread.kind.text
-        best, worst = (
-            f"{text(spread.values[i])} ({shorts[i]})" for i in (spread.best, spread.worst)
-        )
-        lines.append(
-            f"  {spread.kind.title:<20}{text(spread.mean):>10}{text(spread.std):>10}   "
-            f"{best:<22}{worst:<22}{text(spread.pooled):>10}"
-        )
-    lines += ["", "  std: over runs, R - 1 in the denominator. pooled: mean of the runs' scores."]
-    lines += [f"  WARNING: {warning}" for warning in summary.warnings]
-    return "\n".join(lines)
-
-
-def _shorts(summary: SeedSummary) -> list[str]:
-    """Name each run in a word that fits into a table."""
-    return [
-        f"run {number}" if run.seed is None else f"seed {run.seed}"
-        for number, run in enumerate(summary.runs, 1)
-    ]
-
-
 def _check_runs(runs: Sequence[SeedRun]) -> None:
     if len(runs) < 2:
-        raise DataError(f"{len(runs)} run given; two or more were wanted")
+        raise DataError(f"{len(runs)} run given; there must be two or more")
     of_name: dict[str, SeedRun] = {}
     of_seed: dict[int, SeedRun] = {}
     first = next((run for run in runs if run.config is not None), None)
     for run in runs:
         if of_name.setdefault(run.name, run) is not run:
-            raise DataError(f"{run.name} is given twice; different runs were wanted")
+            raise DataError(f"{run.name} is given twice; runs must be different")
         if run.config is None or first is None or first.config is None:
             continue
         same_seed = thawed(run.config)
@@ -264,28 +221,14 @@ def _check_runs(runs: Sequence[SeedRun]) -> None:
         if different:
             raise ConfigError(
                 f"{run.name} differs from {first.name} in more than its seed: "
-                f"{'; '.join(different)}; wanted runs of the same config"
+                f"{'; '.join(different)}; runs must be of the same config"
             )
         earlier = of_seed.setdefault(run.config.train.seed, run)
         if earlier is not run:
             raise ConfigError(
-                f"{run.name} has the seed of {earlier.name}, {run.seed}; wanted runs with "
+                f"{run.name} has the seed of {earlier.name}, {run.seed}; runs must have "
                 "different seeds (--config.train.seed)"
             )
-
-
-def _figures(
-    scores: np.ndarray,
-    labels: np.ndarray,
-    spoof_threshold: float,
-    asv: AsvOperatingPoint | None,
-    costs: CostModel,
-) -> Mapping[str, float]:
-    bonafide, spoof = split_by_label(scores, labels)
-    found = measure(bonafide, spoof, curve_figures(costs, asv))
-    figures = {name: estimate.value for name, estimate in found.items()}
-    counts = confusion_at(scores, labels, spoof_threshold)
-    return figures | {kind.name: getattr(counts, kind.name) for kind in DECISION_FIGURES}
 
 
 def _warnings(runs: Sequence[SeedRun], scores: np.ndarray) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""One system's scores in numbers."""
+"""What `rawnet_jax.evaluation.assess` reads and finds: one system, its metrics, its decisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,12 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rawnet_jax.errors import MetricError
-from rawnet_jax.evaluation.analysis import Analysis
-from rawnet_jax.labels import Label
-from rawnet_jax.metrics.breakdown import FEW_TRIALS, UNSTATED, Column
-from rawnet_jax.metrics.classification import Confusion, confusion_at
-from rawnet_jax.metrics.det import EqualErrorRate, auc, eer, eer_of_negated, eer_official
-from rawnet_jax.metrics.validation import split_by_label
+from rawnet_jax.evaluation.columns import By
+from rawnet_jax.evaluation.decision import Decision
+from rawnet_jax.metrics.asv import AsvOperatingPoint
+from rawnet_jax.metrics.bootstrap import PairedResult
+from rawnet_jax.metrics.breakdown import Column, GroupRow
+from rawnet_jax.metrics.calibration import Calibration
+from rawnet_jax.metrics.classification import Confusion
+from rawnet_jax.metrics.dcf import CostModel
+from rawnet_jax.metrics.det import EqualErrorRate
+from rawnet_jax.metrics.fairness import FairnessTable
+from rawnet_jax.metrics.table import Estimate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +55,7 @@ class AttackSummary:
     Attributes:
         attack_id: as the protocol names it.
         num_spoof: its trials.
-        num_called_spoof: those that were called spoof at the threshold of the table.
+        num_called_spoof: those that were called spoof at the threshold on P(spoof).
         eer: tie-grouped, against all bona fide trials.
     """
 
@@ -61,8 +66,55 @@ class AttackSummary:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CalibratedScores:
+    """Log-likelihood ratios of the evaluated trials.
+
+    Attributes:
+        calibration: fitted on dev scores.
+        bonafide_scores: float64 [Nb], in nats.
+        spoof_scores: float64 [Ns].
+        metrics: those that calibration changes, by name.
+    """
+
+    calibration: Calibration
+    bonafide_scores: np.ndarray
+    spoof_scores: np.ndarray
+    metrics: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Error rates by one column or by a pair of columns, at the chosen threshold."""
+
+    by: By
+    rows: tuple[GroupRow, ...]
+
+    @property
+    def name(self) -> str:
+        """The columns in one word, such as ``attack × codec``."""
+        return " × ".join(self.by)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One metric of two systems on the same trials.
+
+    Attributes:
+        system: whose metric minus that of `reference` is the difference.
+        reference: the first system.
+        metric: name in `rawnet_jax.metrics.table.METRICS`.
+        result: difference, its interval and its p value.
+    """
+
+    system: str
+    reference: str
+    metric: str
+    result: PairedResult
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Summary:
-    """All figures of one system.
+    """All that is found of one system.
 
     Attributes:
         name: of the system.
@@ -70,13 +122,17 @@ class Summary:
         spoof_scores: float64 [Ns].
         spoof_threshold: on P(spoof), of `confusion`.
         confusion: decisions at that threshold.
-        auc: area under the ROC curve.
-        eer: tie-grouped.
-        eer_official: as the challenges compute it.
-        eer_negated: the tie-grouped rate that the negated scores would have.
+        metrics: of the scores as they are, by name in `rawnet_jax.metrics.table.METRICS`.
+        eer_negated: the tie-grouped EER that the negated scores would have.
         attacks: by attack id; empty where attacks are not known.
-        warnings: what a reader of the figures must know; each one sentence or two.
-        analysis: what `rawnet_jax.evaluation.assess.assess` adds; None from `summarise`.
+        calibrated: None without dev scores of both classes.
+        decision: the chosen threshold.
+        costs: of minDCF, actDCF and the Bayes threshold.
+        asv: the speaker verification system beside it; None without ASV scores.
+        breakdowns: in the order asked for.
+        fairness: by column.
+        resampling: how the intervals were made, as a phrase; "" without.
+        warnings: what a reader of the numbers must know; each one sentence or two.
     """
 
     name: str
@@ -84,13 +140,17 @@ class Summary:
     spoof_scores: np.ndarray
     spoof_threshold: float
     confusion: Confusion
-    auc: float
-    eer: EqualErrorRate
-    eer_official: EqualErrorRate
+    metrics: Mapping[str, Estimate]
     eer_negated: float
     attacks: tuple[AttackSummary, ...]
+    calibrated: CalibratedScores | None
+    decision: Decision
+    costs: CostModel
+    asv: AsvOperatingPoint | None
+    breakdowns: tuple[Breakdown, ...]
+    fairness: Mapping[str, FairnessTable]
+    resampling: str
     warnings: tuple[str, ...]
-    analysis: Analysis | None = None
 
     @property
     def num_bonafide(self) -> int:
@@ -102,88 +162,20 @@ class Summary:
         """Number of spoof trials."""
         return self.spoof_scores.size
 
+    @property
+    def eer(self) -> EqualErrorRate:
+        """The tie-grouped EER with its threshold."""
+        return self._point("eer")
 
-def summarise(system: ScoredSystem, spoof_threshold: float = 0.5) -> Summary:
-    """Compute the seed's table, EER and attacks of one system.
+    @property
+    def eer_official(self) -> EqualErrorRate:
+        """The EER of the ASVspoof scripts with its threshold."""
+        return self._point("eer_official")
 
-    Args:
-        system: what was scored.
-        spoof_threshold: on P(spoof), for the table of decisions.
-
-    Raises:
-        MetricError: a class is missing, lengths differ or a score is not finite.
-    """
-    try:
-        bonafide, spoof = split_by_label(system.scores, system.labels)
-        grouped, official = eer(bonafide, spoof), eer_official(bonafide, spoof)
-        negated = eer_of_negated(bonafide, spoof)
-        return Summary(
-            name=system.name,
-            bonafide_scores=bonafide,
-            spoof_scores=spoof,
-            spoof_threshold=spoof_threshold,
-            confusion=confusion_at(system.scores, system.labels, spoof_threshold),
-            auc=auc(bonafide, spoof),
-            eer=grouped,
-            eer_official=official,
-            eer_negated=negated,
-            attacks=_attacks(system, bonafide, spoof_threshold),
-            warnings=_warnings(bonafide, spoof, grouped.eer, official.eer, negated),
-        )
-    except MetricError as error:
-        raise MetricError(f"{system.name}: {error}") from error
-
-
-def _attacks(
-    system: ScoredSystem, bonafide: np.ndarray, spoof_threshold: float
-) -> tuple[AttackSummary, ...]:
-    is_spoof = np.asarray(system.labels) == Label.SPOOF
-    spoof = np.asarray(system.scores, dtype=np.float64)[is_spoof]
-    named = system.attack_ids or ()
-    attack_of = [a for a, wanted in zip(named, is_spoof, strict=False) if wanted]
-    if not any(attack_of):
-        return ()
-    attacks = np.array([attack or UNSTATED for attack in attack_of])
-    rows = []
-    for attack_id in np.unique(attacks):
-        scores = spoof[attacks == attack_id]
-        counts = confusion_at(scores, np.full(scores.size, Label.SPOOF), spoof_threshold)
-        row = AttackSummary(
-            str(attack_id), scores.size, counts.num_called_spoof, eer(bonafide, scores)
-        )
-        rows.append(row)
-    return tuple(rows)
-
-
-def _warnings(
-    bonafide: np.ndarray, spoof: np.ndarray, grouped: float, official: float, negated: float
-) -> tuple[str, ...]:
-    warnings = []
-    lowest = min(bonafide.min(), spoof.min())
-    highest = max(bonafide.max(), spoof.max())
-    if negated < grouped:
-        warnings.append(
-            f"The scores would do better with their sign reversed (EER {percent(negated)} instead "
-            f"of {percent(grouped)}). Higher must mean more bona fide; nothing was flipped."
-        )
-    if grouped != official:
-        warnings.append(
-            f"There are ties among the scores: the official algorithm gives an EER of "
-            f"{percent(official)}, keeping equal scores together gives {percent(grouped)}."
-        )
-    if lowest == highest:
-        warnings.append("All scores are equal: the system tells nothing apart.")
-    elif lowest >= 0 and highest <= 1:
-        warnings.append(
-            "All scores lie between 0 and 1, as probabilities do. Decisions at a threshold on "
-            "P(spoof) read scores as log odds and mean little here; EER and AUC are not touched."
-        )
-    for name, count in (("bona fide", bonafide.size), ("spoof", spoof.size)):
-        if count < FEW_TRIALS:
-            warnings.append(
-                f"Only {trials(count, name)}: one of them moves a rate by {percent(1 / count)}."
-            )
-    return tuple(warnings)
+    def _point(self, name: str) -> EqualErrorRate:
+        point = self.metrics[name].point
+        assert point is not None
+        return point
 
 
 def percent(fraction: float) -> str:

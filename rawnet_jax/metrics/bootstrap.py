@@ -1,6 +1,6 @@
-"""How far figures would move with other trials: bootstrap intervals and a paired test.
+"""How far metrics would move with other trials: bootstrap intervals and a paired test.
 
-Trials, or whole groups of trials such as speakers, are drawn with replacement, the figures are
+Trials, or whole groups of trials such as speakers, are drawn with replacement, the metrics are
 computed from the drawn ones, and the quantiles of many such replicates make the interval
 (percentile method). Drawing is *stratified*, so that every replicate has both classes:
 
@@ -10,10 +10,10 @@ computed from the drawn ones, and the quantiles of many such replicates make the
   are in it; a group that is alone in its stratum is in every replicate. A trial whose group is not
   known is a group by itself.
 
-Trials of one speaker are alike, so intervals by trial are too narrow where a figure is to say
+Trials of one speaker are alike, so intervals by trial are too narrow where a metric is to say
 something about other speakers; those by speaker are wider and to be believed. The threshold that a
-figure finds by itself (EER, minimum costs) is found again in each replicate; what is handed to a
-figure, such as an ASV operating point, stays.
+metric finds by itself (EER, minimum costs) is found again in each replicate; what is handed to a
+metric, such as an ASV operating point, stays.
 
 The same seed and the same trials give the same replicates, in whatever order the trials come.
 
@@ -25,17 +25,18 @@ subsets bootstrap", Computer Vision and Image Understanding 93, 2004.
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rawnet_jax.errors import MetricError
 from rawnet_jax.labels import Label
-from rawnet_jax.metrics.det import CurveFigure, DetCurve
+from rawnet_jax.metrics.det import CurveMetric, DetCurve
 from rawnet_jax.metrics.validation import validate_labelled, validate_scores
 
-Figure = Callable[[np.ndarray, np.ndarray], float]
-"""A number from the bona fide and the spoof scores; a `CurveFigure` is many times faster."""
+MetricFunction = Callable[[np.ndarray, np.ndarray], SupportsFloat]
+"""From bona fide and spoof scores to what ``float()`` reads; a `CurveMetric` is the fast form."""
 
 Groups = Sequence[str | None]
 """The group of each trial, None where it is not known."""
@@ -46,7 +47,7 @@ class Interval:
     """A confidence interval.
 
     Attributes:
-        low: lower end, in the unit of the figure.
+        low: lower end, in the unit of the metric.
         high: upper end.
         level: share of such intervals that are meant to hold the true value, for example 0.95.
     """
@@ -61,26 +62,26 @@ class PairedResult:
     """Two systems on the same trials.
 
     Attributes:
-        difference: the figure of system A minus that of system B.
+        difference: the metric of system A minus that of system B.
         interval: percentile interval of the difference.
         p_value: two-sided; how often drawing the trials anew would put the difference on the other
             side of zero: 2 min(share ≤ 0, share ≥ 0), the observed trials counted in, at most 1.
             It is below 1 − level just about where the interval leaves zero out.
-        figure_a: the figure of system A on all trials.
-        figure_b: the figure of system B.
+        value_a: the metric of system A on all trials.
+        value_b: the metric of system B.
     """
 
     difference: float
     interval: Interval
     p_value: float
-    figure_a: float
-    figure_b: float
+    value_a: float
+    value_b: float
 
 
 def bootstrap(
     bonafide_scores: ArrayLike,
     spoof_scores: ArrayLike,
-    figure: Figure,
+    metric: MetricFunction,
     *,
     num_replicates: int = 1000,
     seed: int = 0,
@@ -88,24 +89,24 @@ def bootstrap(
     bona_groups: Groups | None = None,
     spoof_groups: Groups | None = None,
 ) -> Interval:
-    """Compute the confidence interval of one figure; see `bootstrap_figures`."""
-    intervals = bootstrap_figures(
+    """Compute the confidence interval of one metric; see `bootstrap_metrics`."""
+    intervals = bootstrap_metrics(
         bonafide_scores,
         spoof_scores,
-        {"figure": figure},
+        {"metric": metric},
         num_replicates=num_replicates,
         seed=seed,
         level=level,
         bona_groups=bona_groups,
         spoof_groups=spoof_groups,
     )
-    return intervals["figure"]
+    return intervals["metric"]
 
 
-def bootstrap_figures(
+def bootstrap_metrics(
     bonafide_scores: ArrayLike,
     spoof_scores: ArrayLike,
-    figures: Mapping[str, Figure],
+    metrics: Mapping[str, MetricFunction],
     *,
     num_replicates: int = 1000,
     seed: int = 0,
@@ -113,12 +114,12 @@ def bootstrap_figures(
     bona_groups: Groups | None = None,
     spoof_groups: Groups | None = None,
 ) -> dict[str, Interval]:
-    """Compute the confidence intervals of many figures from the same resamples.
+    """Compute the confidence intervals of many metrics from the same resamples.
 
     Args:
         bonafide_scores: [Nb], higher = more bona fide.
         spoof_scores: [Ns].
-        figures: by name; see `rawnet_jax.metrics.figures` for fast ones.
+        metrics: by name; see `rawnet_jax.metrics.table` for fast ones.
         num_replicates: how often trials are drawn.
         seed: of the drawing.
         level: of the intervals, in (0, 1).
@@ -127,14 +128,14 @@ def bootstrap_figures(
         spoof_groups: Ns entries; equal names in both classes are one group.
 
     Raises:
-        MetricError: see `validate_scores`; there is not one group a trial; every stratum has one
+        MetricError: see `validate_scores`; there is not one group per trial; every stratum has one
             group only, so that nothing can vary; or `num_replicates` or `level` is out of range.
     """
     _check_level(level)
     replicates = bootstrap_replicates(
         bonafide_scores,
         spoof_scores,
-        figures,
+        metrics,
         num_replicates=num_replicates,
         seed=seed,
         bona_groups=bona_groups,
@@ -146,19 +147,19 @@ def bootstrap_figures(
 def bootstrap_replicates(
     bonafide_scores: ArrayLike,
     spoof_scores: ArrayLike,
-    figures: Mapping[str, Figure],
+    metrics: Mapping[str, MetricFunction],
     *,
     num_replicates: int = 1000,
     seed: int = 0,
     bona_groups: Groups | None = None,
     spoof_groups: Groups | None = None,
 ) -> dict[str, np.ndarray]:
-    """Compute figures on resampled trials.
+    """Compute metrics on resampled trials.
 
-    Args and errors are those of `bootstrap_figures`.
+    Args and errors are those of `bootstrap_metrics`.
 
     Returns:
-        float64 [num_replicates] for each figure; the i-th of all come from the same draw.
+        float64 [num_replicates] per metric; the i-th of all come from the same draw.
     """
     bonafide, spoof = validate_scores(bonafide_scores, spoof_scores)
     bona_groups = _one_a_trial(bona_groups, bonafide.size, "bona fide trials")
@@ -167,22 +168,22 @@ def bootstrap_replicates(
     bona_order, spoof_order = np.argsort(bonafide), np.argsort(spoof)
     draws = _Draws([bona_groups[i] for i in bona_order], [spoof_groups[i] for i in spoof_order])
     system = _SortedScores(bonafide[bona_order], spoof[spoof_order])
-    values = [system.compute(figures, *drawn) for drawn in draws.weights(num_replicates, seed)]
-    return dict(zip(figures, np.array(values).T, strict=True))
+    values = [system.compute(metrics, *drawn) for drawn in draws.weights(num_replicates, seed)]
+    return dict(zip(metrics, np.array(values).T, strict=True))
 
 
 def paired_bootstrap(
     system_a: ArrayLike,
     system_b: ArrayLike,
     labels: ArrayLike,
-    figure: Figure,
+    metric: MetricFunction,
     *,
     groups: Groups | None = None,
     num_replicates: int = 1000,
     seed: int = 0,
     level: float = 0.95,
 ) -> PairedResult:
-    """Test whether two systems differ in a figure, from their scores on the same trials.
+    """Test whether two systems differ in a metric, from their scores on the same trials.
 
     Each replicate draws trials once and uses them for both systems, so that what is hard for both
     cancels out; two overlapping intervals of single systems say much less.
@@ -191,14 +192,14 @@ def paired_bootstrap(
         system_a: [N], higher = more bona fide.
         system_b: [N], of the same trials in the same order.
         labels: [N], values of `rawnet_jax.labels.Label`.
-        figure: what to compare.
+        metric: what to compare.
         groups: N entries, to draw by group; None to draw by trial.
         num_replicates: how often trials are drawn.
         seed: of the drawing.
         level: of the interval, in (0, 1).
 
     Raises:
-        MetricError: as `bootstrap_figures`; or lengths differ, or a label is neither 0 nor 1.
+        MetricError: as `bootstrap_metrics`; or lengths differ, or a label is neither 0 nor 1.
     """
     _check_level(level)
     score_a, label = validate_labelled(system_a, labels)
@@ -211,7 +212,7 @@ def paired_bootstrap(
     b = score_b[bonafide], score_b[spoof]
     draws = _Draws([group[i] for i in bonafide], [group[i] for i in spoof])
     sorted_a, sorted_b = _SortedScores(*a), _SortedScores(*b)
-    one = {"figure": figure}
+    one = {"metric": metric}
     differences = np.array(
         [
             sorted_a.compute(one, *drawn)[0] - sorted_b.compute(one, *drawn)[0]
@@ -219,13 +220,13 @@ def paired_bootstrap(
         ]
     )
     other_side = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    figure_a, figure_b = figure(*a), figure(*b)
+    value_a, value_b = float(metric(*a)), float(metric(*b))
     return PairedResult(
-        difference=figure_a - figure_b,
+        difference=value_a - value_b,
         interval=_percentile_interval(differences, level),
         p_value=min(1.0, 2 * (1 + int(other_side)) / (1 + num_replicates)),
-        figure_a=figure_a,
-        figure_b=figure_b,
+        value_a=value_a,
+        value_b=value_b,
     )
 
 
@@ -261,7 +262,7 @@ class _Draws:
     def weights(self, num_replicates: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield how often each bona fide [Nb] and each spoof trial [Ns] was drawn."""
         if num_replicates < 1:
-            raise MetricError(f"num_replicates is {num_replicates}; at least 1 was wanted")
+            raise MetricError(f"num_replicates is {num_replicates}; it must be at least 1")
         generator = np.random.default_rng(seed)
         counts = np.zeros(self._num_groups, dtype=np.int64)
         for _ in range(num_replicates):
@@ -289,20 +290,23 @@ class _SortedScores:
         )
 
     def compute(
-        self, figures: Mapping[str, Figure], bona_weights: np.ndarray, spoof_weights: np.ndarray
+        self,
+        metrics: Mapping[str, MetricFunction],
+        bona_weights: np.ndarray,
+        spoof_weights: np.ndarray,
     ) -> list[float]:
-        """Return the figures of the trials, each counted as often as its weight says."""
+        """Return the metrics of the trials, each counted as often as its weight says."""
         weights = bona_weights[self._orders[0]], spoof_weights[self._orders[1]]
         curve: DetCurve | None = None
         scores: tuple[np.ndarray, np.ndarray] | None = None
         values = []
-        for figure in figures.values():
-            if isinstance(figure, CurveFigure):
+        for metric in metrics.values():
+            if isinstance(metric, CurveMetric):
                 curve = curve or self._curve(*weights)
-                values.append(figure.of_curve(curve))
+                values.append(float(metric.of_curve(curve)))
             else:
                 scores = scores or self._drawn(*weights)
-                values.append(figure(*scores))
+                values.append(float(metric(*scores)))
         return values
 
     def _drawn(
@@ -328,7 +332,7 @@ def _one_a_trial(groups: Groups | None, num_trials: int, name: str) -> Groups:
         return [None] * num_trials
     if len(groups) != num_trials:
         raise MetricError(
-            f"{num_trials} {name} and {len(groups)} groups of them; one a trial was wanted"
+            f"{num_trials} {name} and {len(groups)} groups of them; there must be one per trial"
         )
     return groups
 
@@ -340,4 +344,4 @@ def _percentile_interval(values: np.ndarray, level: float) -> Interval:
 
 def _check_level(level: float) -> None:
     if not 0.0 < level < 1.0:
-        raise MetricError(f"level is {level}; a value between 0 and 1 was wanted, such as 0.95")
+        raise MetricError(f"level is {level}; it must be between 0 and 1, such as 0.95")

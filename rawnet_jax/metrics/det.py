@@ -13,6 +13,7 @@ be used only beside numbers that those scripts made.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,23 +37,23 @@ class DetCurve:
 
 
 @dataclass(frozen=True, slots=True)
-class CurveFigure:
-    """A figure that scores enter through their tie-grouped DET curve alone.
+class CurveMetric:
+    """A metric that reads the scores through their tie-grouped DET curve alone.
 
-    Every figure of a countermeasure is of that kind, since the curve tells which share of each
-    class has which score. Called with the scores of the two classes it is an ordinary metric; the
-    bootstrap hands it curves of resampled trials instead, without sorting anything again.
+    Nearly every metric of a countermeasure is of that kind, since the curve tells which share of
+    each class has which score. Called with the scores of the two classes it is an ordinary
+    metric; the bootstrap hands it curves of resampled trials, without sorting anything again.
 
     Attributes:
-        of_curve: the figure from a curve as `det_curve` makes it. A resampled curve also holds
-            thresholds at which no trial changes sides.
+        of_curve: the metric from a curve as `det_curve` makes it, read by ``float()``. A resampled
+            curve also holds thresholds at which no trial changes sides.
     """
 
-    of_curve: Callable[[DetCurve], float]
+    of_curve: Callable[[DetCurve], SupportsFloat]
 
     def __call__(self, bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> float:
-        """Compute the figure from the scores [Nb] and [Ns]."""
-        return self.of_curve(det_curve(bonafide_scores, spoof_scores))
+        """Compute the metric from the scores [Nb] and [Ns]."""
+        return float(self.of_curve(det_curve(bonafide_scores, spoof_scores)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,9 @@ class EqualErrorRate:
     threshold: float
     far: float
     frr: float
+
+    def __float__(self) -> float:
+        return self.eer
 
 
 def det_curve(bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> DetCurve:

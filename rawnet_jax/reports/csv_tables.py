@@ -1,13 +1,12 @@
-"""The figures as CSV tables, one row a number or a group, for spreadsheets and scripts."""
+"""The metrics as CSV tables, one row per number or group, for spreadsheets and scripts."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.csv_text import csv_text
-from rawnet_jax.evaluation.analysis import Estimate
-from rawnet_jax.evaluation.figures import KIND_OF
 from rawnet_jax.evaluation.summary import Summary
+from rawnet_jax.metrics.table import METRICS, Estimate
 
 Row = Sequence[object]
 
@@ -28,7 +27,7 @@ def write_tables(
 
     Args:
         folder: exists.
-        summaries: one a system.
+        summaries: one per system.
         unmatched: (system, missing or extra, utterance).
 
     Returns:
@@ -40,7 +39,7 @@ def write_tables(
     tables: dict[str, tuple[Row, list[Row]]] = {
         FIGURES_CSV: (
             ("system", "scores", "figure", "value", "low", "high", "level", "unit"),
-            [row for summary in summaries for row in _figures(summary)],
+            [row for summary in summaries for row in _metrics(summary)],
         ),
         ATTACKS_CSV: (
             ("system", "attack", "num_spoof", "num_spoof_rejected", "eer", "eer_threshold"),
@@ -72,26 +71,19 @@ def write_tables(
     return written
 
 
-def _figures(summary: Summary) -> list[Row]:
-    analysis = summary.analysis
-    if analysis is None:
-        return []
-    rows = [
-        _estimate(summary.name, "as they are", name, estimate)
-        for name, estimate in analysis.figures.items()
+def _metrics(summary: Summary) -> list[Row]:
+    calibrated = {} if summary.calibrated is None else summary.calibrated.metrics
+    return [
+        _estimate(summary.name, scores, name, estimate)
+        for scores, metrics in (("as they are", summary.metrics), ("calibrated", calibrated))
+        for name, estimate in metrics.items()
     ]
-    if analysis.calibrated is not None:
-        rows += [
-            _estimate(summary.name, "calibrated", name, estimate)
-            for name, estimate in analysis.calibrated.figures.items()
-        ]
-    return rows
 
 
 def _estimate(system: str, scores: str, name: str, estimate: Estimate) -> Row:
     interval = estimate.interval
     ends = (None,) * 3 if interval is None else (interval.low, interval.high, interval.level)
-    return (system, scores, name, estimate.value, *ends, KIND_OF[name].unit)
+    return (system, scores, name, estimate.value, *ends, METRICS[name].unit_text)
 
 
 def _attacks(summary: Summary) -> list[Row]:
@@ -105,26 +97,24 @@ def _attacks(summary: Summary) -> list[Row]:
 
 
 def _breakdowns(summary: Summary) -> list[Row]:
-    breakdowns = () if summary.analysis is None else summary.analysis.breakdowns
     return [
         (
             *(summary.name, breakdown.name, row.name, row.num_bonafide, row.num_spoof),
             *(row.shares_bonafide, row.eer and row.eer.eer, row.eer and row.eer.threshold),
             *(row.p_miss, row.p_fa, row.is_small),
         )
-        for breakdown in breakdowns
+        for breakdown in summary.breakdowns
         for row in breakdown.rows
     ]
 
 
 def _fairness(summary: Summary) -> list[Row]:
-    tables = {} if summary.analysis is None else summary.analysis.fairness
     return [
         (
             *(summary.name, column, row.group, row.num_bonafide, row.num_rejected, row.p_miss),
             *(row.interval.low, row.interval.high, row.interval.level, row.num_speakers),
             *(row.is_small, row is table.worst, table.stands_out(row)),
         )
-        for column, table in tables.items()
+        for column, table in summary.fairness.items()
         for row in (*table.rows, table.overall)
     ]

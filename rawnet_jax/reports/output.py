@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rawnet_jax.evaluation.analysis import Comparison
-from rawnet_jax.evaluation.summary import Summary
+from rawnet_jax.evaluation.summary import Comparison, Summary
 from rawnet_jax.metrics.calibration import CALIBRATION_JSON, save_calibration
 from rawnet_jax.reports.csv_tables import write_tables
 from rawnet_jax.reports.record import write_metrics
@@ -19,11 +18,11 @@ class Results:
     """What there is to write.
 
     Attributes:
-        summaries: one a system; at least one.
+        summaries: one per system; at least one.
         context: title, origin, notes.
         comparisons: between systems.
         unmatched: (system, missing or extra, utterance); see `ScoreSet`.
-        history: one mapping an epoch; empty without training.
+        history: one mapping per epoch; empty without training.
         cannot_judge: what the input gate found, see `CannotJudge.record`; None without audio.
     """
 
@@ -57,7 +56,7 @@ def write_results(folder: Path, results: Results) -> list[tuple[str, str]]:
     tables = write_tables(folder, summaries, results.unmatched)
     calibrations = _write_calibrations(folder, summaries)
     write_report(report, summaries, context, results.history, results.comparisons)
-    written = [("figures", str(metrics))]
+    written = [("metrics", str(metrics))]
     if tables:
         written.append(("tables", f"{folder}: {', '.join(path.name for path in tables)}"))
     written += [("calibration", str(path)) for path in calibrations]
@@ -67,11 +66,11 @@ def write_results(folder: Path, results: Results) -> list[tuple[str, str]]:
 def _write_calibrations(folder: Path, summaries: Sequence[Summary]) -> list[Path]:
     paths = []
     for index, summary in enumerate(summaries):
-        if summary.analysis is None or summary.analysis.calibrated is None:
+        if summary.calibrated is None:
             continue
         name = CALIBRATION_JSON
         if len(summaries) > 1:
             name = f"calibration_{index + 1}_{re.sub(r'[^A-Za-z0-9.-]+', '_', summary.name)}.json"
-        save_calibration(folder / name, summary.analysis.calibrated.calibration)
+        save_calibration(folder / name, summary.calibrated.calibration)
         paths.append(folder / name)
     return paths

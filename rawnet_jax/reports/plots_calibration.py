@@ -29,8 +29,8 @@ _HIGHEST_COST = 1.25
 def reliability_svg(summaries: Sequence[Summary]) -> str:
     """Draw the share of bona fide speech against the probability that the scores stand for.
 
-    Both classes weigh the same (a prior of one half), so that the picture does not hang on how
-    common spoof is in the list. Systems with calibrated scores have a second, dotted curve of the
+    Both classes weigh the same (a prior of one half), so that how common spoof is in the list
+    does not change the picture. Systems with calibrated scores have a second, dotted curve of the
     scores as they are.
     """
 
@@ -88,9 +88,9 @@ def reliability(
 
 def tdcf_svg(summary: Summary, prefix: str) -> str | None:
     """Draw both t-DCFs against the threshold with their minima; None without ASV scores."""
-    if summary.analysis is None or summary.analysis.asv is None:
+    asv = summary.asv
+    if asv is None:
         return None
-    analysis, asv = summary.analysis, summary.analysis.asv
     scores = summary.bonafide_scores, summary.spoof_scores
     axis = score_axis(np.concatenate(scores))
 
@@ -124,7 +124,7 @@ def tdcf_svg(summary: Summary, prefix: str) -> str | None:
         axes.axhline(1, color=INK, alpha=0.5, linewidth=1, linestyle=":")
         middle = (axis.low + axis.high) / 2
         axes.text(middle, 1, "accept all or reject all", ha="center", va="bottom", fontsize=8)
-        decision = analysis.decision
+        decision = summary.decision
         if not decision.is_calibrated and axis.shows(decision.threshold.value):
             value = decision.threshold.value
             label = f"chosen threshold {value:.4g}"
@@ -141,9 +141,9 @@ def tdcf_svg(summary: Summary, prefix: str) -> str | None:
 def _llrs(summary: Summary) -> list[tuple[str, tuple[np.ndarray, np.ndarray], bool]]:
     """Return (name, scores of both classes, whether they are faint) of each curve."""
     plain = summary.bonafide_scores, summary.spoof_scores
-    if summary.analysis is None or summary.analysis.calibrated is None:
+    calibrated = summary.calibrated
+    if calibrated is None:
         return [(f"{summary.name}, as it is", plain, False)]
-    calibrated = summary.analysis.calibrated
     return [
         (f"{summary.name}, as it is", plain, True),
         (

@@ -30,7 +30,9 @@ def roc_svg(summaries: Sequence[Summary]) -> str:
         axes.plot([0, 1], [0, 1], color=INK, alpha=0.5, linewidth=1, linestyle=":")
         for index, summary in enumerate(summaries):
             curve = roc_curve(summary.bonafide_scores, summary.spoof_scores)
-            label = legend_label(f"{summary.name} (AUC {summary.auc:.4f}; {_counts(summary)})")
+            label = legend_label(
+                f"{summary.name} (AUC {summary.metrics['auc'].value:.4f}; {_counts(summary)})"
+            )
             axes.plot(
                 curve.false_positive_rate,
                 curve.true_positive_rate,

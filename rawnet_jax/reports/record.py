@@ -1,4 +1,4 @@
-"""The figures as plain numbers and strings: ``metrics.json``."""
+"""The metrics as plain numbers and strings: ``metrics.json``."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,56 +6,48 @@ from pathlib import Path
 from typing import Any
 
 from rawnet_jax.atomic_file import write_text_atomically
-from rawnet_jax.evaluation.analysis import Analysis, Breakdown, Comparison, Decision, Estimate
-from rawnet_jax.evaluation.figures import FIGURES
-from rawnet_jax.evaluation.summary import Summary
+from rawnet_jax.evaluation.decision import Decision
+from rawnet_jax.evaluation.summary import Breakdown, Comparison, Summary
 from rawnet_jax.metrics.bootstrap import Interval
 from rawnet_jax.metrics.breakdown import GroupRow
 from rawnet_jax.metrics.fairness import FairnessRow, FairnessTable
+from rawnet_jax.metrics.table import DECISION_METRICS, METRICS, Estimate
 from rawnet_jax.metrics.thresholds import Rates
 
-_RATE = "fraction from 0 to 1 at spoof_threshold, spoof positive, higher is better"
-UNITS = {
-    "num_*": "trials; accepted = called bona fide, rejected = called spoof, at spoof_threshold",
-    **{kind.name: kind.unit for kind in FIGURES},
-    "eer_threshold": "score; accept at and above it",
-    "eer_official_threshold": "score; reject at and below it",
-    "eer_of_negated_scores": "fraction from 0 to 1; below eer means that the sign looks reversed",
-    "spoof_threshold": "P(spoof) = 1 / (1 + exp(score)), from 0 to 1; spoof at and above it",
-    "accuracy": _RATE,
-    "precision": _RATE,
-    "recall": _RATE,
-    "f1": _RATE,
-    "intervals": "ends of confidence intervals, by figure, in its unit",
-    "p_miss": "fraction from 0 to 1: bona fide trials rejected, lower is better",
-    "expected_p_miss": "Clopper-Pearson interval of p_miss on new speech, by the dev trials; "
-    "one-class rule",
-    "p_fa": "fraction from 0 to 1: spoof trials accepted, lower is better",
-    "threshold.value": "accept at and above it; score, or llr where applies_to says so",
-    "llr": "natural-log likelihood ratio of bona fide speech to spoof",
-}
-"""What the numbers of `metrics_record` are, by field."""
+
+def units() -> dict[str, str]:
+    """Return what the numbers of `metrics_record` are, by field."""
+    rows = {**METRICS, **DECISION_METRICS}
+    return {
+        "num_*": "trials; accepted = called bona fide, rejected = called spoof, at spoof_threshold",
+        **{name: row.unit_text for name, row in rows.items()},
+        "eer_threshold": "score; accept at and above it",
+        "eer_official_threshold": "score; reject at and below it",
+        "eer_of_negated_scores": "fraction from 0 to 1; below eer means that the sign looks "
+        "reversed",
+        "spoof_threshold": "P(spoof) = 1 / (1 + exp(score)), from 0 to 1; spoof at and above it",
+        "intervals": "ends of confidence intervals, by metric, in its unit",
+        "p_miss": "fraction from 0 to 1: bona fide trials rejected, lower is better",
+        "expected_p_miss": "Clopper-Pearson interval of p_miss on new speech, by the dev trials; "
+        "one-class rule",
+        "p_fa": "fraction from 0 to 1: spoof trials accepted, lower is better",
+        "threshold.value": "accept at and above it; score, or llr where applies_to says so",
+        "llr": "natural-log likelihood ratio of bona fide speech to spoof",
+    }
 
 
 def metrics_record(summary: Summary) -> dict[str, Any]:
-    """Return all figures of one system as plain numbers and strings, ready for JSON."""
+    """Return all that was found of one system as plain numbers and strings, ready for JSON."""
     counts = summary.confusion
     record = {
         "name": summary.name,
         "num_trials": counts.num_trials,
         "num_bonafide": summary.num_bonafide,
         "num_spoof": summary.num_spoof,
-        "eer": summary.eer.eer,
-        "eer_threshold": summary.eer.threshold,
-        "eer_official": summary.eer_official.eer,
-        "eer_official_threshold": summary.eer_official.threshold,
+        **_estimates(summary.metrics),
         "eer_of_negated_scores": summary.eer_negated,
-        "auc": summary.auc,
         "spoof_threshold": summary.spoof_threshold,
-        "accuracy": counts.accuracy,
-        "precision": counts.precision,
-        "recall": counts.recall,
-        "f1": counts.f1,
+        **{name: getattr(counts, name) for name in DECISION_METRICS},
         "num_bonafide_accepted": counts.bonafide_accepted,
         "num_bonafide_rejected": counts.bonafide_rejected,
         "num_spoof_accepted": counts.spoof_accepted,
@@ -69,11 +61,33 @@ def metrics_record(summary: Summary) -> dict[str, Any]:
             }
             for row in summary.attacks
         },
+        "costs": {
+            "name": summary.costs.name,
+            "p_spoof": summary.costs.p_spoof,
+            "c_miss": summary.costs.c_miss,
+            "c_fa": summary.costs.c_fa,
+        },
+        "threshold": _decision(summary.decision),
+        "breakdowns": [_breakdown(breakdown) for breakdown in summary.breakdowns],
+        "fairness": {name: _fairness(table) for name, table in summary.fairness.items()},
         "warnings": list(summary.warnings),
     }
-    if summary.analysis is not None:
-        # What stands above keeps its value: auc and both EERs are computed once more, the same way.
-        record = _analysis_record(summary.analysis) | record
+    if summary.resampling:
+        record["resampling"] = summary.resampling
+    if summary.asv is not None:
+        asv = summary.asv
+        record["asv"] = {
+            "eer": asv.eer,
+            "threshold": asv.threshold,
+            "p_miss": asv.p_miss,
+            "p_fa": asv.p_fa,
+            "p_fa_spoof": asv.p_fa_spoof,
+        }
+    if summary.calibrated is not None:
+        kept = summary.calibrated.calibration.to_dict()
+        # The knots of an isotonic one are thousands of numbers; the saved calibration has them.
+        plain = {name: value for name, value in kept.items() if not isinstance(value, list)}
+        record["calibrated"] = {"calibration": plain, **_estimates(summary.calibrated.metrics)}
     return record
 
 
@@ -83,9 +97,9 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
     return {
         "system": comparison.system,
         "reference": comparison.reference,
-        "figure": comparison.figure,
-        "value": result.figure_a,
-        "reference_value": result.figure_b,
+        "figure": comparison.metric,
+        "value": result.value_a,
+        "reference_value": result.value_b,
         "difference": result.difference,
         "interval": _interval(result.interval),
         "p_value": result.p_value,
@@ -104,7 +118,7 @@ def write_metrics(
 
     Args:
         path: file to write; its folder must exist.
-        summaries: one a system.
+        summaries: one per system.
         context: what was evaluated, by name: config, dataset, step, versions …
         comparisons: between systems.
         warnings: on the trials of all systems.
@@ -116,7 +130,7 @@ def write_metrics(
     record: dict[str, Any] = {
         "schema_version": 1,
         "context": dict(context or {}),
-        "units": UNITS,
+        "units": units(),
         "systems": [metrics_record(summary) for summary in summaries],
     }
     if warnings:
@@ -129,44 +143,13 @@ def write_metrics(
     write_text_atomically(path, text + "\n")
 
 
-def _analysis_record(analysis: Analysis) -> dict[str, Any]:
-    record: dict[str, Any] = _estimates(analysis.figures)
-    if analysis.resampling:
-        record["resampling"] = analysis.resampling
-    if analysis.asv is not None:
-        asv = analysis.asv
-        record["asv"] = {
-            "eer": asv.eer,
-            "threshold": asv.threshold,
-            "p_miss": asv.p_miss,
-            "p_fa": asv.p_fa,
-            "p_fa_spoof": asv.p_fa_spoof,
-        }
-    costs = analysis.costs
-    record["costs"] = {
-        "name": costs.name,
-        "p_spoof": costs.p_spoof,
-        "c_miss": costs.c_miss,
-        "c_fa": costs.c_fa,
-    }
-    record["threshold"] = _decision(analysis.decision)
-    if analysis.calibrated is not None:
-        kept = analysis.calibrated.calibration.to_dict()
-        # The knots of an isotonic one are thousands of numbers; the saved calibration has them.
-        plain = {name: value for name, value in kept.items() if not isinstance(value, list)}
-        record["calibrated"] = {"calibration": plain, **_estimates(analysis.calibrated.figures)}
-    record["breakdowns"] = [_breakdown(breakdown) for breakdown in analysis.breakdowns]
-    record["fairness"] = {name: _fairness(table) for name, table in analysis.fairness.items()}
-    return record
-
-
-def _estimates(figures: Mapping[str, Estimate]) -> dict[str, Any]:
-    record: dict[str, Any] = {name: estimate.value for name, estimate in figures.items()}
-    intervals = {
-        name: _interval(estimate.interval)
-        for name, estimate in figures.items()
-        if estimate.interval is not None
-    }
+def _estimates(metrics: Mapping[str, Estimate]) -> dict[str, Any]:
+    record: dict[str, Any] = {}
+    for name, estimate in metrics.items():
+        record[name] = estimate.value
+        if estimate.point is not None:
+            record[f"{name}_threshold"] = estimate.point.threshold
+    intervals = {n: _interval(e.interval) for n, e in metrics.items() if e.interval is not None}
     return record | ({"intervals": intervals} if intervals else {})
 
 

@@ -14,25 +14,25 @@ import jinja2
 
 from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.errors import MetricError
-from rawnet_jax.evaluation.analysis import Comparison
-from rawnet_jax.evaluation.figures import KIND_OF
-from rawnet_jax.evaluation.summary import Summary, percent
+from rawnet_jax.evaluation.summary import Comparison, Summary, percent
+from rawnet_jax.metrics.table import METRICS
 from rawnet_jax.reports import sections, sections_analysis, sections_groups
 from rawnet_jax.reports.blocks import Section
+from rawnet_jax.reports.glossary import glossary
 
 TEMPLATE = "report.html.jinja"
 
 
 @dataclass(frozen=True)
 class ReportContext:
-    """What a reader must know beside the figures.
+    """What a reader must know beside the numbers.
 
     Attributes:
         title: heading of the report.
         created: date, as it shall be shown; passed in so that a report can be made again.
         command: how the report was made.
         details: names and values: config, dataset, checkpoint step, machine, versions …
-        notes: sentences such as what the figures do not say.
+        notes: sentences such as what the numbers do not say.
         warnings: what a reader must know of the trials of all systems; those of one system stand
             in its summary.
     """
@@ -58,9 +58,9 @@ def write_report(
 
     Args:
         path: file to write; its folder must exist.
-        summaries: one a system; at least one.
+        summaries: one per system; at least one.
         context: title, date, origin.
-        history: one mapping an epoch, see `learning_curves_svg`; empty without training.
+        history: one mapping per epoch, see `learning_curves_svg`; empty without training.
         comparisons: between the systems.
 
     Raises:
@@ -89,7 +89,7 @@ def render_report(
         build_sections(summaries, history, comparisons),
         tiles=_tiles(summaries[0]) if len(summaries) == 1 else (),
         warnings=warnings,
-        analysed=any(summary.analysis is not None for summary in summaries),
+        terms=glossary(summaries),
     )
 
 
@@ -97,20 +97,18 @@ def render_page(
     context: ReportContext,
     page_sections: Sequence[Section],
     *,
+    terms: Sequence[tuple[str, str]],
     tiles: Sequence[tuple[str, str, str]] = (),
     warnings: Sequence[tuple[str, str]] = (),
-    analysed: bool = False,
-    terms: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Return a page in the style of all reports.
 
     Args:
         context: title, date, origin; its warnings are not read.
         page_sections: in order.
-        tiles: (name, value, note) of the figures in front.
+        terms: (term, meaning) of the glossary.
+        tiles: (name, value, note) of the numbers in front.
         warnings: (of whom, or "", sentence).
-        analysed: explain the figures of an analysis, too.
-        terms: (term, meaning) for a page of another kind, instead of the figures of a system.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -120,7 +118,6 @@ def render_page(
         context=context,
         tiles=tiles,
         warnings=warnings,
-        analysed=analysed,
         terms=terms,
         sections=page_sections,
     )
@@ -134,7 +131,7 @@ def build_sections(
     """Return the sections of a report, without those that have nothing to show."""
     found = [
         sections.results(summaries),
-        sections_analysis.figures(summaries, comparisons),
+        sections_analysis.metrics(summaries, comparisons),
         sections_analysis.threshold(summaries),
         sections.trade_offs(summaries),
         sections_analysis.tandem(summaries),
@@ -152,7 +149,7 @@ def build_sections(
 def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
     return [
         ("EER", percent(summary.eer.eer), "lower is better"),
-        ("ROC-AUC", f"{summary.auc:.4f}", "higher is better"),
+        ("ROC-AUC", f"{summary.metrics['auc'].value:.4f}", "higher is better"),
         _third_tile(summary),
         (
             "Trials",
@@ -163,10 +160,7 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
 
 
 def _third_tile(summary: Summary) -> tuple[str, str, str]:
-    """Show the cost that the field compares, where it is known."""
-    figures = {} if summary.analysis is None else summary.analysis.figures
-    for name in ("min_tdcf_revised", "min_dcf"):
-        if name in figures:
-            kind = KIND_OF[name]
-            return kind.title, kind.text(figures[name].value), "lower is better"
-    return "Accuracy", percent(summary.confusion.accuracy), "higher is better"
+    """Show the cost that the field compares."""
+    name = "min_dcf" if summary.asv is None else "min_tdcf_revised"
+    metric = METRICS[name]
+    return metric.title, metric.text(summary.metrics[name].value), f"{metric.better} is better"

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rawnet_jax.evaluation.summary import Summary, trials
+from rawnet_jax.metrics.table import METRICS
 from rawnet_jax.reports import plots, plots_tradeoff
 from rawnet_jax.reports.blocks import Picture, Section, Table
 from rawnet_jax.reports.tables import headline_rows
 
 
 def results(summaries: Sequence[Summary]) -> Section:
-    """Make the seed's table and the confusion matrices."""
+    """Make the metrics at one threshold, both EERs, and the confusion matrices."""
     thresholds = sorted({summary.spoof_threshold for summary in summaries})
     at = " or ".join(f"{threshold:g}" for threshold in thresholds)
     blocks: list[Table | Picture] = [_headline_table(summaries)]
@@ -28,20 +29,30 @@ def results(summaries: Sequence[Summary]) -> Section:
 
 
 def _headline_table(summaries: Sequence[Summary]) -> Table:
-    """Make the table: with counts for one system, with a column a system for several."""
+    """Make the table: with counts for one system, with a column per system for several."""
     if len(summaries) == 1:
-        rows = headline_rows(summaries[0]) + _count_rows(summaries[0])
-        return Table(["Figure", "Value", "Detail"], rows, text_columns=(0, 2))
-    columns = [headline_rows(summary) + _count_rows(summary) for summary in summaries]
+        rows = _rows(summaries[0])
+        return Table(["Metric", "Value", "Detail"], rows, text_columns=(0, 2))
+    columns = [_rows(summary) for summary in summaries]
     rows_of_all = [[row[0][0], *(cell[1] for cell in row)] for row in zip(*columns, strict=True)]
-    return Table(["Figure", *(summary.name for summary in summaries)], rows_of_all, wide=True)
+    return Table(["Metric", *(summary.name for summary in summaries)], rows_of_all, wide=True)
 
 
-def _count_rows(summary: Summary) -> list[tuple[str, str, str]]:
+def _rows(summary: Summary) -> list[tuple[str, str, str]]:
     counts = summary.confusion
+    notes = {"auc": "chance is 0.5"} | {
+        name: f"at score {estimate.point.threshold:.6g}"
+        for name, estimate in summary.metrics.items()
+        if estimate.point is not None
+    }
     of_bonafide = trials(summary.num_bonafide, "bona fide")
     of_spoof = trials(summary.num_spoof, "spoof")
     return [
+        *headline_rows(summary),
+        *(
+            (METRICS[name].title, METRICS[name].text(summary.metrics[name].value), note)
+            for name, note in notes.items()
+        ),
         ("Bona fide accepted", f"{counts.bonafide_accepted:,}", of_bonafide),
         ("Bona fide rejected", f"{counts.bonafide_rejected:,}", of_bonafide),
         ("Spoof accepted", f"{counts.spoof_accepted:,}", of_spoof),
@@ -86,12 +97,12 @@ def learning(history: Sequence[Mapping[str, Any]]) -> Section | None:
         return None
     best = plots.best_epoch(history)
     marked = "" if best is None else f" The dotted line marks epoch {best}, the lowest EER on dev."
-    picture = Picture(svg, "Figures after each epoch." + marked, wide=True)
+    picture = Picture(svg, "Metrics after each epoch." + marked, wide=True)
     return Section("Learning curves", "learning", [picture, _epoch_table(history)])
 
 
 def _epoch_table(history: Sequence[Mapping[str, Any]]) -> Table:
-    """List every figure that some epoch has, in the order of first appearance."""
+    """List every metric that some epoch has, in the order of first appearance."""
     names: dict[tuple[str, str], None] = {}
     for entry in history:
         for part in plots.PART_STYLES:
@@ -107,4 +118,4 @@ def _epoch_table(history: Sequence[Mapping[str, Any]]) -> Table:
     for number, entry in enumerate(history, start=1):
         epoch = int(entry.get("epoch", number))
         rows.append([str(epoch), *(column.get(epoch, "–") for column in cells.values())])
-    return Table(header, rows, "All figures of every epoch", folded=True, wide=True)
+    return Table(header, rows, "All metrics of every epoch", folded=True, wide=True)

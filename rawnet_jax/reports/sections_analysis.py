@@ -1,29 +1,25 @@
-"""Sections of a report on costs: figures with intervals, threshold, t-DCF, calibration."""
+"""Sections of a report on costs: metrics with intervals, threshold, t-DCF, calibration."""
 
 from collections.abc import Sequence
 
-from rawnet_jax.evaluation.analysis import Comparison, Decision
-from rawnet_jax.evaluation.figures import FIGURES
-from rawnet_jax.evaluation.summary import Summary, percent
+from rawnet_jax.evaluation.summary import Comparison, Summary, percent
+from rawnet_jax.metrics.table import METRICS
 from rawnet_jax.reports import plots_calibration
 from rawnet_jax.reports.blocks import Picture, Section, Table
-from rawnet_jax.reports.tables import comparison_rows, decision_rows, figure_rows
+from rawnet_jax.reports.tables import comparison_rows, decision_rows, metric_rows
 
 
-def figures(summaries: Sequence[Summary], comparisons: Sequence[Comparison]) -> Section | None:
-    """Make the table of all figures, a column a system; None without an analysis."""
-    rows = figure_rows(summaries)
-    analysis = summaries[0].analysis
-    if not rows or analysis is None:
-        return None
+def metrics(summaries: Sequence[Summary], comparisons: Sequence[Comparison]) -> Section:
+    """Make the table of all metrics, one column per system."""
+    rows, first = metric_rows(summaries), summaries[0]
     names = [summary.name for summary in summaries] if len(summaries) > 1 else ["Value"]
     blocks: list[Table | Picture] = [
-        Table(["Figure", *names], [[title, *cells] for title, cells in rows], wide=True)
+        Table(["Metric", *names], [[title, *cells] for title, cells in rows], wide=True)
     ]
     if comparisons:
         blocks.append(
             Table(
-                ["Systems", "Figure", "Difference", "Interval", "p"],
+                ["Systems", "Metric", "Difference", "Interval", "p"],
                 comparison_rows(comparisons),
                 "Paired bootstrap: both systems on the same draws of trials. A difference below 0 "
                 "is in favour of the first named, since all of these are better when lower.",
@@ -31,38 +27,32 @@ def figures(summaries: Sequence[Summary], comparisons: Sequence[Comparison]) -> 
                 wide=True,
             )
         )
-    shown = {name for summary in summaries if summary.analysis for name in summary.analysis.figures}
-    units = [[kind.title, kind.unit] for kind in FIGURES if kind.name in shown]
-    blocks.append(Table(["Figure", "Unit and direction"], units, "Units", (0, 1), True, True))
-    costs = analysis.costs
+    units = [[row.title, row.unit_text] for row in map(METRICS.__getitem__, first.metrics)]
+    blocks.append(Table(["Metric", "Unit and direction"], units, "Units", (0, 1), True, True))
+    costs = first.costs
     sentences = [
         f"minDCF and actDCF: P(spoof) {costs.p_spoof:g}, miss {costs.c_miss:g}, false alarm "
         f"{costs.c_fa:g} ({costs.name})."
     ]
-    if analysis.resampling:
-        sentences.append(f"In brackets: {analysis.resampling}.")
-    if analysis.asv is not None:
-        asv = analysis.asv
+    if first.resampling:
+        sentences.append(f"In brackets: {first.resampling}.")
+    if first.asv is not None:
+        asv = first.asv
         sentences.append(
             f"ASV system at its EER of {percent(asv.eer)}: threshold {asv.threshold:.6f}, misses "
             f"{percent(asv.p_miss)}, false alarms {percent(asv.p_fa)}, spoof accepted "
             f"{percent(asv.p_fa_spoof)}."
         )
-    return Section("Figures over all thresholds", "figures", blocks, " ".join(sentences))
+    return Section("Metrics over all thresholds", "metrics", blocks, " ".join(sentences))
 
 
-def threshold(summaries: Sequence[Summary]) -> Section | None:
-    """Make the table of what the chosen threshold does; None without an analysis."""
+def threshold(summaries: Sequence[Summary]) -> Section:
+    """Make the table of what the chosen threshold does."""
     blocks: list[Table | Picture] = []
-    decisions: list[Decision] = []
     for summary in summaries:
-        if summary.analysis is not None:
-            decisions.append(summary.analysis.decision)
-            caption = summary.name if len(summaries) > 1 else ""
-            blocks.append(Table(["Threshold", ""], decision_rows(decisions[-1]), caption, (0, 1)))
-    if not decisions:
-        return None
-    if any(decision.from_dev for decision in decisions):
+        caption = summary.name if len(summaries) > 1 else ""
+        blocks.append(Table(["Threshold", ""], decision_rows(summary.decision), caption, (0, 1)))
+    if any(summary.decision.from_dev for summary in summaries):
         text = (
             "Chosen with dev scores alone, then applied to the evaluated trials: this is what a "
             "threshold fixed beforehand did."
@@ -85,7 +75,7 @@ def tandem(summaries: Sequence[Summary]) -> Section | None:
             caption = (
                 f"{summary.name}: normalised t-DCF against the threshold; the dots are the minima. "
                 "The dotted line at 1 is the better of accepting all and rejecting all; the lower "
-                "one is what the ASV system's own errors cost in the revised figure."
+                "one is what the ASV system's own errors cost in the revised metric."
             )
             blocks.append(Picture(svg, caption, wide=True))
     if not blocks:
@@ -97,23 +87,19 @@ def tandem(summaries: Sequence[Summary]) -> Section | None:
     return Section("Tandem detection cost", "tandem", blocks, text)
 
 
-def calibration(summaries: Sequence[Summary]) -> Section | None:
-    """Make the reliability plot and the table of calibrations; None without an analysis."""
-    if all(summary.analysis is None for summary in summaries):
-        return None
+def calibration(summaries: Sequence[Summary]) -> Section:
+    """Make the reliability plot and the table of calibrations."""
     picture = Picture(
         plots_calibration.reliability_svg(summaries),
         "Above: of the trials to which the scores give a probability, the share that is bona fide; "
-        "on the diagonal the probabilities are right, below it bona fide speech is promised too "
+        "on the diagonal the probabilities are right, below it bona fide speech is predicted too "
         "often. Below: how many trials there are, on a logarithmic axis.",
     )
     rows = []
     for summary in summaries:
-        if summary.analysis is None:
-            continue
-        plain, found = summary.analysis.figures, summary.analysis.calibrated
+        plain, found = summary.metrics, summary.calibrated
         fitted = "none: no dev scores of both classes" if found is None else found.calibration.kind
-        after = "–" if found is None else f"{found.figures['cllr'].value:.4f}"
+        after = "–" if found is None else f"{found.metrics['cllr'].value:.4f}"
         least = plain["min_cllr"].value
         rows.append([summary.name, fitted, f"{plain['cllr'].value:.4f}", after, f"{least:.4f}"])
     table = Table(

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from rawnet_jax.evaluation.analysis import Breakdown
 from rawnet_jax.evaluation.columns import ATTACK, By
-from rawnet_jax.evaluation.summary import Summary, percent, trials
+from rawnet_jax.evaluation.summary import Breakdown, Summary, percent, trials
 from rawnet_jax.metrics.breakdown import FEW_TRIALS
 from rawnet_jax.metrics.fairness import FairnessTable
 from rawnet_jax.reports import plots_groups
@@ -51,31 +50,22 @@ def attacks(summaries: Sequence[Summary]) -> Section | None:
 
 
 def breakdowns(summaries: Sequence[Summary], num_columns: int) -> list[Section]:
-    """Make one section a column (or a pair of columns) that the first system is broken down by."""
-    first = summaries[0].analysis
-    if first is None:
-        return []
+    """Make one section per column (or pair of columns) that the first system is broken down by."""
     return [
         _breakdown(summaries, found.by, f"by-{index}")
-        for index, found in enumerate(first.breakdowns)
+        for index, found in enumerate(summaries[0].breakdowns)
         if len(found.by) == num_columns and found.by != (ATTACK,)
     ]
 
 
 def fairness(summaries: Sequence[Summary]) -> Section | None:
     """Make the charts and tables of false rejection by group; None where no group is known."""
-    columns = dict.fromkeys(
-        name for s in summaries if s.analysis is not None for name in s.analysis.fairness
-    )
+    columns = dict.fromkeys(name for s in summaries for name in s.fairness)
     if not columns:
         return None
     blocks: list[Table | Picture] = []
     for index, column in enumerate(columns):
-        systems = [
-            (s.name, s.analysis.fairness[column])
-            for s in summaries
-            if s.analysis is not None and column in s.analysis.fairness
-        ]
+        systems = [(s.name, s.fairness[column]) for s in summaries if column in s.fairness]
         sentences = [
             (f"{name}: " if len(systems) > 1 else "") + fairness_sentence(table)
             for name, table in systems
@@ -96,7 +86,7 @@ def fairness(summaries: Sequence[Summary]) -> Section | None:
         "Share of bona fide speech that the chosen threshold rejects, by group: whom the detector "
         f"wrongly suspects. Bars are {level:g} % Wilson intervals; where speakers are known, "
         "trials of one speaker count for less the more they behave alike. Hollow markers: fewer "
-        f"than {FEW_TRIALS} trials, not judged. Dotted: all bona fide trials. A group is called "
+        f"than {FEW_TRIALS} trials, not compared. Dotted: all bona fide trials. A group is called "
         "above all trials where that holds for as many groups as there are."
     )
     return Section("Fairness: who is wrongly rejected", "fairness", blocks, text)
@@ -218,8 +208,7 @@ def _fairness_table(column: str, name: str, table: FairnessTable, num_systems: i
 
 
 def _of(summary: Summary, by: By) -> Breakdown | None:
-    found = summary.analysis.breakdowns if summary.analysis is not None else ()
-    return next((breakdown for breakdown in found if breakdown.by == by), None)
+    return next((found for found in summary.breakdowns if found.by == by), None)
 
 
 def _caption(name: str, rows: Sequence[object]) -> tuple[str, bool]:

@@ -1,68 +1,45 @@
-"""The figures as plain text for a terminal."""
+"""The metrics as plain text for a terminal."""
 
 import math
 from collections.abc import Sequence
 
-from rawnet_jax.evaluation.analysis import Comparison, Decision
-from rawnet_jax.evaluation.figures import FIGURES, KIND_OF
-from rawnet_jax.evaluation.summary import Summary, percent, trials
+from rawnet_jax.evaluation.decision import Decision
+from rawnet_jax.evaluation.summary import Comparison, Summary, percent, trials
 from rawnet_jax.metrics.fairness import FairnessTable
+from rawnet_jax.metrics.table import DECISION_METRICS, METRICS
 
 MAX_ATTACKS = 60
 """More attacks than this are left to the CSV tables and the report."""
 
 UNKNOWN = "–"
-"""Stands for a figure that is not known."""
-
-_IN_BOTH = {kind.title for kind in FIGURES}  # of the headline and of the figures with intervals
+"""Stands for a number that is not known."""
 
 
 def headline_rows(summary: Summary) -> list[tuple[str, str, str]]:
-    """Return the seed's table and the EER as rows of (name, value, the counts or threshold)."""
+    """Return the metrics at one threshold as rows of (title, value, counts)."""
     counts = summary.confusion
+    note_of = {
+        "accuracy": f"{counts.num_correct:,} of {counts.num_trials:,}",
+        "precision": f"{counts.spoof_rejected:,} of {counts.num_called_spoof:,} called spoof",
+        "recall": f"{counts.spoof_rejected:,} of {trials(counts.num_spoof, 'spoof')}",
+        "f1": "of precision and recall",
+    }
     return [
-        ("Accuracy", percent(counts.accuracy), f"{counts.num_correct:,} of {counts.num_trials:,}"),
-        (
-            "Precision",
-            percent(counts.precision),
-            f"{counts.spoof_rejected:,} of {counts.num_called_spoof:,} called spoof",
-        ),
-        (
-            "Recall",
-            percent(counts.recall),
-            f"{counts.spoof_rejected:,} of {trials(counts.num_spoof, 'spoof')}",
-        ),
-        ("F1", percent(counts.f1), "of precision and recall"),
-        ("ROC-AUC", f"{summary.auc:.4f}", "chance is 0.5"),
-        ("EER", percent(summary.eer.eer), f"at score {summary.eer.threshold:.6g}"),
-        (
-            "EER, official",
-            percent(summary.eer_official.eer),
-            f"at score {summary.eer_official.threshold:.6g}",
-        ),
+        (metric.title, metric.text(getattr(counts, name)), note_of[name])
+        for name, metric in DECISION_METRICS.items()
     ]
 
 
-def figure_rows(summaries: Sequence[Summary]) -> list[tuple[str, list[str]]]:
-    """Return (title, one text a system) for every figure of the analysis; "" = not known."""
+def metric_rows(summaries: Sequence[Summary]) -> list[tuple[str, list[str]]]:
+    """Return (title, one text per system) for every metric; "" = not known."""
     rows: list[tuple[str, list[str]]] = []
-    for kind in FIGURES:
-        for suffix, found in (
-            ("", [s.analysis.figures if s.analysis else {} for s in summaries]),
-            (
-                ", calibrated",
-                [
-                    s.analysis.calibrated.figures if s.analysis and s.analysis.calibrated else {}
-                    for s in summaries
-                ],
-            ),
-        ):
-            cells = [
-                kind.text_of(figures[kind.name]) if kind.name in figures else ""
-                for figures in found
-            ]
+    plain = [summary.metrics for summary in summaries]
+    calibrated = [s.calibrated.metrics if s.calibrated else {} for s in summaries]
+    for name, metric in METRICS.items():
+        for suffix, found in (("", plain), (", calibrated", calibrated)):
+            cells = [metric.text_of(known[name]) if name in known else "" for known in found]
             if any(cells):
-                rows.append((kind.title + suffix, cells))
+                rows.append((metric.title + suffix, cells))
     return rows
 
 
@@ -91,17 +68,17 @@ def decision_rows(decision: Decision) -> list[tuple[str, str]]:
 
 
 def comparison_rows(comparisons: Sequence[Comparison]) -> list[tuple[str, str, str, str, str]]:
-    """Return (system, figure, difference, its interval, p value) of every comparison."""
+    """Return (system, metric, difference, its interval, p value) of every comparison."""
     rows = []
     for item in comparisons:
-        kind, result = KIND_OF[item.figure], item.result
-        scale, unit = (100, " points") if kind.is_rate else (1, "")
-        digits = 2 if kind.is_rate else 4
+        metric, result = METRICS[item.metric], item.result
+        scale, unit = (100, " points") if metric.is_rate else (1, "")
+        digits = 2 if metric.is_rate else 4
         low, high = (scale * end for end in (result.interval.low, result.interval.high))
         rows.append(
             (
                 f"{item.system} − {item.reference}",
-                kind.title,
+                metric.title,
                 f"{scale * result.difference:+.{digits}f}{unit}",
                 f"[{low:+.{digits}f}, {high:+.{digits}f}]",
                 f"{result.p_value:.3f}",
@@ -127,7 +104,7 @@ def decisions_sentence(threshold: float | None, rule: str) -> str:
 
     Args:
         threshold: on scores; None = none was chosen.
-        rule: in words.
+        rule: as a phrase.
     """
     if threshold is None:
         return "No threshold was chosen, so there are no decisions: dev was not scored."
@@ -141,7 +118,7 @@ def fairness_sentence(table: FairnessTable) -> str:
         return "no group is named."
     few = " Every group has few trials." if table.judged_small else ""
     if worst.p_miss == best.p_miss:
-        return f"{percent(worst.p_miss)} rejected in every group that is judged.{few}"
+        return f"{percent(worst.p_miss)} rejected in every group that is compared.{few}"
     low, high = (f"{100 * end:.2f}" for end in (worst.interval.low, worst.interval.high))
     clear = "above that of all" if table.stands_out(worst) else "not clearly above that of all"
     return (
@@ -151,34 +128,22 @@ def fairness_sentence(table: FairnessTable) -> str:
     )
 
 
-def format_table(summary: Summary) -> str:
-    """Return the seed's table of one system as plain text, without a final line end."""
-    lines = [
-        *_heading([summary]),
-        *_seed_table(summary, headline_rows(summary)),
-        *_attack_table([summary]),
-        *_warnings([summary]),
-    ]
-    return "\n".join(lines)
-
-
 def format_summaries(
     summaries: Sequence[Summary],
     comparisons: Sequence[Comparison] = (),
     warnings: Sequence[str] = (),
 ) -> str:
-    """Return all figures of systems side by side as plain text, without a final line end.
+    """Return all metrics of systems side by side as plain text, without a final line end.
 
     Args:
-        summaries: one a system; at least one.
+        summaries: one per system; at least one.
         comparisons: between them.
         warnings: on the trials of all systems.
     """
     lines = _heading(summaries)
     if len(summaries) == 1:
-        rows = headline_rows(summaries[0])
-        lines += _seed_table(summaries[0], [row for row in rows if row[0] not in _IN_BOTH])
-    lines += _figure_table(summaries)
+        lines += _threshold_table(summaries[0])
+    lines += _metric_table(summaries)
     lines += _comparison_table(comparisons)
     for summary in summaries:
         lines += _decision_lines(summary, len(summaries) > 1)
@@ -195,12 +160,12 @@ def _heading(summaries: Sequence[Summary]) -> list[str]:
     return [f"{', '.join(summary.name for summary in summaries)}: {counts}"]
 
 
-def _seed_table(summary: Summary, rows: Sequence[tuple[str, str, str]]) -> list[str]:
+def _threshold_table(summary: Summary) -> list[str]:
     counts = summary.confusion
     return [
         f"Spoof is the positive class; called spoof where P(spoof) >= {summary.spoof_threshold:g}",
         "",
-        *(f"  {name:<14}{value:>9}   {note}" for name, value, note in rows),
+        *(f"  {name:<14}{value:>9}   {note}" for name, value, note in headline_rows(summary)),
         "",
         f"  {'':<16}{'called bona fide':>17}{'called spoof':>14}",
         f"  {'truly bona fide':<16}{counts.bonafide_accepted:>17,}{counts.bonafide_rejected:>14,}",
@@ -208,38 +173,30 @@ def _seed_table(summary: Summary, rows: Sequence[tuple[str, str, str]]) -> list[
     ]
 
 
-def _figure_table(summaries: Sequence[Summary]) -> list[str]:
-    rows = figure_rows(summaries)
-    if not rows:
-        return []
-    header = ["figure", *(summary.name for summary in summaries)]
-    if len(summaries) == 1:
-        header = ["figure", "value"]
-    lines = in_columns([header, *([title, *cells] for title, cells in rows)])
-    resampling = summaries[0].analysis.resampling if summaries[0].analysis else ""
+def _metric_table(summaries: Sequence[Summary]) -> list[str]:
+    names = [summary.name for summary in summaries] if len(summaries) > 1 else ["value"]
+    rows = [[title, *cells] for title, cells in metric_rows(summaries)]
+    lines, resampling = in_columns([["metric", *names], *rows]), summaries[0].resampling
     return ["", *lines, *([f"  In brackets: {resampling}."] if resampling else [])]
 
 
 def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:
     if not comparisons:
         return []
-    header = ["paired bootstrap", "figure", "difference", "interval", "p"]
+    header = ["paired bootstrap", "metric", "difference", "interval", "p"]
     return ["", *in_columns([header, *comparison_rows(comparisons)])]
 
 
 def _decision_lines(summary: Summary, is_named: bool) -> list[str]:
-    analysis = summary.analysis
-    if analysis is None:
-        return []
-    rows = decision_rows(analysis.decision)
+    rows = decision_rows(summary.decision)
     width = max(len(name) for name, _ in rows)
     lines = ["", f"  Threshold{f', {summary.name}' if is_named else ''}"]
     lines += [f"    {name:<{width}}  {value}" for name, value in rows]
-    if analysis.fairness:
+    if summary.fairness:
         lines += ["    Bona fide speech rejected, by group:"]
         lines += [
             f"      {column}: {fairness_sentence(table)}"
-            for column, table in analysis.fairness.items()
+            for column, table in summary.fairness.items()
         ]
     return lines
 

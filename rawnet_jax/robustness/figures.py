@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rawnet_jax.errors import DataError
-from rawnet_jax.evaluation.assess import Resampling, eer_interval
 from rawnet_jax.evaluation.decision import Classes
+from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.metrics.bootstrap import Groups
 from rawnet_jax.metrics.det import eer
@@ -173,7 +173,7 @@ def measure_rows(
 def _measure(condition: Condition, scores: Classes, clean: Classes, judged: Judged) -> Row:
     row = Row(condition.name, condition.family, condition.title, condition.fingerprint)
     row = replace(row, eer=eer(*scores).eer)
-    interval = eer_interval(scores, judged.labels, judged.speakers, judged.resampling)
+    interval = judged.resampling.eer_interval(scores, judged.labels, judged.speakers)
     if interval is not None:
         row = replace(row, eer_low=interval.low, eer_high=interval.high)
     if judged.threshold is not None:

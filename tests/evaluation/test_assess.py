@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from rawnet_jax.errors import MetricError
-from rawnet_jax.evaluation.analysis import Analysis
-from rawnet_jax.evaluation.assess import AssessOptions, Resampling, assess, compare
+from rawnet_jax.evaluation.assess import AssessOptions, assess, compare
 from rawnet_jax.evaluation.decision import ThresholdRule
-from rawnet_jax.evaluation.figures import FIGURES
+from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.metrics.asv import AsvScores, operating_point
 from rawnet_jax.metrics.breakdown import Column
@@ -19,9 +18,10 @@ from rawnet_jax.metrics.calibration import fit_affine, load_calibration
 from rawnet_jax.metrics.cllr import cllr, min_cllr
 from rawnet_jax.metrics.dcf import act_dcf, min_dcf, min_tdcf_legacy, min_tdcf_revised
 from rawnet_jax.metrics.det import auc, eer, eer_official
+from rawnet_jax.metrics.table import METRICS
 from rawnet_jax.metrics.tandem import t_eer
 from rawnet_jax.reports.output import Results, write_results
-from rawnet_jax.reports.record import UNITS, metrics_record
+from rawnet_jax.reports.record import metrics_record, units
 from rawnet_jax.reports.report import ReportContext
 from rawnet_jax.reports.tables import format_summaries
 
@@ -54,14 +54,13 @@ def options(num_replicates: int = 0, **more) -> AssessOptions:
     return AssessOptions(resampling=Resampling(num_replicates), **more)
 
 
-def analysed(scored: ScoredSystem, given: AssessOptions) -> tuple[Summary, Analysis]:
+def assessed(scored: ScoredSystem, given: AssessOptions) -> Summary:
     (summary,) = assess([scored], given)
-    assert summary.analysis is not None
-    return summary, summary.analysis
+    return summary
 
 
 def test_every_figure_is_that_of_the_library():
-    summary, analysis = analysed(system(), options(asv=ASV))
+    summary = assessed(system(), options(asv=ASV))
     scores = summary.bonafide_scores, summary.spoof_scores
     point = operating_point(ASV)
     wanted = {
@@ -76,79 +75,79 @@ def test_every_figure_is_that_of_the_library():
         "cllr": cllr(*scores),
         "min_cllr": min_cllr(*scores),
     }
-    found = {name: estimate.value for name, estimate in analysis.figures.items()}
+    found = {name: estimate.value for name, estimate in summary.metrics.items()}
     assert found == pytest.approx(wanted, abs=1e-12)
-    assert list(found) == [kind.name for kind in FIGURES]
-    assert analysis.asv == point
-    without = analysed(system(), options())[1]
-    assert set(found) - set(without.figures) == {*("min_tdcf_legacy", "min_tdcf_revised", "t_eer")}
+    assert list(found) == list(METRICS)
+    assert summary.asv == point
+    without = assessed(system(), options())
+    assert set(found) - set(without.metrics) == {*("min_tdcf_legacy", "min_tdcf_revised", "t_eer")}
 
 
 def test_calibration_is_fitted_on_dev_alone():
     scored = system()
-    _, analysis = analysed(scored, options())
+    summary = assessed(scored, options())
     assert scored.dev_scores is not None
     wanted = fit_affine(scored.dev_scores[:90], scored.dev_scores[90:])
-    assert analysis.calibrated is not None
-    assert analysis.calibrated.calibration == wanted
+    assert summary.calibrated is not None
+    assert summary.calibrated.calibration == wanted
     llrs = wanted.apply(scored.scores)
-    assert analysis.calibrated.figures["cllr"].value == pytest.approx(cllr(llrs[:120], llrs[120:]))
-    assert set(analysis.calibrated.figures) == {"act_dcf", "cllr"}
-    assert analysed(system(dev=False), options())[1].calibrated is None
+    assert summary.calibrated.metrics["cllr"].value == pytest.approx(cllr(llrs[:120], llrs[120:]))
+    assert set(summary.calibrated.metrics) == {"act_dcf", "cllr"}
+    assert assessed(system(dev=False), options()).calibrated is None
 
 
 def test_the_threshold_comes_from_dev_and_breakdowns_use_it():
     scored = system()
-    _, analysis = analysed(scored, options())
+    summary = assessed(scored, options())
     assert scored.dev_scores is not None
     value = eer(scored.dev_scores[:90], scored.dev_scores[90:]).threshold
-    assert analysis.decision.threshold.value == value
+    assert summary.decision.threshold.value == value
     rejected = scored.scores[:120] < value
-    assert analysis.fairness["accent"].overall.num_rejected == rejected.sum()
-    (accent,) = [b for b in analysis.breakdowns if b.by == ("accent",)]
+    assert summary.fairness["accent"].overall.num_rejected == rejected.sum()
+    (accent,) = [b for b in summary.breakdowns if b.by == ("accent",)]
     there = np.array([i % 12 == 0 for i in range(120)])
     (row,) = [row for row in accent.rows if row.group == ("there",)]
     assert row.num_bonafide_rejected == rejected[there].sum()
-    assert [b.name for b in analysis.breakdowns] == [
+    assert [b.name for b in summary.breakdowns] == [
         *("attack", "speaker", "codec", "accent"),
         "attack × codec",
     ]
-    assert set(analysis.fairness) == {"speaker", "codec", "accent"}
+    assert set(summary.fairness) == {"speaker", "codec", "accent"}
 
 
 def test_a_bayes_threshold_is_applied_to_calibrated_scores_everywhere():
     scored = system()
-    _, analysis = analysed(scored, options(rule=ThresholdRule("bayes")))
-    assert analysis.decision.is_calibrated
-    assert analysis.calibrated is not None
-    rejected = (analysis.calibrated.bonafide_scores < analysis.decision.threshold.value).sum()
-    assert analysis.fairness["codec"].overall.num_rejected == rejected
-    assert analysis.decision.eval_rates.num_bonafide_rejected == rejected
+    summary = assessed(scored, options(rule=ThresholdRule("bayes")))
+    assert summary.decision.is_calibrated
+    assert summary.calibrated is not None
+    rejected = (summary.calibrated.bonafide_scores < summary.decision.threshold.value).sum()
+    assert summary.fairness["codec"].overall.num_rejected == rejected
+    assert summary.decision.eval_rates.num_bonafide_rejected == rejected
 
 
 def test_breakdowns_are_those_asked_for():
-    _, analysis = analysed(system(), options(breakdowns=[("codec",)]))
-    assert [b.by for b in analysis.breakdowns] == [("codec",)]
-    assert set(analysis.fairness) == {"codec"}
-    _, analysis = analysed(system(), options(breakdowns=[]))
-    assert not analysis.breakdowns
-    assert not analysis.fairness
+    summary = assessed(system(), options(breakdowns=[("codec",)]))
+    assert [b.by for b in summary.breakdowns] == [("codec",)]
+    assert set(summary.fairness) == {"codec"}
+    summary = assessed(system(), options(breakdowns=[]))
+    assert not summary.breakdowns
+    assert not summary.fairness
 
 
 def test_intervals_hold_the_value_and_are_wider_by_speaker():
-    _, by_trial = analysed(system(), options(60, asv=ASV))
-    for name, estimate in by_trial.figures.items():
+    by_trial = assessed(system(), options(60, asv=ASV))
+    for name, estimate in by_trial.metrics.items():
         if name not in ("eer_official", "t_eer"):
             assert estimate.interval is not None
             assert estimate.interval.low <= estimate.interval.high
             assert estimate.interval.low - 0.05 <= estimate.value <= estimate.interval.high + 0.05
     assert by_trial.calibrated is not None
-    assert by_trial.calibrated.figures["cllr"].interval is not None
+    assert by_trial.calibrated.metrics["cllr"].interval is not None
     assert "60 bootstrap replicates, trials drawn" in by_trial.resampling
     speakers = AssessOptions(resampling=Resampling(60, by_speaker=True))
-    _, by_speaker = analysed(system(), speakers)
+    by_speaker = assessed(system(), speakers)
     assert "speakers drawn" in by_speaker.resampling
-    assert by_speaker.figures["eer"].interval != by_trial.figures["eer"].interval
+    assert by_speaker.metrics["eer"].interval != by_trial.metrics["eer"].interval
 
 
 def test_drawing_unknown_speakers_is_refused():
@@ -161,7 +160,7 @@ def test_drawing_unknown_speakers_is_refused():
 def test_a_better_system_is_told_from_the_first():
     systems = [system("base"), system("better", shift=3.0), system("same")]
     rows = compare(systems, options(100, asv=ASV))
-    assert [(r.system, r.figure) for r in rows[:3]] == [
+    assert [(r.system, r.metric) for r in rows[:3]] == [
         ("better", "eer"),
         ("better", "min_dcf"),
         ("better", "min_tdcf_revised"),
@@ -177,11 +176,11 @@ def test_a_better_system_is_told_from_the_first():
 
 
 def test_warnings_say_when_a_threshold_decides_nothing():
-    summary, _ = analysed(system(dev=False), options(rule=ThresholdRule("value", 99.0)))
+    summary = assessed(system(dev=False), options(rule=ThresholdRule("value", 99.0)))
     assert any("rejects every trial" in warning for warning in summary.warnings)
-    summary, _ = analysed(system(dev=False), options(rule=ThresholdRule("value", -99.0)))
+    summary = assessed(system(dev=False), options(rule=ThresholdRule("value", -99.0)))
     assert any("accepts every trial" in warning for warning in summary.warnings)
-    summary, _ = analysed(system(), options())
+    summary = assessed(system(), options())
     assert not summary.warnings
 
 
@@ -223,17 +222,16 @@ def test_metrics_file_is_strict_and_explains_its_numbers(written):
 
     record = json.loads((folder / "metrics.json").read_text(), parse_constant=refuse)
     one = record["systems"][0]
-    analysis = summaries[0].analysis
-    assert analysis is not None
-    assert one["cllr"] == analysis.figures["cllr"].value
+    summary = summaries[0]
+    assert one["cllr"] == summary.metrics["cllr"].value
     assert one["eer"] == summaries[0].eer.eer
     assert one["calibrated"]["calibration"]["kind"] == "affine"
     assert one["threshold"]["from_dev"] is True
-    assert one["fairness"]["accent"]["worst"] == analysis.fairness["accent"].worst.group
+    assert one["fairness"]["accent"]["worst"] == summary.fairness["accent"].worst.group
     assert record["warnings"] == ["Only a toy."]
     assert len(record["comparisons"]) == 3
     numbers = {n for n, v in one.items() if isinstance(v, float)}
-    assert numbers <= set(UNITS)
+    assert numbers <= set(units())
 
 
 def test_tables_hold_the_same_numbers(written):
@@ -243,15 +241,14 @@ def test_tables_hold_the_same_numbers(written):
         with (folder / name).open(newline="") as file:
             return list(csv.DictReader(file))
 
-    analysis = summaries[1].analysis
-    assert analysis is not None
+    summary = summaries[1]
     (row,) = [
         r
         for r in rows("figures.csv")
         if (r["system"], r["figure"], r["scores"]) == ("two", "cllr", "calibrated")
     ]
-    assert analysis.calibrated is not None
-    assert float(row["value"]) == analysis.calibrated.figures["cllr"].value
+    assert summary.calibrated is not None
+    assert float(row["value"]) == summary.calibrated.metrics["cllr"].value
     fair = [r for r in rows("fairness.csv") if (r["system"], r["column"]) == ("one", "accent")]
     assert {r["group"] for r in fair} == {"here", "there", "all"}
     assert sum(int(r["num_bonafide"]) for r in fair if r["group"] != "all") == 120
@@ -265,9 +262,8 @@ def test_calibrations_are_saved(written):
     folder, summaries = written
     for path, summary in zip(sorted(folder.glob("calibration_*")), summaries, strict=True):
         assert summary.name in path.name
-        assert summary.analysis is not None
-        assert summary.analysis.calibrated is not None
-        assert load_calibration(path) == summary.analysis.calibrated.calibration
+        assert summary.calibrated is not None
+        assert load_calibration(path) == summary.calibrated.calibration
 
 
 def test_stale_tables_do_not_stay(written, tmp_path):
@@ -282,8 +278,8 @@ def test_terminal_shows_systems_side_by_side(written):
     _, summaries = written
     text = format_summaries(summaries, compare([system("one"), system("two", 1.0)], options(40)))
     lines = text.splitlines()
-    (header,) = [line for line in lines if line.startswith("  figure")]
-    assert header.split() == ["figure", "one", "two"]
+    (header,) = [line for line in lines if line.startswith("  metric")]
+    assert header.split() == ["metric", "one", "two"]
     (row,) = [line for line in lines if line.startswith("  C_llr, calibrated")]
     assert row.count("[") == 2
     assert any(line.startswith("  two − one") for line in lines)

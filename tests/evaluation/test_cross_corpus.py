@@ -5,9 +5,9 @@ import pytest
 
 from rawnet_jax.data.score_file import ScoreTable
 from rawnet_jax.errors import DataError
-from rawnet_jax.evaluation.assess import Resampling
 from rawnet_jax.evaluation.cross_corpus import CorpusRow, CorpusScores, CrossCorpus, measure_corpus
 from rawnet_jax.evaluation.kept_scores import KeptScores, fingerprint
+from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.metrics.thresholds import Threshold
 from rawnet_jax.reports.cross_corpus_page import write_cross_corpus_files
 from rawnet_jax.reports.cross_corpus_tables import (

@@ -13,15 +13,15 @@ from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.evaluation.seeds import (
     SeedRun,
-    format_seeds,
     read_run,
     seeds_record,
     summarise_seeds,
 )
 from rawnet_jax.labels import Label
-from rawnet_jax.metrics.asv import AsvScores, operating_point
+from rawnet_jax.metrics.asv import AsvScores
 from rawnet_jax.metrics.det import eer
 from rawnet_jax.metrics.validation import split_by_label
+from rawnet_jax.reports.seeds_table import format_seeds
 
 LABELS = np.repeat((1, 0), 60)
 UTTERANCES = [f"u{i}" for i in range(LABELS.size)]
@@ -52,7 +52,7 @@ def rate(scores):
 
 def test_figures_are_those_of_the_runs():
     summary = summarise_seeds([run_of(seed) for seed in (3, 1, 2)])
-    spread = {s.kind.name: s for s in summary.spreads}
+    spread = {s.metric.name: s for s in summary.spreads}
     rates = [rate(scores_of(seed)) for seed in (3, 1, 2)]
     assert spread["eer"].values.tolist() == rates
     assert spread["eer"].mean == pytest.approx(statistics.mean(rates))
@@ -76,7 +76,7 @@ def test_pooled_scores_are_the_mean_and_join_by_utterance():
     mean = (scores_of(1) + scores_of(2)) / 2
     np.testing.assert_allclose(summary.pooled.scores, mean, rtol=1e-15)
     assert list(summary.pooled.utterance_ids) == UTTERANCES
-    spread = next(s for s in summary.spreads if s.kind.name == "eer")
+    spread = next(s for s in summary.spreads if s.metric.name == "eer")
     assert spread.pooled == rate(mean)
     assert spread.pooled < spread.mean
 
@@ -84,15 +84,17 @@ def test_pooled_scores_are_the_mean_and_join_by_utterance():
 def test_tandem_figures_come_with_asv_scores():
     rng = np.random.default_rng(0)
     asv = AsvScores(rng.normal(3, 1, 99), rng.normal(0, 1, 99), rng.normal(2, 1, 99))
-    summary = summarise_seeds([run_of(1), run_of(2)], asv=operating_point(asv))
-    assert {"min_tdcf_legacy", "min_tdcf_revised"} <= {s.kind.name for s in summary.spreads}
+    summary = summarise_seeds([run_of(1), run_of(2)], asv=asv)
+    assert {"min_tdcf_legacy", "min_tdcf_revised", "t_eer"} <= {
+        s.metric.name for s in summary.spreads
+    }
 
 
 def test_decisions_are_at_the_configs_threshold():
     runs = [run_of(seed, eval__spoof_threshold=0.9) for seed in (1, 2)]
     summary = summarise_seeds(runs)
     assert summary.spoof_threshold == 0.9
-    accuracy = next(s for s in summary.spreads if s.kind.name == "accuracy")
+    accuracy = next(s for s in summary.spreads if s.metric.name == "accuracy")
     called_spoof = 1 / (1 + np.exp(scores_of(1))) >= 0.9
     assert accuracy.values[0] == (called_spoof == (LABELS == 0)).mean()
 

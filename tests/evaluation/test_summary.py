@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from rawnet_jax.errors import MetricError
-from rawnet_jax.evaluation.summary import ScoredSystem, Summary, summarise
+from rawnet_jax.evaluation.assess import AssessOptions, assess
+from rawnet_jax.evaluation.resampling import Resampling
+from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.metrics.breakdown import UNSTATED
 from rawnet_jax.metrics.det import eer
 from rawnet_jax.reports.record import write_metrics
-from rawnet_jax.reports.tables import format_table
+from rawnet_jax.reports.tables import format_summaries
 
 
 def system(name: str = "toy", scale: float = 1.0) -> ScoredSystem:
@@ -22,6 +24,12 @@ def system(name: str = "toy", scale: float = 1.0) -> ScoredSystem:
     labels = np.array([1] * 60 + [0] * 80)
     attacks = [None] * 60 + ["A01"] * 30 + ["A02"] * 40 + [None] * 10
     return ScoredSystem(name, scores, labels, attacks)
+
+
+def summarise(scored: ScoredSystem, spoof_threshold: float = 0.5) -> Summary:
+    options = AssessOptions(spoof_threshold, resampling=Resampling(0))
+    (summary,) = assess([scored], options)
+    return summary
 
 
 def two_classes(bonafide: list[float], spoof: list[float]) -> Summary:
@@ -52,7 +60,7 @@ def test_no_table_of_attacks_where_they_are_not_known(attack_ids: list[None] | N
 def test_the_threshold_on_the_probability_moves_the_decisions_only() -> None:
     loose, strict = summarise(system(), 0.9), summarise(system(), 0.1)
     assert loose.confusion.num_called_spoof < strict.confusion.num_called_spoof
-    assert (loose.eer, loose.auc) == (strict.eer, strict.auc)
+    assert loose.metrics == strict.metrics
 
 
 @pytest.mark.parametrize(
@@ -98,7 +106,7 @@ def test_metrics_file_is_strict_json_with_named_numbers(tmp_path: Path) -> None:
     assert figures["name"] == "Zoë"
     assert figures["eer"] == summary.eer.eer
     assert figures["eer_threshold"] == summary.eer.threshold
-    assert figures["auc"] == summary.auc
+    assert figures["auc"] == summary.metrics["auc"].value
     assert figures["num_trials"] == 140
     numbers = {n for n, value in figures.items() if isinstance(value, int | float)}
     assert numbers - set(record["units"]) == {n for n in numbers if n.startswith("num_")}
@@ -111,15 +119,15 @@ def test_metrics_file_is_strict_json_with_named_numbers(tmp_path: Path) -> None:
 def test_terminal_table_holds_the_figures() -> None:
     labels = np.array([1] * 311 + [0] * 292)
     scores = np.array([1.5] * 304 + [-0.5] * 7 + [0.5] * 6 + [-2.0] * 286)
-    lines = format_table(summarise(ScoredSystem("seed", scores, labels))).splitlines()
+    lines = format_summaries([summarise(ScoredSystem("seed", scores, labels))]).splitlines()
     assert lines[0] == "seed: 603 trials (311 bona fide, 292 spoof)"
-    figures = {line[2:16].strip(): line[16:].split("  ")[0].strip() for line in lines[3:10]}
+    titles = {line[2:17].strip() for line in lines if line.startswith("  ") and line[2:3] != " "}
     text = "\n".join(lines)
     assert "Accuracy        97.84 %   590 of 603" in text
     assert "Precision       97.61 %   286 of 293 called spoof" in text
     assert "Recall          97.95 %   286 of 292 spoof trials" in text
     assert "F1              97.78 %" in text
-    assert set(figures) == {
+    assert titles >= {
         "Accuracy",
         "Precision",
         "Recall",
@@ -135,7 +143,7 @@ def test_terminal_table_holds_the_figures() -> None:
 
 
 def test_terminal_table_shows_attacks_and_warnings() -> None:
-    text = format_table(summarise(system(scale=-1.0)))
+    text = format_summaries([summarise(system(scale=-1.0))])
     rows = [line.split() for line in text.splitlines()]
     assert ["A01", "30", "100.00", "%"] in rows
     assert "WARNING: The scores would do better with their sign reversed" in text

@@ -9,21 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rawnet_jax.errors import MetricError
-from rawnet_jax.metrics.asv import AsvOperatingPoint
+from rawnet_jax.metrics.asv import AsvScores, operating_point
 from rawnet_jax.metrics.bootstrap import (
     Interval,
     bootstrap,
-    bootstrap_figures,
+    bootstrap_metrics,
     bootstrap_replicates,
     paired_bootstrap,
 )
 from rawnet_jax.metrics.cllr import cllr, min_cllr
 from rawnet_jax.metrics.dcf import act_dcf, min_dcf, min_tdcf_legacy, min_tdcf_revised
 from rawnet_jax.metrics.det import auc, eer
-from rawnet_jax.metrics.figures import AUC, EER, standard_figures
+from rawnet_jax.metrics.table import AUC, EER, METRICS, Setting, functions
 
 COARSE = st.lists(st.integers(-4, 4).map(float), min_size=3, max_size=12)
-ASV = AsvOperatingPoint(0.0, p_miss=0.03, p_fa=0.03, p_fa_spoof=0.6, eer=0.03)
+_RNG = np.random.default_rng(9)
+ASV_SCORES = AsvScores(_RNG.normal(2, 1, 99), _RNG.normal(-2, 1, 99), _RNG.normal(1, 1, 99))
+ASV = operating_point(ASV_SCORES)
 PLAIN = {
     "eer": lambda b, s: eer(b, s).eer,
     "auc": auc,
@@ -58,10 +60,15 @@ class Recorder:
         return 0.0
 
 
+def drawn_metrics(setting: Setting) -> dict:
+    known = functions(setting)
+    return {name: metric for name, metric in known.items() if METRICS[name].has_interval}
+
+
 def test_fast_figures_are_the_plain_ones() -> None:
-    figures = standard_figures(ASV)
+    figures = drawn_metrics(Setting(asv=ASV_SCORES))
     assert set(figures) == set(PLAIN)
-    assert set(standard_figures()) == {name for name in PLAIN if "tdcf" not in name}
+    assert set(drawn_metrics(Setting())) == {name for name in PLAIN if "tdcf" not in name}
     bonafide, spoof = normal_scores(0)
     for name, figure in figures.items():
         assert figure(bonafide, spoof) == pytest.approx(PLAIN[name](bonafide, spoof), abs=1e-12)
@@ -75,7 +82,7 @@ def test_replicates_of_fast_figures_equal_those_of_the_drawn_trials(b, s, groupe
         groups["bona_groups"] = [f"speaker {i % 3}" for i in range(len(b))]
         groups["spoof_groups"] = [f"speaker {1 + i % 5}" for i in range(len(s))]
     drawn = {"num_replicates": 5, "seed": seed, **groups}
-    fast = bootstrap_replicates(b, s, standard_figures(ASV), **drawn)
+    fast = bootstrap_replicates(b, s, drawn_metrics(Setting(asv=ASV_SCORES)), **drawn)
     slow = bootstrap_replicates(b, s, PLAIN, **drawn)
     for name, values in slow.items():
         np.testing.assert_allclose(fast[name], values, atol=1e-12)
@@ -160,7 +167,7 @@ def test_trials_that_are_alike_within_speakers_widen_the_interval_by_speaker() -
 
 def test_many_figures_come_from_the_same_draws_as_each_alone() -> None:
     bonafide, spoof = normal_scores(4)
-    together = bootstrap_figures(
+    together = bootstrap_metrics(
         bonafide, spoof, {"eer": EER, "plain": PLAIN["eer"], "auc": AUC}, num_replicates=50
     )
     assert together["eer"] == together["plain"]
@@ -221,9 +228,9 @@ def test_a_much_better_system_is_told_apart_and_the_sign_follows_the_order() -> 
     good, bad, labels = labelled(1, 2.0)
     result = paired_bootstrap(good, bad, labels, EER, num_replicates=500)
     is_bonafide = labels == 1
-    assert result.figure_a == EER(good[is_bonafide], good[~is_bonafide])
-    assert result.figure_b == EER(bad[is_bonafide], bad[~is_bonafide])
-    assert result.difference == result.figure_a - result.figure_b < 0
+    assert result.value_a == EER(good[is_bonafide], good[~is_bonafide])
+    assert result.value_b == EER(bad[is_bonafide], bad[~is_bonafide])
+    assert result.difference == result.value_a - result.value_b < 0
     assert result.interval.low < result.difference < result.interval.high < 0
     assert result.p_value == pytest.approx(2 / 501)
     swapped = paired_bootstrap(bad, good, labels, EER, num_replicates=500)

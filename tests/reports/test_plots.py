@@ -9,7 +9,9 @@ import matplotlib
 import numpy as np
 import pytest
 
-from rawnet_jax.evaluation.summary import ScoredSystem, Summary, summarise
+from rawnet_jax.evaluation.assess import AssessOptions, assess
+from rawnet_jax.evaluation.resampling import Resampling
+from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.metrics.classification import Confusion
 from rawnet_jax.reports import canvas, plots, plots_tradeoff, score_axis
 
@@ -25,7 +27,8 @@ def summary(name: str = "toy", bonafide: object = None, spoof: object = None) ->
     good = rng.normal(1, 1, 60) if bonafide is None else np.array(bonafide, float)
     bad = rng.normal(-1, 1, 80) if spoof is None else np.array(spoof, float)
     labels = np.array([1] * good.size + [0] * bad.size)
-    return summarise(ScoredSystem(name, np.concatenate((good, bad)), labels))
+    system = ScoredSystem(name, np.concatenate((good, bad)), labels)
+    return assess([system], AssessOptions(resampling=Resampling(0)))[0]
 
 
 def all_pictures(item: Summary) -> list[str]:

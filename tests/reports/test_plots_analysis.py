@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from rawnet_jax.evaluation.assess import AssessOptions, Resampling, assess
+from rawnet_jax.evaluation.assess import AssessOptions, assess
+from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.metrics.asv import AsvScores
 from rawnet_jax.metrics.breakdown import Column, GroupRow, breakdown
@@ -42,10 +43,9 @@ def assessed(*names: str, num_speakers: int = 12, squash: bool = False) -> list[
 
 def all_pictures(summaries: list[Summary]) -> list[str]:
     tandem = [plots_calibration.tdcf_svg(s, f"t{i}") for i, s in enumerate(summaries)]
-    analyses = [(s.name, s.analysis) for s in summaries]
-    rows = {n: {b.by: b.rows for b in a.breakdowns} for n, a in analyses if a is not None}
+    rows = {s.name: {b.by: b.rows for b in s.breakdowns} for s in summaries}
     first = rows[summaries[0].name]
-    fair = [(n, a.fairness["speaker"]) for n, a in analyses if a is not None]
+    fair = [(s.name, s.fairness["speaker"]) for s in summaries]
     return [
         *(svg for svg in tandem if svg is not None),
         plots_calibration.reliability_svg(summaries),
@@ -141,7 +141,7 @@ def test_the_report_holds_every_section():
     summaries = assessed("one", "two")
     anchors = [section.anchor for section in build_sections(summaries)]
     assert anchors == [
-        *("results", "figures", "threshold", "trade-offs", "tandem", "scores", "calibration"),
+        *("results", "metrics", "threshold", "trade-offs", "tandem", "scores", "calibration"),
         *("attacks", "by-3", "fairness", "by-1", "by-2"),
     ]
     html = render_report(summaries, ReportContext("t", warnings=["Beware of the toy."]))

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from rawnet_jax.errors import DataError, MetricError
-from rawnet_jax.evaluation.summary import ScoredSystem, Summary, summarise
+from rawnet_jax.evaluation.assess import AssessOptions, assess
+from rawnet_jax.evaluation.resampling import Resampling
+from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.reports.blocks import Table
 from rawnet_jax.reports.report import (
     ReportContext,
@@ -61,7 +63,8 @@ def summary(name: str = "toy", attack: str | None = "A01", sign: float = 1.0) ->
     labels = np.array([1] * 60 + [0] * 80)
     scores = sign * (rng.normal(size=140) + 4.0 * labels - 2.0)
     attacks = [None] * 60 + [attack] * 80
-    return summarise(ScoredSystem(name, scores, labels, attacks))
+    system = ScoredSystem(name, scores, labels, attacks)
+    return assess([system], AssessOptions(resampling=Resampling(0)))[0]
 
 
 CONTEXT = ReportContext(
@@ -84,7 +87,7 @@ def test_report_holds_every_figure_and_section(html: str) -> None:
     assert page.open == []
     sections = {"results", "trade-offs", "scores", "attacks", "learning", "origin", "glossary"}
     assert sections <= set(page.ids)
-    assert page.tags.count("svg") == 5
+    assert page.tags.count("svg") == 6
     for words in (
         "Toy evaluation",
         "2026-01-02",
@@ -93,7 +96,7 @@ def test_report_holds_every_figure_and_section(html: str) -> None:
         "Says nothing about real attacks.",
         f"{100 * item.eer.eer:.2f} %",
         f"at score {item.eer.threshold:.6g}",
-        f"{item.auc:.4f}",
+        f"{item.metrics['auc'].value:.4f}",
         f"{100 * item.confusion.accuracy:.2f} %",
         f"{item.confusion.num_correct} of 140",
         "60 bona fide, 80 spoof",
@@ -141,7 +144,9 @@ def test_the_same_input_gives_the_same_bytes(html: str, tmp_path: Path) -> None:
 
 def test_sections_without_content_are_left_out() -> None:
     titles = [section.anchor for section in build_sections([summary(attack=None)])]
-    assert titles == ["results", "trade-offs", "scores"]
+    assert titles == [
+        *("results", "metrics", "threshold", "trade-offs", "scores", "calibration"),
+    ]
 
 
 def test_a_warning_is_shown_at_the_top(html: str) -> None:
@@ -153,7 +158,9 @@ def test_a_warning_is_shown_at_the_top(html: str) -> None:
 
 def test_several_systems_stand_side_by_side() -> None:
     page = Page(render_report([summary("one"), summary("two", sign=-1)], ReportContext("t")))
-    assert page.tags.count("svg") == 2 + 2 + 2  # confusion, DET and ROC together, histograms
+    assert (
+        page.tags.count("svg") == 2 + 2 + 2 + 1
+    )  # confusion, DET and ROC, histograms, reliability
     assert len(page.ids) == len(set(page.ids))
     assert "Warning, two: The scores would do better" in page.text
     assert "Warning, one" not in page.text

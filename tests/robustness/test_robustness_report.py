@@ -9,7 +9,7 @@ import pytest
 
 from rawnet_jax.csv_text import csv_text
 from rawnet_jax.errors import DataError
-from rawnet_jax.evaluation.assess import Resampling
+from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.metrics.thresholds import Threshold
 from rawnet_jax.reports.report import ReportContext
 from rawnet_jax.reports.robustness_page import write_comparison_files, write_report_files

@@ -30,19 +30,11 @@ from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.data.cache import open_or_build
 from rawnet_jax.data.cache_files import map_part
 from rawnet_jax.data.loader import BatchIterator, BatchSource
-from rawnet_jax.data.trial import ProblemLedger, Trial
+from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.labels import Label
 
 BATCH_SIZE = 32
 ONE_SECOND = SAMPLE_RATE_HZ
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A trial and its file."""
-
-    trial: Trial
-    path: Path
 
 
 @dataclass(frozen=True)

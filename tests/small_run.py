@@ -11,10 +11,15 @@ from rawnet_jax.config import Config
 from rawnet_jax.config_file import save_config
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.losses import loss_config
-from rawnet_jax.metrics.calibration import CALIBRATION_JSON, AffineCalibration, save_calibration
+from rawnet_jax.metrics.calibration import AffineCalibration
 from rawnet_jax.models.registry import MODELS, build_model, model_config
 from rawnet_jax.models.variables import init_variables
-from rawnet_jax.scoring.verdict import OperatingPoint, save_operating_point
+from rawnet_jax.scoring.verdict import (
+    CALIBRATION_JSON,
+    OperatingPoint,
+    save_calibration,
+    save_operating_point,
+)
 from tests.models.small_models import CASES
 
 STEP = 7

@@ -31,14 +31,19 @@ from rawnet_jax.evaluation.cannot_judge import CannotJudge
 from rawnet_jax.evaluation.columns import ATTACK, columns_of, parse_breakdowns
 from rawnet_jax.evaluation.seeds import SeedRun
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary
-from rawnet_jax.metrics.calibration import CALIBRATION_JSON, save_calibration
 from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
 from rawnet_jax.reports.output import Results, write_results
 from rawnet_jax.reports.report import ReportContext
 from rawnet_jax.reports.tables import format_summaries
 from rawnet_jax.run import Run, configs_of
 from rawnet_jax.runtime import start_runtime
-from rawnet_jax.scoring.verdict import OperatingPoint, how_scored, save_operating_point
+from rawnet_jax.scoring.verdict import (
+    CALIBRATION_JSON,
+    OperatingPoint,
+    how_scored,
+    save_calibration,
+    save_operating_point,
+)
 from rawnet_jax.training.writer import epoch_history
 
 

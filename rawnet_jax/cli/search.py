@@ -12,13 +12,6 @@ from rawnet_jax.cli.train import add_config_arguments
 from rawnet_jax.config_file import load_config
 from rawnet_jax.data.partitions import load_training_caches
 from rawnet_jax.progress import BatchBars
-from rawnet_jax.reports.search_plots import (
-    MIN_TRIALS,
-    history_png,
-    importance_png,
-    importances,
-    slices_png,
-)
 from rawnet_jax.reports.search_tables import (
     COMPLETE,
     Row,
@@ -220,20 +213,22 @@ def _say_best(
 
 def _write(study: SearchStudy, rows: Sequence[Row]) -> None:
     """Write the table and the pictures, and tell where they are."""
+    from rawnet_jax.reports import search_plots  # brings Matplotlib
+
     print(f"table:      {write_table(study, rows)}")
     pictures = {}
     scored = [row for row in rows if row.dev_eer == row.dev_eer]
     if scored:
-        pictures["history.png"] = history_png(rows)
-        pictures["slices.png"] = slices_png(scored, study.space)
-    shares = importances(study)
+        pictures["history.png"] = search_plots.history_png(rows)
+        pictures["slices.png"] = search_plots.slices_png(scored, study.space)
+    shares = search_plots.importances(study)
     num_complete = sum(row.state == COMPLETE for row in rows)
     if shares:
-        pictures["importance.png"] = importance_png(shares, num_complete)
+        pictures["importance.png"] = search_plots.importance_png(shares, num_complete)
     else:
         print(
-            f"no importance.png: it takes {MIN_TRIALS} complete trials with different dev EERs; "
-            f"there are {num_complete}"
+            f"no importance.png: it takes {search_plots.MIN_TRIALS} complete trials with different "
+            f"dev EERs; there are {num_complete}"
         )
     for name, picture in pictures.items():
         path = study.folder / name

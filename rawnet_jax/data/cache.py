@@ -24,7 +24,6 @@ from rawnet_jax.data.cache_build import build_parts, usable_cores
 from rawnet_jax.data.cache_files import (
     SAMPLE_DTYPE,
     CachePlan,
-    Clip,
     DamagedError,
     PartPlan,
     PartRecord,
@@ -36,7 +35,7 @@ from rawnet_jax.data.cache_files import (
     write_atomically,
     write_json,
 )
-from rawnet_jax.data.trial import ProblemLedger, Trial
+from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import DataError
 
 _LOG = logging.getLogger(__name__)

@@ -21,28 +21,16 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 
 from rawnet_jax.config import AudioConfig, DataConfig
-from rawnet_jax.data.trial import Trial
+from rawnet_jax.data.trial import Clip
 
 FORMAT_VERSION = 1
 PART_CLIPS = 256  # about 25 MB of speech: little is lost when a build is interrupted
 SAMPLE_DTYPE = np.dtype("<i2")
-
-
-class Clip(Protocol):
-    """A trial and the file that holds its audio."""
-
-    @property
-    def trial(self) -> Trial:
-        """What the protocol says."""
-
-    @property
-    def path(self) -> Path:
-        """The audio file."""
 
 
 @dataclass(frozen=True)

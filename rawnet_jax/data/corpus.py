@@ -1,7 +1,6 @@
 """From a config to clips: the trials of one partition, joined to the audio on disk."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rawnet_jax.config import DataConfig
@@ -16,16 +15,8 @@ from rawnet_jax.data.places import (
     locate_protocol,
 )
 from rawnet_jax.data.text_file import read_lines
-from rawnet_jax.data.trial import ProblemLedger, Trial
+from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import DataError
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One trial and the file that holds its audio."""
-
-    trial: Trial
-    path: Path
 
 
 def load_partition(config: DataConfig, partition: str, ledger: ProblemLedger) -> list[Clip]:

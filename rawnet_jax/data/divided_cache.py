@@ -12,8 +12,7 @@ import numpy as np
 
 from rawnet_jax.config import DataConfig
 from rawnet_jax.data.cache import Cache, open_or_build
-from rawnet_jax.data.cache_files import Clip
-from rawnet_jax.data.trial import ProblemLedger, Trial
+from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import DataError
 
 

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from rawnet_jax.config import AudioConfig, DataConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import open_audio, read_waveform
-from rawnet_jax.data.corpus import Clip, load_partition, present_partitions
+from rawnet_jax.data.corpus import load_partition, present_partitions
 from rawnet_jax.data.layouts import PartitionLayout
 from rawnet_jax.data.places import layout_of, locate_partition, locate_protocol
-from rawnet_jax.data.trial import ProblemLedger
+from rawnet_jax.data.trial import Clip, ProblemLedger
 from rawnet_jax.errors import AudioError, DataError
 from rawnet_jax.labels import Label
 

@@ -11,12 +11,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rawnet_jax.contract import HostBatch
 from rawnet_jax.data.audio import from_int16
 from rawnet_jax.data.batch_plan import BatchPlan, Rows
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import CheckpointError
-
-Batch = dict[str, np.ndarray]
 
 Change = Callable[[np.ndarray, int, int], np.ndarray]
 """From a waveform float32 [n], its clip's position and a lot to another of n samples; the same for
@@ -115,7 +114,7 @@ class BatchSource:
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> HostBatch:
         """Return batch `step`, this process's b rows of it.
 
         Returns:
@@ -168,10 +167,10 @@ class BatchIterator:
         self._step = step
         self._batches: Any = None
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[HostBatch]:
         return self
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> HostBatch:
         if self._batches is None:
             self._batches = self._start()
         batch = next(self._batches)

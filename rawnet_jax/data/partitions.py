@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from rawnet_jax.config import DataConfig
 from rawnet_jax.data.cache import Cache, open_or_build
-from rawnet_jax.data.cache_files import Clip
 from rawnet_jax.data.corpus import load_partition
 from rawnet_jax.data.divided_cache import ALONE, DividedCache, Share, open_divided
 from rawnet_jax.data.splits import load_train_and_dev
-from rawnet_jax.data.trial import ProblemLedger, Trial
+from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import Label
 

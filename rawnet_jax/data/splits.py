@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from rawnet_jax.config import DataConfig
-from rawnet_jax.data.corpus import Clip, load_partition, present_partitions
+from rawnet_jax.data.corpus import load_partition, present_partitions
 from rawnet_jax.data.places import layout_of
-from rawnet_jax.data.trial import ProblemLedger, Trial
+from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.labels import Label
 

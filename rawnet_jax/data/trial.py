@@ -1,9 +1,10 @@
-"""A trial, and the ledger of what was wrong with a corpus."""
+"""A trial, a clip, and the ledger of what was wrong with a corpus."""
 
 import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from rawnet_jax.config import ProblemPolicy
 from rawnet_jax.errors import ConfigError, DataError
@@ -33,6 +34,14 @@ class Trial:
     attack_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One trial and the file that holds its audio."""
+
+    trial: Trial
+    path: Path
 
 
 class ProblemLedger:

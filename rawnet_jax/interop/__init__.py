@@ -1,1 +1,1 @@
-"""Weights of other frameworks."""
+"""Weights of PyTorch."""

@@ -7,19 +7,14 @@ scores that are then measured it is an oracle and says nothing about new recordi
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rawnet_jax.errors import DataError, MetricError
-from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.metrics.logistic import fit_logistic
 from rawnet_jax.metrics.validation import validate_scores
-
-CALIBRATION_JSON = "calibration.json"
-"""Name of the file that `save_calibration` writes, in a work directory or among results."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -295,28 +290,6 @@ def calibration_from_dict(record: dict[str, Any]) -> Calibration:
         raise DataError(f"{kind} calibration lacks {error}") from error
     except (TypeError, ValueError) as error:
         raise DataError(f"{kind} calibration: {error}") from error
-
-
-def save_calibration(path: str | Path, calibration: Calibration) -> None:
-    """Write a calibration as JSON, whole or not at all.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    write_fitted(path, "calibration", calibration.to_dict())
-
-
-def load_calibration(path: str | Path) -> Calibration:
-    """Read what `save_calibration` wrote; it calibrates the same to the last bit.
-
-    Raises:
-        DataError: the file cannot be read or is damaged.
-    """
-    record = read_fitted(path, "calibration")
-    try:
-        return calibration_from_dict(record)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def _logged(calibration: Any) -> Any:

@@ -15,7 +15,7 @@ not, and any T works: a clip below `shortest` samples is followed by zeros up to
 of a convolution then begin where they would for a T that its stride divides.
 
 Keras calls the positive class spoof; here the last layer's sign is the other way round, so that
-the logit points to bona fide speech. `rawnet_jax.interop.keras` flips it on import.
+the logit points to bona fide speech.
 """
 
 from functools import partial

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rawnet_jax.evaluation.summary import Comparison, Summary
-from rawnet_jax.metrics.calibration import CALIBRATION_JSON, save_calibration
 from rawnet_jax.reports.csv_tables import write_tables
 from rawnet_jax.reports.record import write_metrics
 from rawnet_jax.reports.report import ReportContext, write_report
+from rawnet_jax.scoring.verdict import CALIBRATION_JSON, save_calibration
 
 
 @dataclass(frozen=True, slots=True, eq=False)

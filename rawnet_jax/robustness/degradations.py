@@ -11,7 +11,7 @@ import soxr
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.codecs import has_codec, round_trip
-from rawnet_jax.simulate.replay import compand
+from rawnet_jax.simulate.replay import compand, rms
 from rawnet_jax.simulate.responses import FrequencyResponse
 from rawnet_jax.simulate.rooms import Environment, reverberate
 
@@ -31,10 +31,10 @@ def add_noise(waveform: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndar
         noise: float [num_samples] of any level; silence adds nothing.
         snr_db: of the result.
     """
-    noise_rms = _rms(noise)
+    noise_rms = rms(noise)
     if noise_rms == 0.0:
         return waveform
-    gain = _rms(waveform) / noise_rms * 10.0 ** (-snr_db / 20.0)
+    gain = rms(waveform) / noise_rms * 10.0 ** (-snr_db / 20.0)
     return (waveform + gain * noise).astype(np.float32)
 
 
@@ -47,8 +47,8 @@ def add_room(waveform: np.ndarray, response: np.ndarray) -> np.ndarray:
     """
     room = Environment("", "", impulse_response=response)
     wet = reverberate(waveform, room, _NO_RANDOMNESS)  # a given response draws nothing
-    wet_rms = _rms(wet)
-    return (wet * (_rms(waveform) / wet_rms if wet_rms else 1.0)).astype(np.float32)
+    wet_rms = rms(wet)
+    return (wet * (rms(waveform) / wet_rms if wet_rms else 1.0)).astype(np.float32)
 
 
 def telephone(waveform: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def mp3(waveform: np.ndarray, kbit_s: float) -> np.ndarray:
     Raises:
         soundfile.LibsndfileError: libsndfile lacks the codec; `why_no_mp3` tells before.
     """
-    return round_trip("mp3", waveform, kbit_s).astype(np.float32)
+    return round_trip("mp3", waveform, kbit_s)
 
 
 def why_no_mp3() -> str:
@@ -107,10 +107,6 @@ def segment(recording: np.ndarray, num_samples: int, rng: np.random.Generator) -
         return recording[start : start + num_samples]
     start = int(rng.integers(len(recording)))
     return np.take(recording, np.arange(start, start + num_samples), mode="wrap")
-
-
-def _rms(waveform: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
 
 
 def _as_long(waveform: np.ndarray, num_samples: int) -> np.ndarray:

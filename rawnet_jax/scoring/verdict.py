@@ -17,10 +17,11 @@ from rawnet_jax.config import Config, EvalConfig
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.labels import Label, spoof_probability
-from rawnet_jax.metrics.calibration import CALIBRATION_JSON, Calibration, load_calibration
+from rawnet_jax.metrics.calibration import Calibration, calibration_from_dict
 
+CALIBRATION_JSON = "calibration.json"
 THRESHOLD_JSON = "threshold.json"
-"""Beside ``config.json``: the operating point of the run's best checkpoint."""
+"""Beside ``config.json``, of the run's best checkpoint; a calibration also lies among results."""
 
 _CONTENT = "threshold"
 _HOW = ("aggregate", "window_samples", "window_hop")  # of config.eval: what decides a clip's score
@@ -158,6 +159,28 @@ def load_operating_point(workdir: Path) -> OperatingPoint | None:
     if not math.isfinite(point.threshold):
         raise DataError(f"{path}: threshold {point.threshold}; a finite number was wanted")
     return point
+
+
+def save_calibration(path: str | Path, calibration: Calibration) -> None:
+    """Write a calibration as JSON, whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    write_fitted(path, "calibration", calibration.to_dict())
+
+
+def load_calibration(path: str | Path) -> Calibration:
+    """Read what `save_calibration` wrote; it calibrates the same to the last bit.
+
+    Raises:
+        DataError: the file cannot be read or is damaged.
+    """
+    record = read_fitted(path, "calibration")
+    try:
+        return calibration_from_dict(record)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def load_judge(

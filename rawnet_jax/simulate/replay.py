@@ -46,7 +46,7 @@ def replay_waveform(
         raise DataError(f"replay needs a waveform [num_samples], got shape {waveform.shape}")
     if not np.all(np.isfinite(waveform)):
         raise DataError("replay needs finite samples, got NaN or infinity")
-    level = _rms(waveform)
+    level = rms(waveform)
     if level == 0.0:
         return np.zeros(len(waveform), dtype=np.float32)
 
@@ -91,12 +91,13 @@ def limited(waveform: np.ndarray) -> np.ndarray:
     return waveform * (MAX_PEAK / peak) if peak > MAX_PEAK else waveform
 
 
-def _rms(waveform: np.ndarray) -> float:
+def rms(waveform: np.ndarray) -> float:
+    """Root mean square, summed up in float64."""
     return float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
 
 
 def _at_reference(waveform: np.ndarray) -> np.ndarray:
-    return waveform * (_REFERENCE_RMS / max(_rms(waveform), 1e-12))
+    return waveform * (_REFERENCE_RMS / max(rms(waveform), 1e-12))
 
 
 def _control_gain(signal: np.ndarray, strength: float) -> np.ndarray:
@@ -108,14 +109,12 @@ def _control_gain(signal: np.ndarray, strength: float) -> np.ndarray:
     block_s = _GAIN_BLOCK / SAMPLE_RATE_HZ
     attack, release = np.exp(-block_s / _GAIN_ATTACK_S), np.exp(-block_s / _GAIN_RELEASE_S)
     envelope = np.empty(num_blocks)
-    state = _rms(signal) ** 2
+    state = rms(signal) ** 2
     for block, value in enumerate(power):
         keep = attack if value > state else release
         state = keep * state + (1.0 - keep) * value
         envelope[block] = state
-    gain_db = (
-        -10.0 * strength * np.log10(np.maximum(envelope, 1e-12) / max(_rms(signal), 1e-6) ** 2)
-    )
+    gain_db = -10.0 * strength * np.log10(np.maximum(envelope, 1e-12) / max(rms(signal), 1e-6) ** 2)
     gain_db = np.clip(gain_db, -_GAIN_RANGE_DB, _GAIN_RANGE_DB)
     middle = (np.arange(num_blocks) + 0.5) * _GAIN_BLOCK
     return 10.0 ** (np.interp(np.arange(len(signal)), middle, gain_db) / 20.0)
@@ -123,6 +122,7 @@ def _control_gain(signal: np.ndarray, strength: float) -> np.ndarray:
 
 def compand(signal: np.ndarray, bits: int, mu: float = 255.0) -> np.ndarray:
     """µ-law companding and back, after ITU-T G.711, with any number of bits."""
+    # The smooth law: `augment.channel` has G.711's own steps, which exist for 8 bits alone.
     clipped = np.clip(signal, -1.0, 1.0)
     compressed = np.sign(clipped) * np.log1p(mu * np.abs(clipped)) / np.log1p(mu)
     steps = 2.0 ** (bits - 1) - 1.0

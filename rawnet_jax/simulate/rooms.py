@@ -130,6 +130,7 @@ def coloured_noise(
     num_samples: int, slope_db: float, rng: np.random.Generator, corner_hz: float = 60.0
 ) -> np.ndarray:
     """Gaussian noise [num_samples] of RMS 1 that falls by `slope_db` an octave above a corner."""
+    # Other draws than `augment.noise`, whose are JAX's: no JAX is imported here.
     num_fft = next_fast_len(num_samples, real=True)
     spectrum = rfft(rng.standard_normal(num_fft))
     frequency_hz = np.maximum(rfftfreq(num_fft, 1.0 / SAMPLE_RATE_HZ), corner_hz)

@@ -138,7 +138,7 @@ def test_help_lists_every_command(capsys):
     assert set(COMMANDS) <= set(shown.split())
 
 
-HEAVY = {"jax", "flax", "orbax", "scipy", "sklearn", "matplotlib", "numpy"}
+HEAVY = {"jax", "flax", "orbax", "scipy", "sklearn", "matplotlib", "numpy", "optuna"}
 
 EVALUATE_HELP = """
 import sys, rawnet_jax.cli.main as cli
@@ -154,12 +154,7 @@ except SystemExit:
     [
         # Judging a score file, listing commands, writing corpora.
         (EVALUATE_HELP.replace('"evaluate", ', ""), HEAVY),
-        *(
-            (EVALUATE_HELP.replace("evaluate", name), HEAVY - {"numpy"})
-            for name in COMMANDS
-            if name != "search"
-        ),
-        (EVALUATE_HELP.replace("evaluate", "search"), {"jax", "scipy", "sklearn"}),
+        *((EVALUATE_HELP.replace("evaluate", name), HEAVY - {"numpy"}) for name in COMMANDS),
         ("import sys, rawnet_jax.cli.score_run", {"scipy", "sklearn", "matplotlib"}),
         ("import sys, rawnet_jax.training.loop", {"sklearn", "scipy.signal"}),
     ],

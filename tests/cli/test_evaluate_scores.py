@@ -9,7 +9,7 @@ import pytest
 
 from rawnet_jax.cli.main import main
 from rawnet_jax.data.score_file import ScoreTable, read_scores, write_scores
-from rawnet_jax.metrics.calibration import load_calibration
+from rawnet_jax.scoring.verdict import load_calibration
 
 FAST = ["--no-bootstrap", "--no-progress"]
 

@@ -17,9 +17,13 @@ import soundfile
 from rawnet_jax.cli import stream_run
 from rawnet_jax.cli.main import EXIT_KEYBOARD, EXIT_USER_ERROR, main
 from rawnet_jax.data.live_audio import LiveAudio
-from rawnet_jax.metrics.calibration import CALIBRATION_JSON
 from rawnet_jax.run import Run
-from rawnet_jax.scoring.verdict import THRESHOLD_JSON, OperatingPoint, save_operating_point
+from rawnet_jax.scoring.verdict import (
+    CALIBRATION_JSON,
+    THRESHOLD_JSON,
+    OperatingPoint,
+    save_operating_point,
+)
 from tests.conftest import REPO
 from tests.docs_examples import DOCS, blocks, run_python, run_shell, typed
 from tests.small_run import STEP, write_run

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +18,12 @@ import soundfile
 from rawnet_jax.config import AudioConfig, DataConfig, ProblemPolicy
 from rawnet_jax.data import cache_build, cache_files
 from rawnet_jax.data.cache import Cache, open_or_build
-from rawnet_jax.data.trial import ProblemLedger, Trial
+from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import Label
 
 REPO = Path(__file__).resolve().parents[2]
 NUM_CLIPS = 10
-
-
-@dataclass(frozen=True)
-class Clip:
-    trial: Trial
-    path: Path
 
 
 def samples_of(number: int) -> np.ndarray:

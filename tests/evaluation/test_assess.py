@@ -14,7 +14,7 @@ from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.metrics.asv import AsvScores, operating_point
 from rawnet_jax.metrics.breakdown import Column
-from rawnet_jax.metrics.calibration import fit_affine, load_calibration
+from rawnet_jax.metrics.calibration import fit_affine
 from rawnet_jax.metrics.cllr import cllr, min_cllr
 from rawnet_jax.metrics.dcf import act_dcf, min_dcf, min_tdcf_legacy, min_tdcf_revised
 from rawnet_jax.metrics.det import auc, eer, eer_official
@@ -24,6 +24,7 @@ from rawnet_jax.reports.output import Results, write_results
 from rawnet_jax.reports.record import metrics_record, units
 from rawnet_jax.reports.report import ReportContext
 from rawnet_jax.reports.tables import format_summaries
+from rawnet_jax.scoring.verdict import load_calibration
 
 RNG = np.random.default_rng(1)
 ASV = AsvScores(RNG.normal(3, 1, 200), RNG.normal(-3, 1, 200), RNG.normal(2, 1, 200))

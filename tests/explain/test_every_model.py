@@ -19,13 +19,6 @@ from tests.models.parity_fixture import taps_of
 from tests.models.small_models import CASES, DISTINCT
 
 SETTINGS = Settings(num_spans=2, band_edges_hz=(0, 2000, 8000), max_gradients=4)
-ATTENTION = {
-    "aasist": ["spectral pool", "temporal pool"],
-    "eabn_efficientnet_a0": ["attention mask"],
-    "eabn_se_res2net50": ["attention mask"],
-    "lfcc_modulation": ["pooling weight"],
-    "lfcc_resnet18": ["pooling weight"],
-}
 
 
 def network(name, **fields):
@@ -71,7 +64,7 @@ def test_every_model_is_explained(name):
     # With its gradient the network is another program: on some CPUs the last bit differs.
     assert found.attribution.score == pytest.approx(found.score, rel=1e-6)
     assert choice.windows.score[0] == pytest.approx(found.score, rel=1e-6)
-    assert [one.name for one in found.attention] == ATTENTION.get(name, [])
+    assert [one.name for one in found.attention] == list(CASES[name].attention)
 
     # The gradient is what the score does along one direction: where it rises fastest.
     [slope] = model.gradient(found.waveform[None])[1]

@@ -1,6 +1,5 @@
 """Calibration: against slow fits, against known likelihood ratios, and at the edges."""
 
-import json
 import logging
 import math
 
@@ -10,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from rawnet_jax.errors import DataError, MetricError
+from rawnet_jax.errors import MetricError
 from rawnet_jax.metrics.calibration import (
     CALIBRATION_KINDS,
     AffineCalibration,
@@ -18,8 +17,6 @@ from rawnet_jax.metrics.calibration import (
     fit_affine,
     fit_calibration,
     fit_isotonic,
-    load_calibration,
-    save_calibration,
 )
 
 # Few distinct values, so that ties and separated classes are common.
@@ -188,51 +185,6 @@ def test_isotonic_is_straight_between_steps_and_flat_beyond():
 def test_shape_is_kept():
     assert fit_affine(*gaussian(9, 9)).apply(np.zeros((2, 3))).shape == (2, 3)
     assert fit_isotonic(*gaussian(9, 9)).apply(0.5).shape == ()
-
-
-@pytest.mark.parametrize("kind", CALIBRATION_KINDS)
-def test_saved_and_loaded_gives_the_same_bits(kind, tmp_path):
-    calibration = fit_calibration(kind, *gaussian(50, 70))
-    save_calibration(tmp_path / "c.json", calibration)
-    loaded = load_calibration(tmp_path / "c.json")
-    scores = np.linspace(-3, 5, 50)
-    assert loaded.apply(scores).tobytes() == calibration.apply(scores).tobytes()
-    assert loaded.to_dict() == calibration.to_dict()
-    assert json.loads((tmp_path / "c.json").read_text())["kind"] == kind
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "damaged"),
-        ("[1]", "no saved calibration"),
-        ('{"content": "fusion", "schema_version": 1}', "no saved calibration"),
-        ('{"content": "calibration", "schema_version": 2}', "schema_version 2"),
-        ('{"content": "calibration", "schema_version": 1, "kind": "platt"}', "'platt' is unknown"),
-        ('{"content": "calibration", "schema_version": 1, "kind": "affine"}', "lacks 'scale'"),
-        (
-            '{"content": "calibration", "schema_version": 1, "kind": "affine", "scale": NaN, '
-            '"offset": 0, "p_bonafide": 0.5, "num_bonafide": 1, "num_spoof": 1, "separable": 0}',
-            "finite",
-        ),
-        (
-            '{"content": "calibration", "schema_version": 1, "kind": "isotonic", "scores": [1, 0], '
-            '"llrs": [0, 1], "num_bonafide": 1, "num_spoof": 1}',
-            "must be finite and rise",
-        ),
-    ],
-)
-def test_a_damaged_file_is_named(tmp_path, text, message):
-    path = tmp_path / "c.json"
-    path.write_text(text)
-    with pytest.raises(DataError, match=message) as error:
-        load_calibration(path)
-    assert str(path) in str(error.value)
-
-
-def test_an_absent_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"none\.json: cannot be read"):
-        load_calibration(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(

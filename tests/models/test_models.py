@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from rawnet_jax.errors import CheckpointError, ConfigError
-from rawnet_jax.interop.keras import conv1d_from_keras
 from rawnet_jax.labels import spoof_probability
 from rawnet_jax.models.registry import MODELS, build_model, model_config
 from rawnet_jax.nn.layers import max_pool_1d
+from tests.models.keras_weights import conv1d_from_keras
 from tests.models.small_models import CASES, DISTINCT, QUICK, Case, small_model
 
 BATCH = 3

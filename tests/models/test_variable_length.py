@@ -1,6 +1,5 @@
 """With `variable_length` what is behind a clip in its row changes nothing, in any model."""
 
-import dataclasses
 import functools
 import math
 from typing import Any
@@ -13,63 +12,15 @@ import pytest
 
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.models.conv1d import POOLINGS, AttentiveStatisticsPooling, Conv1DClassifier
-from rawnet_jax.models.registry import MODELS, build_model, default_fields, model_config
+from rawnet_jax.models.registry import MODELS, default_fields
 from rawnet_jax.models.res2net import average_of_frames
 from rawnet_jax.models.variables import init_variables
 from rawnet_jax.nn.layers import BatchNorm
 from rawnet_jax.nn.lengths import Extent, clips_alone
-from tests.models.small_models import QUICK
-
-CONV1D: dict[str, Any] = {"channels": (3, 4), "kernel_sizes": (10, 3), "strides": (4, 1)}
-CONV1D |= {"hidden_features": 3, "block_dropout": (0.0, 0.0), "hidden_dropout": 0.0}
-RAWNET2 = {"num_filters": 2, "num_taps": 5, "block_features": (2, 3), "pool_size": 2}
-RAWNET2 |= {"gru_features": 3, "gru_layers": 1, "embedding_features": 3}
-LFCC = {"stem_features": 2, "channels": (2, 3), "blocks": (1, 1), "pooled_features": 3}
-LFCC |= {"embedding_features": 3, "pooling_noise": 0.0}
-EABN = {"attention_features": (1, 2), "embedding_features": 3, "mask_probability": 0.0}
-EFFICIENTNET = {"efficientnet_stem": 2, "efficientnet_kernel_sizes": (5,), "front_end": "lfcc"}
-EFFICIENTNET |= {"efficientnet_strides": (2,), "efficientnet_expansions": (2,)}
-EFFICIENTNET |= {"efficientnet_features": (2,), "efficientnet_head": 3, "efficientnet_dropout": 0.0}
-RES2NET = {"res2net_stem": 2, "res2net_planes": (2, 4), "res2net_blocks": (1, 1)}
-RES2NET |= {"res2net_base_width": 32, "res2net_scale": 2}
-MODULATION = {"hidden_features": 3, "feature_dropout": 0.0, "hidden_dropout": 0.0}
-AASIST: dict[str, Any] = {"num_filters": 6, "num_taps": 5, "channels": (2,), "gat_dims": (3, 2)}
-AASIST |= {"dropout": 0.0, "pool_dropout": 0.0, "head_dropout": 0.0}
-
-
-@dataclasses.dataclass
-class Case:
-    """A very small form of a model without dropout, and lengths at which its masks differ."""
-
-    long: int  # samples of a clip; its frames are odd in number somewhere on the way
-    short: int
-    row: int  # samples of a row that is longer than either, by no multiple of any stride
-    fields: dict
-    atol: float = 1e-6  # of statistics
-
-
-# Rows of the registry that differ in sizes alone have the same small form.
-CASES = {
-    ("conv1d",): Case(101, 46, 167, CONV1D),
-    ("rawnet2_eurecom", "rawnet2_asvspoof5"): Case(75, 37, 118, RAWNET2 | {"filterbank": "mel"}),
-    ("rawnet2_asvspoof2021",): Case(75, 37, 118, RAWNET2),
-    ("lfcc_resnet18",): Case(1_500, 830, 2_477, LFCC),
-    ("lfcc_modulation",): Case(
-        # BatchNorm of two clips' logarithms magnifies the rounding of the clips' levels.
-        1_500,
-        830,
-        2_477,
-        LFCC | MODULATION,
-        atol=1e-5,
-    ),
-    ("eabn_efficientnet_a0",): Case(1_500, 830, 2_477, EABN | EFFICIENTNET),
-    ("eabn_se_res2net50",): Case(1_500, 830, 2_477, EABN | RES2NET),
-    ("aasist", "aasist_l"): Case(85, 50, 130, AASIST),
-}
+from tests.models.small_models import CASES, QUICK, distinct, padded_model
 
 
 def test_every_model_has_the_field():
-    assert {name for names in CASES for name in names} == set(MODELS)
     assert all(default_fields(name)["variable_length"] is False for name in MODELS)
 
 
@@ -123,10 +74,9 @@ class Passes:
         return (output.score, output.embedding), trained
 
 
-@pytest.mark.parametrize("names", CASES, ids=lambda names: names[0])
-def test_padding_changes_nothing(names):
-    case = CASES[names]
-    model = build_model(model_config(names[0], **case.fields, variable_length=True))
+@pytest.mark.parametrize("name", sorted(distinct(padded_model).values()))
+def test_padding_changes_nothing(name):
+    case, model = CASES[name].padded, padded_model(name)
     passes = Passes(model, drawn(model, case.long))
     rng = np.random.default_rng(1)
     long, other, short = (
@@ -184,7 +134,7 @@ def quickly(function: Any, *args: Any) -> Any:
 
 @functools.cache
 def conv1d(**fields: Any) -> tuple[Conv1DClassifier, dict[str, Any]]:
-    model = Conv1DClassifier(**(CONV1D | fields))
+    model = Conv1DClassifier(**(CASES["conv1d"].padded.fields | fields))
     return model, drawn(model, 120)
 
 

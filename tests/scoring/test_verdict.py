@@ -1,19 +1,24 @@
+import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rawnet_jax.config import Config
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.labels import Label
-from rawnet_jax.metrics.calibration import CALIBRATION_JSON, AffineCalibration, save_calibration
+from rawnet_jax.metrics.calibration import CALIBRATION_KINDS, AffineCalibration, fit_calibration
 from rawnet_jax.scoring.verdict import (
+    CALIBRATION_JSON,
     THRESHOLD_JSON,
     Judge,
     OperatingPoint,
     how_scored,
+    load_calibration,
     load_judge,
     load_operating_point,
+    save_calibration,
     save_operating_point,
 )
 
@@ -107,3 +112,49 @@ def test_damaged_file(tmp_path, before, after):
     path.write_text(path.read_text().replace(before, after))
     with pytest.raises(DataError, match=r"threshold\.json"):
         load_operating_point(tmp_path)
+
+
+@pytest.mark.parametrize("kind", CALIBRATION_KINDS)
+def test_saved_and_loaded_gives_the_same_bits(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    calibration = fit_calibration(kind, rng.normal(2, 1, 50), rng.normal(0, 1, 70))
+    save_calibration(tmp_path / "c.json", calibration)
+    loaded = load_calibration(tmp_path / "c.json")
+    scores = np.linspace(-3, 5, 50)
+    assert loaded.apply(scores).tobytes() == calibration.apply(scores).tobytes()
+    assert loaded.to_dict() == calibration.to_dict()
+    assert json.loads((tmp_path / "c.json").read_text())["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "damaged"),
+        ("[1]", "no saved calibration"),
+        ('{"content": "fusion", "schema_version": 1}', "no saved calibration"),
+        ('{"content": "calibration", "schema_version": 2}', "schema_version 2"),
+        ('{"content": "calibration", "schema_version": 1, "kind": "platt"}', "'platt' is unknown"),
+        ('{"content": "calibration", "schema_version": 1, "kind": "affine"}', "lacks 'scale'"),
+        (
+            '{"content": "calibration", "schema_version": 1, "kind": "affine", "scale": NaN, '
+            '"offset": 0, "p_bonafide": 0.5, "num_bonafide": 1, "num_spoof": 1, "separable": 0}',
+            "finite",
+        ),
+        (
+            '{"content": "calibration", "schema_version": 1, "kind": "isotonic", "scores": [1, 0], '
+            '"llrs": [0, 1], "num_bonafide": 1, "num_spoof": 1}',
+            "must be finite and rise",
+        ),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, text, message):
+    path = tmp_path / "c.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message) as error:
+        load_calibration(path)
+    assert str(path) in str(error.value)
+
+
+def test_an_absent_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"none\.json: cannot be read"):
+        load_calibration(tmp_path / "none.json")

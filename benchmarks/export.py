@@ -47,8 +47,9 @@ from benchmarks.machine import num_cores, processor
 from rawnet_jax.config import AudioConfig, Config
 from rawnet_jax.data.inputs import find_inputs
 from rawnet_jax.data.partitions import load_scoring_cache
-from rawnet_jax.errors import ExportError
+from rawnet_jax.errors import ConfigError, ExportError
 from rawnet_jax.export.accuracy import EerChange, eer_change, representative_rows
+from rawnet_jax.export.formats import check_format
 from rawnet_jax.export.onnx import export_onnx
 from rawnet_jax.export.program import Program, make_program, program_of
 from rawnet_jax.export.stablehlo import export_stablehlo
@@ -178,18 +179,19 @@ def measured(
         print(f"{network.name}: {kind} …", file=sys.stderr)
         row = Row(network.name, kind)
         rows.append(row)
+        runtime = kind.split()[0]
         try:
+            check_format(runtime, network.name)
             content = exported(network, kind, clips)
             path = folder / f"model.{kind.replace(' ', '_')}"
             path.write_bytes(content)
             row.size = len(content)
-            runtime = kind.split()[0]
             row.difference = compare(path, runtime, network.program, clips).score
             if kind == "tflite int8" and network.config is not None:
                 partition = load_scoring_cache(network.config.data, "eval", progress=False)
                 row.eer = eer_change(path, runtime, network.program, partition)
             calls.append((row, CALLERS[runtime](content, network.program, 1, threads)))
-        except ExportError as error:
+        except (ConfigError, ExportError) as error:
             row.why_not = str(error)
     for _ in range(rounds):
         for row, call in calls:

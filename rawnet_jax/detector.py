@@ -234,18 +234,19 @@ class Detector:
             The largest difference from Flax on the clips that the file was tried on.
 
         Raises:
-            ConfigError: the extension names no format.
+            ConfigError: the extension names no format, or none that the model goes into.
             ExportError: the network cannot be written so, or the file computes something else.
         """
-        from rawnet_jax.export.formats import content_of
+        from rawnet_jax.export.formats import WRITERS, check_format
         from rawnet_jax.export.program import program_of
         from rawnet_jax.export.verify import make_check_clips, write_verified
 
         run = self._run("export")
         output = Path(path)
         kind = output.suffix.lower().removeprefix(".")
+        check_format(kind, run.config.model.name)
         program = program_of(run).judged(self.decision.calibration, self.decision.point, licence)
-        content = content_of(kind, program)
+        content = WRITERS[kind](program)
         clips = make_check_clips(program, [], run.config.data.audio)
         return float(write_verified(output, content, kind, program, clips).largest)
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "rawnet_jax"
 # Lowest layer first. A room is a folder of the package, or a module beside them. It imports from
 # rooms of lower layers only. docs/architecture.md draws the same picture.
 LAYERS = (
-    ("errors", "labels", "contract", "progress", "csv_text", "huge_pages"),
+    ("errors", "labels", "contract", "export_formats", "progress", "csv_text", "huge_pages"),
     ("config", "mesh", "atomic_file", "checkpoint", "nn", "dsp"),
     ("runtime", "peers", "fitted_file", "config_check", "losses", "augment", "models"),
     ("config_file", "interop", "metrics"),
@@ -30,7 +30,8 @@ LAYERS = (
 # These start fast and work without an accelerator stack. What is imported inside a function counts
 # only when the function is called.
 WITHOUT_JAX = (
-    *("errors", "labels", "contract", "progress", "csv_text", "config", "config_check"),
+    *("errors", "labels", "contract", "export_formats", "progress", "csv_text"),
+    *("config", "config_check"),
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     *("robustness", "reports", "result", "detector", "export.onnx_model_file"),
     *("scoring.gate", "scoring.windows", "scoring.judged", "scoring.verdict"),

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from rawnet_jax.cli.run_flags import INT8, add_run_arguments
 from rawnet_jax.errors import ConfigError
-
-FORMATS = ("stablehlo", "onnx", "tflite")
+from rawnet_jax.export_formats import FORMATS
 
 EPILOG = """\
 Examples:

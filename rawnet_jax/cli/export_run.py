@@ -16,7 +16,7 @@ from rawnet_jax.data.partitions import load_scoring_cache
 from rawnet_jax.data.trial import ProblemLedger
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.export.accuracy import eer_change, representative_rows, spread
-from rawnet_jax.export.formats import content_of
+from rawnet_jax.export.formats import WRITERS, check_format
 from rawnet_jax.export.program import Program, program_of
 from rawnet_jax.export.verify import TOLERANCE, CheckClips, make_check_clips, write_verified
 from rawnet_jax.run import Run
@@ -34,6 +34,7 @@ def export_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
     """
     run = Run.open(args.workdir, args.checkpoint, overrides)
     config = run.config
+    check_format(args.format, config.model.name)
     output = _output(args)
     program = _program(args, run)
     recordings = _recordings(args, config.data)
@@ -41,7 +42,7 @@ def export_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
     if args.quantize:
         _export_int8(args, config, program, clips, output)
         return 0
-    content = content_of(args.format, program)
+    content = WRITERS[args.format](program)
     found = write_verified(output, content, args.format, program, clips)
     _say_checked(found.largest, clips)
     say_written([("written", f"{output}, {_size(output)}")])
@@ -52,7 +53,7 @@ def _output(args: argparse.Namespace) -> Path:
     name = f"model_{args.quantize}.{args.format}" if args.quantize else f"model.{args.format}"
     output: Path = args.output or args.workdir / name
     if output.is_dir() or not output.parent.is_dir():
-        raise ConfigError(f"--output {output}: a file in a folder that exists was wanted")
+        raise ConfigError(f"--output {output}: must be a file in a folder that exists")
     return output
 
 
@@ -133,7 +134,7 @@ def _say_checked(largest: float, clips: CheckClips) -> None:
     others = len(clips.waveform) - clips.num_real
     recordings = "1 recording" if clips.num_real == 1 else f"{clips.num_real} recordings"
     what = f"{recordings} and {others} clips of noise and tones"
-    bound = f"at most {TOLERANCE:g} was wanted" if largest <= TOLERANCE else "8-bit numbers"
+    bound = f"must be at most {TOLERANCE:g}" if largest <= TOLERANCE else "8-bit numbers"
     say_written([("checked", f"off by {largest:.2g} from Flax on {what} ({bound})")])
 
 

@@ -6,6 +6,7 @@ from rawnet_jax.errors import ConfigError
 from rawnet_jax.export.onnx import export_onnx
 from rawnet_jax.export.program import Program
 from rawnet_jax.export.stablehlo import export_stablehlo
+from rawnet_jax.models.registry import spec_of
 
 
 def _tflite(program: Program) -> bytes:
@@ -14,20 +15,28 @@ def _tflite(program: Program) -> bytes:
     return export_tflite(program)
 
 
-FORMATS: dict[str, Callable[[Program], bytes]] = {
+WRITERS: dict[str, Callable[[Program], bytes]] = {
     "stablehlo": export_stablehlo,
     "onnx": export_onnx,
     "tflite": _tflite,
 }
+"""What makes the content of a file, for each name of `rawnet_jax.export_formats.FORMATS`; raises
+`ExportError` where the network cannot be written so."""
 
 
-def content_of(kind: str, program: Program) -> bytes:
-    """Return the content of a file.
+def check_format(kind: str, model: str) -> None:
+    """Check that a model goes into a format, before any work is done for it.
+
+    Args:
+        kind: of the file.
+        model: a row of the registry.
 
     Raises:
-        ConfigError: there is no such format.
-        ExportError: the network cannot be written in it.
+        ConfigError: there is no such format, or the model does not go into it.
     """
-    if kind not in FORMATS:
-        raise ConfigError(f"export format {kind!r}: must be one of {', '.join(FORMATS)}")
-    return FORMATS[kind](program)
+    if kind not in WRITERS:
+        raise ConfigError(f"export format {kind!r}: must be one of {', '.join(WRITERS)}")
+    formats = spec_of(model).formats
+    if kind not in formats:
+        its = f"must be one of its formats: {', '.join(formats)}" if formats else "it has no format"
+        raise ConfigError(f"export format {kind!r}: model {model} does not go into it; {its}")

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from rawnet_jax.config import ModelConfig, unknown_field
 from rawnet_jax.errors import ConfigError
+from rawnet_jax.export_formats import FORMATS
 from rawnet_jax.models import aasist, eabn, lfcc_resnet18, rawnet2
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.models.lfcc_modulation import LfccModulation
@@ -28,6 +29,8 @@ class ModelSpec:
         torch_names: how our variables are called in the published PyTorch state dict, as
             `rawnet_jax.interop.torch_weights` reads it; None = not published in PyTorch.
         loss: what the published network was trained with, a row of `rawnet_jax.losses.LOSSES`.
+        formats: names of `rawnet_jax.export_formats.FORMATS` that it is exported to. A network
+            with an operation that a format cannot hold leaves that format out.
     """
 
     module: type[nn.Module]
@@ -37,6 +40,7 @@ class ModelSpec:
     variant: Mapping[str, Any] = field(default_factory=dict)
     torch_names: TorchNames | None = None
     loss: str = "cross_entropy"
+    formats: tuple[str, ...] = FORMATS
 
 
 MODELS: dict[str, ModelSpec] = {

@@ -52,7 +52,7 @@ def _without_numbers(text):
 def test_a_file_that_computes_something_else_is_not_written(folder, tmp_path, monkeypatch, capsys):
     other = small_program(seed=1)
     monkeypatch.setitem(
-        formats.FORMATS,
+        formats.WRITERS,
         "onnx",
         lambda program: export_onnx(other.judged(program.calibration, None)),
     )
@@ -64,7 +64,10 @@ def test_a_file_that_computes_something_else_is_not_written(folder, tmp_path, mo
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--output=nowhere/model.onnx"], "--output nowhere/model.onnx: a file in a folder"),
+        (
+            ["--output=nowhere/model.onnx"],
+            "--output nowhere/model.onnx: must be a file in a folder",
+        ),
         (["--quantize=int8"], "--quantize int8: is for --format tflite"),
         (["--num-samples=0"], "--num-samples 0: 1 or more was wanted"),
         (["--clips=nothing.wav"], "nothing.wav: missing"),

@@ -18,8 +18,7 @@ from rawnet_jax.models.rawnet2 import leaky_relu
 from rawnet_jax.nn.batch_norm import affine, selu
 from rawnet_jax.nn.layers import max_pool_1d
 from rawnet_jax.nn.recurrent import gru_states
-from tests.export.export_cases import clips, run_onnx, small_program
-from tests.models.small_models import DISTINCT
+from tests.export.export_cases import clips, exported_as, run_onnx, small_program
 
 onnx = pytest.importorskip("onnx")
 
@@ -169,7 +168,7 @@ SEEDS = {"eabn_efficientnet_a0": 2}
 """Of weights with which clips are told apart."""
 
 
-@pytest.mark.parametrize("name", DISTINCT.values())
+@pytest.mark.parametrize("name", exported_as("onnx"))
 def test_network(name):
     calibration = AffineCalibration(2.0, 0.5, 0.5, 10, 10)
     program = small_program(name, seed=SEEDS.get(name, 0), calibration=calibration)

@@ -13,8 +13,7 @@ from rawnet_jax.export.verify import TOLERANCE, run_exported
 from rawnet_jax.metrics.calibration import AffineCalibration
 from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.models.variables import init_variables
-from tests.export.export_cases import SOURCE, clips, small_program
-from tests.models.small_models import DISTINCT
+from tests.export.export_cases import SOURCE, clips, exported_as, small_program
 from tests.small_run import small_config
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
@@ -66,7 +65,7 @@ def operations(content):
         )
 
 
-@pytest.mark.parametrize("name", DISTINCT.values())
+@pytest.mark.parametrize("name", exported_as("tflite"))
 def test_every_network(name):
     program = small_program(name)
     content = export_tflite(program)

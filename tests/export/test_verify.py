@@ -19,8 +19,7 @@ from rawnet_jax.export.stablehlo import export_stablehlo
 from rawnet_jax.export.verify import NUM_RANDOM, compare, make_check_clips, write_verified
 from rawnet_jax.metrics.calibration import AffineCalibration, IsotonicCalibration
 from rawnet_jax.scoring.verdict import OperatingPoint
-from tests.export.export_cases import clips, run_onnx, small_program
-from tests.models.small_models import DISTINCT
+from tests.export.export_cases import clips, exported_as, run_onnx, small_program
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -88,7 +87,7 @@ def test_the_runtime_is_told_to_send_nothing_home_before_it_is_imported():
     assert done.stderr.strip().endswith("import of rawnet_jax halted; None in sys.modules")
 
 
-@pytest.mark.parametrize("name", DISTINCT.values())
+@pytest.mark.parametrize("name", exported_as("stablehlo"))
 def test_every_network_is_written_as_stablehlo(name, tmp_path):
     program = small_program(name)
     path = tmp_path / "model.stablehlo"

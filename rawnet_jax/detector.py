@@ -110,7 +110,7 @@ class Detector:
         )
 
     def __repr__(self) -> str:
-        return f"<Detector {self.info.name}: {self.decision.in_words}>"
+        return f"<Detector {self.info.name}: {self.decision.text}>"
 
     @overload
     def score(

@@ -5,3 +5,6 @@ writes them. The command line reads them without JAX.
 """
 
 FORMATS = ("stablehlo", "onnx", "tflite")
+
+INT8 = "int8"
+"""8-bit weights and activations, of tflite alone."""

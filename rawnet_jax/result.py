@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rawnet_jax.scoring.file_scorer import FileScore
-from rawnet_jax.scoring.score_record import Record, record_of
-from rawnet_jax.scoring.verdict import Judge
+from rawnet_jax.scoring.verdict import Judge, Record, record_of
 
 if TYPE_CHECKING:  # drawing imports matplotlib, which a score does not need
     from matplotlib.figure import Figure

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from rawnet_jax.cli.main import COMMANDS
+
 PACKAGE = Path(__file__).resolve().parent.parent / "rawnet_jax"
 
 # Lowest layer first. A room is a folder of the package, or a module beside them. It imports from
@@ -22,7 +24,7 @@ LAYERS = (
     ("run", "search"),
     ("explain", "export"),
     ("reports",),
-    ("result",),
+    ("result", "jobs"),
     ("detector",),
     ("cli",),
     ("__main__",),
@@ -35,6 +37,8 @@ WITHOUT_JAX = (
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     *("robustness", "reports", "result", "detector", "export.onnx_model_file"),
     *("scoring.gate", "scoring.windows", "scoring.judged", "scoring.verdict"),
+    *("cli", "jobs.checks", "jobs.console", "jobs.evaluate_scores", "jobs.fuse", "jobs.measuring"),
+    *("jobs.processes", "jobs.robustness_table", "jobs.score", "jobs.seeds", "jobs.stream"),
     *("scoring.file_windows", "scoring.file_scorer", "scoring.recordings", "scoring.score_"),
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
@@ -189,3 +193,15 @@ def test_importing_it_imports_no_jax(name):
 
 def test_no_module_called_utils():
     assert not [path for path in FILES if "util" in path.stem]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_only_commands_see_parsed_flags(path):
+    """A command turns flags into its options; what does the work takes those."""
+    assert name_of(path).startswith("cli.") or "Namespace" not in path.read_text(encoding="utf-8")
+
+
+def test_a_command_is_one_file():
+    files = {name.removeprefix("cli.") for name in MODULES if name.startswith("cli.")}
+    commands = {name.replace("-", "_") for name in COMMANDS}
+    assert files == commands | {"main", "flags", "search_worker"}

@@ -2,32 +2,37 @@
 
 import argparse
 
-from rawnet_jax.cli.train import add_config_arguments
+from rawnet_jax.cli import flags
 from rawnet_jax.config_file import load_config
-from rawnet_jax.data.health import examine, format_health
+
+EPILOG = """\
+Example:
+
+  python -m rawnet_jax check --config configs/conv1d_asvspoof2017.py --config.data.root=/data/2017
+"""
 
 EXIT_NOT_HEALTHY = 1
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "check",
-        help="report what is in a corpus and what is wrong with it",
-        description="Count trials against the published numbers, read every audio header, and list "
-        "every problem. Stops at none; exits with 1 if training would stop at one.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Count trials against the published numbers, read every audio header, and list every "
+        "problem. Stops at none; exits with 1 if training would stop at one."
     )
-    add_config_arguments(parser)
+    parser.epilog = EPILOG
+    flags.add_config(parser)
     parser.add_argument(
         "--decode", action="store_true", help="decode every file to its end, not its header only"
     )
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    parser.set_defaults(run=run)
+    flags.add_progress(parser)
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Run the command; returns the exit status."""
+    from rawnet_jax.data.health import examine, format_health
+
     config = load_config(args.config, overrides)
-    health = examine(config.data, decode=args.decode, progress=not args.no_progress)
+    health = examine(config.data, decode=args.decode, progress=args.progress)
     print(format_health(health))
     return 0 if health.healthy else EXIT_NOT_HEALTHY

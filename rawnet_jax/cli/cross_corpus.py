@@ -1,12 +1,11 @@
-"""``cross-corpus``: the flags; what it does is in `evaluate_corpora`."""
+"""``cross-corpus``: a run on every corpus of a list."""
 
 import argparse
 from pathlib import Path
 
-from rawnet_jax.cli.evaluate_flags import add_interval_arguments, add_rule_arguments
-from rawnet_jax.data.corpus_list import parse_corpus_flag, read_corpus_list, unique_names
+from rawnet_jax.cli import flags
+from rawnet_jax.data.corpus_list import parse_corpus_flag
 from rawnet_jax.data.layouts import CORPORA
-from rawnet_jax.errors import ConfigError
 
 EPILOG = """\
 Examples:
@@ -31,24 +30,22 @@ with corpora.toml:
   problems = "warn"            # skip and count bad files instead of stopping
 
 The threshold is the run's own, chosen on its own dev trials. A corpus that cannot be read is one
-line on standard error, the others go on, and the exit status is 1. What was scored before is kept.
-Written into the output folder: cross_corpus.json, .csv, .md and .html, and scores/.
+line on standard error, the others are scored, and the exit status is 1. What was scored before is
+kept. Written into the output folder: cross_corpus.json, .csv, .md and .html, and scores/.
 """
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "cross-corpus",
-        help="evaluate a run on a list of corpora",
-        description="Error rates of a trained run on many corpora, at the threshold that it "
-        "brings along.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Error rates of a trained run on many corpora, at the threshold that it brings along."
     )
-    parser.add_argument("--workdir", type=Path, required=True, help="folder of the trained run")
+    parser.epilog = EPILOG
+    flags.add_run(parser)
     parser.add_argument(
         "--corpus",
+        dest="corpora",
+        type=parse_corpus_flag,
         action="append",
         default=[],
         metavar="NAME=CORPUS:ROOT",
@@ -57,31 +54,26 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--list", type=Path, metavar="FILE", help="TOML or JSON list of corpora")
     parser.add_argument(
-        "--no-own", action="store_true", help="without the eval partition of the run's own corpus"
+        "--no-own",
+        dest="own",
+        action="store_false",
+        help="without the eval partition of the run's own corpus",
     )
     parser.add_argument(
-        "--checkpoint",
-        metavar="WHICH",
-        help="best (by dev EER), latest, swa (averaged) or a step number (default: best)",
+        "--no-dev", dest="dev", action="store_false", help="without a threshold from dev"
     )
-    parser.add_argument("--no-dev", action="store_true", help="without a threshold from dev")
-    add_rule_arguments(parser)
-    add_interval_arguments(parser)
+    flags.add_rule(parser)
+    flags.add_intervals(parser)
     parser.add_argument(
         "--output", type=Path, help="folder for the results (default: WORKDIR/cross_corpus)"
     )
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    parser.set_defaults(run=run, takes_overrides=True)
+    flags.add_progress(parser)
+    parser.set_defaults(takes_overrides=True)
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Run the command; returns the exit status: 1 where a corpus could not be scored."""
-    corpora = [parse_corpus_flag(text) for text in args.corpus]
-    if args.list is not None:
-        corpora += read_corpus_list(args.list)
-    if not corpora:
-        raise ConfigError("cross-corpus: --corpus or --list was wanted")
-    # Brings JAX, which reading a list does not need.
-    from rawnet_jax.cli.evaluate_corpora import evaluate_corpora
+    # Brings JAX, which --help does not need.
+    from rawnet_jax.jobs.cross_corpus import CrossCorpusOptions, cross_corpus
 
-    return evaluate_corpora(args, overrides, unique_names(corpora))
+    return cross_corpus(flags.options_of(CrossCorpusOptions, args, overrides))

@@ -1,23 +1,12 @@
-"""``evaluate``: figures and a report, of a trained run or of any system's score files."""
+"""``evaluate``: metrics and a report, of a trained run or of any system's score files."""
 
 import argparse
 from pathlib import Path
 
-from rawnet_jax.cli.evaluate_flags import (
-    add_interval_arguments,
-    add_rule_arguments,
-    costs_of,
-    resampling_of,
-    rule_of,
-)
-from rawnet_jax.cli.robustness_flags import add_robustness_arguments, run_robustness
-from rawnet_jax.cli.train import add_distributed_arguments
-from rawnet_jax.data.asv_score_file import read_asv_scores
+from rawnet_jax.cli import flags
 from rawnet_jax.data.protocol_file import PROTOCOL_CORPORA
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.evaluation.assess import AssessOptions
 from rawnet_jax.metrics.calibration import CALIBRATION_KINDS
-from rawnet_jax.progress import BatchBars
 
 EPILOG = """\
 A trained run:
@@ -40,34 +29,30 @@ Written into the output folder: metrics.json, figures.csv, attacks.csv, breakdow
 fairness.csv, unmatched.csv (utterances without a partner), calibration.json (with dev scores) and
 report.html, one file to open in any browser; of a run also scores.txt and dev_scores.txt.
 
-A threshold is never chosen on the trials that it is judged on: rules that look for one need dev
-scores. docs/metrics.md explains every figure.
+A threshold is never chosen on the trials that it is measured on: rules that look for one need
+dev scores. docs/metrics.md explains every metric.
 """
 
 _ROBUSTNESS_ONLY = ("limit", "conditions", "noise_dir", "rir_dir")
-_RUN_ONLY = ("checkpoint", "no_dev", "robustness", *_ROBUSTNESS_ONLY)
+_NOT_ROBUSTNESS = ("asv_scores", "by", "coordinator")
+_RUN_ONLY = ("checkpoint", "dev", "robustness", *_ROBUSTNESS_ONLY)
 _SCORES_ONLY = (
     *("protocol", "corpus", "names", "dev_scores", "dev_protocol", "dev_corpus"),
     *("where", "allow_missing"),
 )
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="metrics and a report of a trained run, or of score files",
-        description="Figures, tables and a report: of a trained run, or of any score files.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = "Metrics, tables and a report: of a trained run, or of any score files."
+    parser.epilog = EPILOG
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--workdir", type=Path, help="folder of the trained run")
     what.add_argument(
-        "--scores", type=Path, nargs="+", metavar="FILE", help="score files, one a system"
+        "--scores", type=Path, nargs="+", metavar="FILE", help="score files, one per system"
     )
     _add_run_arguments(parser.add_argument_group("a trained run"))
-    add_robustness_arguments(parser.add_argument_group("robustness of a trained run"))
+    _add_robustness_arguments(parser.add_argument_group("robustness of a trained run"))
     _add_score_arguments(parser.add_argument_group("score files"))
     _add_analysis_arguments(parser.add_argument_group("what to compute"))
     parser.add_argument(
@@ -75,30 +60,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=Path,
         help="folder for the results (default: WORKDIR/PARTITION; of score files: ./evaluation)",
     )
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    add_distributed_arguments(parser)
-    parser.set_defaults(run=run, takes_overrides=True)
-
-
-def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    options = _options(args)
-    if args.workdir is not None:
-        _refuse(args, "--scores", _SCORES_ONLY)
-        if args.robustness:
-            return run_robustness(args, overrides, options)
-        _refuse(args, "--robustness", _ROBUSTNESS_ONLY)
-        # Brings JAX, which judging a score file does not need.
-        from rawnet_jax.cli.evaluate_run import evaluate_run
-
-        return evaluate_run(args, overrides, options)
-    _refuse(args, "--workdir", _RUN_ONLY)
-    if overrides:
-        raise ConfigError(f"{overrides[0]}: belongs to a trained run; there is none with --scores")
-    # Brings matplotlib, which --help does not need.
-    from rawnet_jax.cli.evaluate_scores import evaluate_scores
-
-    return evaluate_scores(args, options)
+    flags.add_progress(parser)
+    flags.add_processes(parser)
+    parser.set_defaults(takes_overrides=True, default_of=parser.get_default)
 
 
 def _add_run_arguments(group: argparse._ArgumentGroup) -> None:
@@ -109,14 +73,11 @@ def _add_run_arguments(group: argparse._ArgumentGroup) -> None:
         help="what to score, or to take from a list that names partitions (default: %(default)s; "
         "dev is what training selected on)",
     )
-    group.add_argument(
-        "--checkpoint",
-        metavar="WHICH",
-        help="best (by dev EER), latest, swa (averaged) or a step number (default: best)",
-    )
+    flags.add_checkpoint(group)
     group.add_argument(
         "--no-dev",
-        action="store_true",
+        dest="dev",
+        action="store_false",
         help="do not score dev: no calibration, and no threshold but by costs",
     )
 
@@ -133,7 +94,10 @@ def _add_score_arguments(group: argparse._ArgumentGroup) -> None:
         "--corpus", choices=PROTOCOL_CORPORA, metavar="NAME", help=f"form of the list: {corpora}"
     )
     group.add_argument(
-        "--names", nargs="+", metavar="NAME", help="one a score file (default: names of the files)"
+        "--names",
+        nargs="+",
+        metavar="NAME",
+        help="one per score file (default: names of the files)",
     )
     group.add_argument(
         "--dev-scores",
@@ -173,28 +137,77 @@ def _add_analysis_arguments(group: argparse._ArgumentGroup) -> None:
         help="break down by these columns, or pairs such as attack×codec (or attack:codec); "
         "default: every column that groups the trials; without a name: none",
     )
-    add_rule_arguments(group)
+    flags.add_rule(group)
     group.add_argument(
         "--calibration",
         choices=CALIBRATION_KINDS,
         default=CALIBRATION_KINDS[0],
         help="fitted on dev scores (default: %(default)s)",
     )
-    add_interval_arguments(group)
+    flags.add_intervals(group)
 
 
-def _options(args: argparse.Namespace) -> AssessOptions:
-    return AssessOptions(
-        rule=rule_of(args),
-        costs=costs_of(args),
-        asv=None if args.asv_scores is None else read_asv_scores(args.asv_scores),
-        calibration=args.calibration,
-        resampling=resampling_of(args),
-        bars=BatchBars(not args.no_progress),
+def _add_robustness_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--robustness",
+        action="store_true",
+        help="score the same trials under noise, reverberation, codecs, clipping, gain and "
+        "truncation; results in WORKDIR/robustness",
+    )
+    group.add_argument(
+        "--limit",
+        type=int,
+        default=0,
+        metavar="N",
+        help="score about N trials, with the shares of all attacks (default: all)",
+    )
+    group.add_argument(
+        "--conditions",
+        nargs="+",
+        metavar="NAME",
+        help="only these, or patterns such as 'noise*' (default: all; clean is always there)",
+    )
+    group.add_argument(
+        "--noise-dir",
+        metavar="DIR",
+        help="folder of noises (default: the one the run was trained with; none = white and pink "
+        "noise)",
+    )
+    group.add_argument(
+        "--rir-dir",
+        metavar="DIR",
+        help="folder of impulse responses (default: the one the run was trained with; none = a "
+        "small and a large simulated room)",
     )
 
 
-def _refuse(args: argparse.Namespace, with_flag: str, names: tuple[str, ...]) -> None:
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    # These bring JAX or matplotlib, which --help does not need.
+    if args.workdir is None:
+        _refuse(args, "goes with --workdir only", _RUN_ONLY)
+        if overrides:
+            raise ConfigError(
+                f"{overrides[0]}: belongs to a trained run; there is none with --scores"
+            )
+        from rawnet_jax.jobs.evaluate_scores import EvaluateScoresOptions, evaluate_scores
+
+        return evaluate_scores(flags.options_of(EvaluateScoresOptions, args, overrides))
+    _refuse(args, "goes with --scores only", _SCORES_ONLY)
+    if args.robustness:
+        _refuse(args, "does not go with --robustness", _NOT_ROBUSTNESS)
+        from rawnet_jax.jobs.robustness import RobustnessOptions, evaluate_robustness
+
+        return evaluate_robustness(flags.options_of(RobustnessOptions, args, overrides))
+    _refuse(args, "goes with --robustness only", _ROBUSTNESS_ONLY)
+    from rawnet_jax.jobs.evaluate_run import EvaluateRunOptions, evaluate_run
+
+    return evaluate_run(flags.options_of(EvaluateRunOptions, args, overrides))
+
+
+def _refuse(args: argparse.Namespace, why: str, names: tuple[str, ...]) -> None:
+    """Refuse flags that were given."""
     for name in names:
-        if getattr(args, name):
-            raise ConfigError(f"--{name.replace('_', '-')}: goes with {with_flag} only")
+        if getattr(args, name) != args.default_of(name):
+            flag = "no-dev" if name == "dev" else name.replace("_", "-")
+            raise ConfigError(f"--{flag}: {why}")

@@ -1,15 +1,9 @@
-"""``explain``: the flags; what it does is in `explain_run`."""
+"""``explain``: which times and frequencies moved the score of a file."""
 
 import argparse
 from pathlib import Path
 
-from rawnet_jax.cli.run_flags import (
-    add_channel_argument,
-    add_judge_arguments,
-    add_run_arguments,
-    check_prior_and_channel,
-)
-from rawnet_jax.errors import ConfigError
+from rawnet_jax.cli import flags
 
 EPILOG = """\
 Examples:
@@ -31,23 +25,20 @@ Exit status: 0 every file is explained; 1 a file could not be read (the others a
 """
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "explain",
-        help="show which times and frequencies moved the score of a file",
-        description="Which spans of time and which bands of frequency moved the score of audio "
-        "files, and which way: as a picture and as JSON.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Which spans of time and which bands of frequency moved the score of audio files, and "
+        "which way: as a picture and as JSON."
     )
+    parser.epilog = EPILOG
     parser.add_argument(
         "paths",
         nargs="+",
         metavar="FILE",
         help="audio file; also a folder, a quoted pattern, or - for standard input",
     )
-    add_run_arguments(parser)
+    flags.add_run(parser)
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="folder for results (default: WORKDIR/explain)"
     )
@@ -58,11 +49,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="of a longer file: most-spoofed, most-bonafide, or where the window begins in s "
         "(default: %(default)s)",
     )
-    add_channel_argument(parser)
-    add_judge_arguments(parser)
+    flags.add_channel(parser)
+    flags.add_decision(parser)
     _add_methods(parser.add_argument_group("how a score is explained"))
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    parser.set_defaults(run=run, takes_overrides=True)
+    flags.add_progress(parser)
+    parser.set_defaults(takes_overrides=True)
 
 
 def _add_methods(group: argparse._ArgumentGroup) -> None:
@@ -88,7 +79,10 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
         "(default: %(default)s)",
     )
     group.add_argument(
-        "--no-grid", action="store_true", help="spans and bands alone, not each span of each band"
+        "--no-grid",
+        dest="grid",
+        action="store_false",
+        help="spans and bands alone, not each span of each band",
     )
     group.add_argument(
         "--gradient",
@@ -109,14 +103,7 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Run the command; returns the exit status."""
-    check_prior_and_channel(args)
-    if args.spans < 1:
-        raise ConfigError(f"--spans {args.spans}: 1 or more was wanted")
-    if args.max_gradients < 2:
-        raise ConfigError(f"--max-gradients {args.max_gradients}: 2 or more was wanted")
-    if args.seed < 0:
-        raise ConfigError(f"--seed {args.seed}: 0 or more was wanted")
-    # Brings JAX, which a wrong flag does not need.
-    from rawnet_jax.cli.explain_run import explain_run
+    # Brings JAX, which --help does not need.
+    from rawnet_jax.jobs.explain import ExplainOptions, explain_files
 
-    return explain_run(args, overrides)
+    return explain_files(flags.options_of(ExplainOptions, args, overrides))

@@ -1,11 +1,10 @@
-"""``export``: the flags; what it does is in `export_run`."""
+"""``export``: a trained run as one file for other runtimes."""
 
 import argparse
 from pathlib import Path
 
-from rawnet_jax.cli.run_flags import INT8, add_run_arguments
-from rawnet_jax.errors import ConfigError
-from rawnet_jax.export_formats import FORMATS
+from rawnet_jax.cli import flags
+from rawnet_jax.export_formats import FORMATS, INT8
 
 EPILOG = """\
 Examples:
@@ -26,17 +25,14 @@ numbers; for it the equal error rate of a partition is measured, before and afte
 """
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "export",
-        help="write a trained run as one file for other runtimes",
-        description="Write a trained run as one file: StableHLO for JAX, ONNX for ONNX Runtime, "
-        "TFLite for LiteRT.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Write a trained run as one file: StableHLO for JAX, ONNX for ONNX Runtime, TFLite for "
+        "LiteRT."
     )
-    add_run_arguments(parser)
+    parser.epilog = EPILOG
+    flags.add_run(parser)
     parser.add_argument("--format", choices=FORMATS, required=True, help="of the file")
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="default: WORKDIR/model with the format's name"
@@ -73,16 +69,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="whose equal error rate is measured before and after; another corpus by "
         "--config.data.root=DIR and so on (default: %(default)s)",
     )
-    parser.set_defaults(run=run, takes_overrides=True)
+    parser.set_defaults(takes_overrides=True)
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Run the command; returns the exit status."""
-    if args.quantize and args.format != "tflite":
-        raise ConfigError(f"--quantize {args.quantize}: is for --format tflite")
-    if args.num_samples is not None and args.num_samples < 1:
-        raise ConfigError(f"--num-samples {args.num_samples}: 1 or more was wanted")
-    # Brings JAX, which a wrong flag does not need.
-    from rawnet_jax.cli.export_run import export_run
+    # Brings JAX, which --help does not need.
+    from rawnet_jax.jobs.export import ExportOptions, export
 
-    return export_run(args, overrides)
+    return export(flags.options_of(ExportOptions, args, overrides))

@@ -1,70 +1,35 @@
-"""The work of ``export-torch``: a run's weights for the published PyTorch code."""
+"""``export-torch``: a run's weights for the published PyTorch code."""
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 
-import jax
-import numpy as np
+from rawnet_jax.cli import flags
 
-from rawnet_jax.checkpoint import restore_variables
-from rawnet_jax.cli.import_torch import torch_names
-from rawnet_jax.config_file import read_config
-from rawnet_jax.errors import CheckpointError
-from rawnet_jax.interop.torch_file import read_state_dict
-from rawnet_jax.interop.torch_weights import variables_to_torch
-from rawnet_jax.interop.torch_writer import write_state_dict
-from rawnet_jax.mesh import make_mesh, replicated
-from rawnet_jax.models.registry import build_model, spec_of
-from rawnet_jax.models.variables import variable_shapes
+EPILOG = """\
+Example:
+
+  %(prog)s --workdir runs/aasist_mine --output aasist_mine.pth
+
+and in the published code:  model.load_state_dict(torch.load("aasist_mine.pth", weights_only=True))
+"""
 
 
-def export_torch(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit status.
-
-    Raises:
-        RawnetError: whatever is wrong with the run or the file to write.
-    """
-    config = read_config(args.workdir)
-    names = torch_names(config.model.name)
-    if not args.output.parent.is_dir():
-        raise CheckpointError(f"--output {args.output}: its folder does not exist")
-    model = build_model(config.model)
-    shapes = variable_shapes(model, config.data.num_samples)
-    variables, step = restore_variables(
-        args.workdir, args.checkpoint, shapes, replicated(make_mesh())
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Write the weights of a run as a PyTorch state dict with the published names, and read it "
+        "back to compare bit for bit."
     )
-    state = variables_to_torch(jax.device_get(variables), names)
-    in_loss = {name: array for name, array in state.items() if names.is_in_loss(name)}
-    network = {name: array for name, array in state.items() if name not in in_loss}
-    _write_checked(args.output, network)
-    print(f"{args.workdir}, checkpoint {args.checkpoint}, step {step}")
-    print(f"written: {args.output}, {len(network)} tensors, read back bit for bit")
-    if in_loss:
-        # In the loss's own state dict they have no prefix.
-        own = {alias: name for alias, name in names.aliases.items() if name in in_loss}
-        own = own or {name: name for name in in_loss}
-        path = args.output.with_name(f"{args.output.stem}_loss{args.output.suffix}")
-        _write_checked(path, {alias: in_loss[name] for alias, name in own.items()})
-        print(f"written: {path}, {len(own)} of the loss, read back bit for bit")
-    print(f"load it in the published code ({spec_of(config.model.name).source}):")
-    print(f"  model.load_state_dict(torch.load({args.output.name!r}, weights_only=True))")
-    return 0
+    parser.epilog = EPILOG
+    flags.add_run(parser)
+    parser.add_argument(
+        "--output", required=True, type=Path, metavar="FILE.pth", help="file to write"
+    )
 
 
-def _write_checked(path: Path, state: Mapping[str, np.ndarray]) -> None:
-    """Write a state dict and compare what can be read of it.
+def run(args: argparse.Namespace, _overrides: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    # Brings JAX, which --help does not need.
+    from rawnet_jax.jobs.export_torch import export_torch
 
-    Raises:
-        CheckpointError: if a tensor comes back as another.
-    """
-    write_state_dict(path, state)
-    found = read_state_dict(path)
-    for name in state.keys() | found.keys():
-        if name not in found or name not in state or not _same(found[name], state[name]):
-            raise CheckpointError(f"{path}: {name} is not what was written")
-
-
-def _same(found: np.ndarray, wanted: np.ndarray) -> bool:
-    shape_and_type = (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
-    return shape_and_type and found.tobytes() == wanted.tobytes()
+    return export_torch(args.workdir, args.checkpoint, args.output)

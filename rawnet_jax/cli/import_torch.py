@@ -1,219 +1,59 @@
-"""The work of ``import-torch``: published weights become a work directory."""
+"""``import-torch``: published PyTorch weights become a work directory."""
 
 import argparse
-import hashlib
-import importlib.metadata
-import json
-import os
-import shutil
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
-import numpy as np
+from rawnet_jax.cli import flags
 
-from rawnet_jax.atomic_file import write_text_atomically
-from rawnet_jax.checkpoint import BEST, save_variables
-from rawnet_jax.config import Config, LossConfig
-from rawnet_jax.config_file import SOURCE_NAME, load_config, save_config, to_dict, with_overrides
-from rawnet_jax.errors import CheckpointError, ConfigError
-from rawnet_jax.interop.torch_file import read_state_dict
-from rawnet_jax.interop.torch_weights import lacks, variables_from_torch
-from rawnet_jax.losses import make_loss
-from rawnet_jax.models.registry import MODELS, build_model, model_config, spec_of
-from rawnet_jax.models.torch_names import TorchNames
-from rawnet_jax.models.variables import init_variables, variable_shapes
+EPILOG = """\
+Examples:
 
-PACKAGE = "rawnet_jax"
+  %(prog)s AASIST.pth --model aasist --workdir runs/aasist
+  python evaluate.py --workdir runs/aasist --config.data.corpus=asvspoof2019_la \\
+      --config.data.root=/data/LA
 
+Nothing in the file is run, and PyTorch is not needed. A file with a whole module in it
+(torch.save(model)) is refused; save its state dict where its code is:
 
-def import_torch(args: argparse.Namespace, overrides: Sequence[str]) -> int:
-    """Run the command; returns the exit status.
+  torch.save(model.state_dict(), "FILE.pth")
 
-    Raises:
-        RawnetError: whatever is wrong with the files, the settings or the work directory; then
-            no work directory has been made.
-    """
-    names = torch_names(args.model)
-    config = _config(args, overrides)
-    _refuse_used(args.workdir)
-    state = _read(args.checkpoints)
-    model = build_model(config.model)
-    shapes = variable_shapes(model, config.data.num_samples)
-    _refuse_other_loss(config, model, shapes)
-    drawn = lacks(state, names, shapes)
-    template = _drawn(model, config, names, drawn) if drawn else shapes
-    files = ", ".join(path.name for path in args.checkpoints)
-    try:
-        variables = variables_from_torch(state, names, template)
-    except CheckpointError as error:
-        raise CheckpointError(
-            f"{files}: not the weights of this {args.model}; {error} (sizes are set by "
-            "--config.model.fields.NAME=VALUE)"
-        ) from None
-    _write(args.workdir, config, variables, _source(args, state, drawn))
-    _report(args, files, state, variables, drawn)
-    return 0
+Without --config, the settings are the published network's: its fields, its clip length, short clips
+repeated, its loss. The corpus is named when it is scored, or here by --config.data.*.
+docs/importing.md tells where the published weights are.
+"""
 
 
-def torch_names(model: str) -> TorchNames:
-    """Return how a model's variables are called in PyTorch.
-
-    Raises:
-        ConfigError: if there is no such model, or it was not published in PyTorch.
-    """
-    names = spec_of(model).torch_names
-    if names is None:
-        known = ", ".join(name for name, spec in MODELS.items() if spec.torch_names)
-        raise ConfigError(
-            f"model {model} was not published in PyTorch, so its weights have no names there; "
-            f"those that were: {known}"
-        )
-    return names
-
-
-def _config(args: argparse.Namespace, overrides: Sequence[str]) -> Config:
-    if args.config is not None:
-        config = load_config(args.config, overrides)
-    else:
-        spec = spec_of(args.model)
-        plain = Config(name=args.model, model=model_config(args.model))
-        plain.note = "Imported weights, not trained here: " + ", ".join(
-            path.name for path in args.checkpoints
-        )
-        plain.data.num_samples = spec.num_samples
-        plain.data.pad = "repeat"
-        plain.loss = LossConfig(name=spec.loss)
-        config = with_overrides(plain, overrides)
-    if config.model.name != args.model:
-        raise ConfigError(f"--model is {args.model}, the config's is {config.model.name}")
-    return config
-
-
-def _refuse_used(workdir: Path) -> None:
-    if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
-        raise CheckpointError(
-            f"--workdir {workdir}: something is there already; wanted a new folder"
-        )
-
-
-def _read(paths: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Read and put together several files."""
-    state: dict[str, np.ndarray] = {}
-    origin: dict[str, Path] = {}
-    for path in paths:
-        for name, array in read_state_dict(path).items():
-            if name in state:
-                raise CheckpointError(f"{name} is in {origin[name]} and in {path}")
-            state[name], origin[name] = array, path
-    return state
-
-
-def _refuse_other_loss(config: Config, model: nn.Module, shapes: Any) -> None:
-    """Check that the loss takes what the model gives: evaluate reports it."""
-    rows = 3  # not the number of classes, so that shapes cannot be mistaken
-    loss = make_loss(config.loss)
-
-    def values(variables: Any) -> Any:
-        waveform = jnp.zeros((rows, config.data.num_samples))
-        lengths = jnp.full((rows,), config.data.num_samples, jnp.int32)
-        output: Any = model.apply(variables, waveform, lengths, train=False)
-        return loss(output, jnp.zeros((rows,), jnp.int32), jnp.ones((rows,)))
-
-    try:
-        fits = jax.eval_shape(values, shapes).shape == (rows,)
-    except (ValueError, TypeError, AttributeError):
-        fits = False
-    if not fits:
-        raise ConfigError(
-            f"config.loss.name is {config.loss.name!r}, which does not take what this "
-            f"{config.model.name} gives; set --config.loss.name "
-            f"(published: {spec_of(config.model.name).loss})"
-        )
-
-
-def _drawn(model: nn.Module, config: Config, names: TorchNames, wanted: Sequence[str]) -> Any:
-    """Draw initial variables, zeros where not wanted: their draws would take long to compile."""
-
-    def draw(key: jax.Array) -> Any:
-        return jax.tree_util.tree_map_with_path(
-            lambda path, leaf: leaf if name(path) in wanted else jnp.zeros_like(leaf),
-            init_variables(model, key, config.data.num_samples),
-        )
-
-    def name(path: Any) -> str:
-        return names.torch_name(jax.tree_util.keystr(path[1:], simple=True, separator="/"))
-
-    return jax.jit(draw)(jax.random.key(config.train.seed))
-
-
-def _source(
-    args: argparse.Namespace, state: Mapping[str, np.ndarray], drawn: Sequence[str]
-) -> dict[str, Any]:
-    """Return where the weights came from, for source.json."""
-    try:
-        version = importlib.metadata.version(PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
-        version = "not installed"
-    return {
-        "files": [
-            {
-                "name": path.name,
-                "bytes": path.stat().st_size,
-                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            }
-            for path in args.checkpoints
-        ],
-        "tensors": len(state),
-        "drawn_anew": list(drawn),
-        "model": args.model,
-        "published": spec_of(args.model).source,
-        "licence": args.licence,
-        "imported": datetime.now(UTC).isoformat(timespec="seconds"),
-        "rawnet_jax": version,
-    }
-
-
-def _write(
-    workdir: Path, config: Config, variables: dict[str, Any], source: dict[str, Any]
-) -> None:
-    """Make the work directory, whole or not at all."""
-    temporary = workdir.with_name(f".{workdir.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        save_variables(temporary, BEST, 0, variables, {"config": to_dict(config)} | source)
-        write_text_atomically(temporary / SOURCE_NAME, json.dumps(source, indent=2) + "\n")
-        save_config(config, temporary)
-        os.replace(temporary, workdir)
-    except OSError as error:
-        raise ConfigError(
-            f"--workdir {workdir}: cannot be written: {error.strerror or error}"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _report(
-    args: argparse.Namespace,
-    files: str,
-    state: Mapping[str, np.ndarray],
-    variables: dict[str, Any],
-    drawn: Sequence[str],
-) -> None:
-    params, statistics = (
-        sum(leaf.size for leaf in jax.tree.leaves(variables[part]))
-        for part in ("params", "batch_stats")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Read PyTorch state dicts, without running anything in them, and make a work directory "
+        "that evaluate scores with."
     )
-    print(
-        f"{files}: {len(state)} tensors, all of {args.model}: {params:,} parameters and "
-        f"{statistics:,} running statistics"
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "checkpoints",
+        nargs="+",
+        type=Path,
+        metavar="CHECKPOINT",
+        help=".pth file; several are put together (a network, and a loss that has weights)",
     )
-    if drawn:
-        print(f"not in it, so drawn anew (only training uses them): {', '.join(drawn)}")
-    print(f"written: {args.workdir} (config.json, {SOURCE_NAME}, checkpoints/{BEST}/0)")
-    where = "" if args.config else " --config.data.corpus=NAME --config.data.root=FOLDER"
-    print(f"score with it: python evaluate.py --workdir {args.workdir}{where}")
+    parser.add_argument("--model", required=True, metavar="NAME", help="which network it is")
+    parser.add_argument("--workdir", required=True, type=Path, help="folder to make")
+    parser.add_argument(
+        "--config", metavar="FILE.py", help="experiment to take all settings from, of that network"
+    )
+    parser.add_argument(
+        "--licence",
+        default="unknown",
+        metavar="TEXT",
+        help="of the weights, noted in source.json (default: %(default)s)",
+    )
+    parser.set_defaults(takes_overrides=True)
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    # Brings JAX, which --help does not need.
+    from rawnet_jax.jobs.import_torch import ImportOptions, import_torch
+
+    return import_torch(flags.options_of(ImportOptions, args, overrides))

@@ -5,33 +5,34 @@ import importlib
 import logging
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from rawnet_jax.errors import Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
 
 COMMANDS = {
-    "train": ("train", "train a model, or resume a run"),
-    "search": ("search", "search for good hyper-parameters"),
-    "evaluate": ("evaluate", "metrics and a report of a trained run, or of score files"),
-    "score": ("score", "score audio files with a trained run"),
-    "robustness-table": ("robustness_table", "set robustness reports side by side"),
-    "cross-corpus": ("cross_corpus", "evaluate a run on a list of corpora"),
-    "fuse": ("fuse", "fuse the scores of several systems"),
-    "seeds": ("seeds", "compare runs that differ in their seed, and pool them"),
-    "stream": ("stream", "score audio while it comes in"),
-    "explain": ("explain", "show which times and frequencies moved the score of a file"),
-    "export": ("export", "write a trained run as one file for other runtimes"),
-    "import-torch": ("torch_weights", "bring published PyTorch weights into a work directory"),
-    "export-torch": ("torch_weights", "write a run's weights for the published PyTorch code"),
-    "check": ("check", "report what is in a corpus and what is wrong with it"),
-    "demo-corpus": ("corpora", "write the synthetic demo corpus"),
-    "replay": ("corpora", "write a replay corpus from bona fide recordings"),
+    "train": "train a model, or resume a run",
+    "search": "search for good hyper-parameters",
+    "evaluate": "metrics and a report of a trained run, or of score files",
+    "score": "score audio files with a trained run",
+    "robustness-table": "set robustness reports side by side",
+    "cross-corpus": "evaluate a run on a list of corpora",
+    "fuse": "fuse the scores of several systems",
+    "seeds": "compare runs that differ in their seed, and pool them",
+    "stream": "score audio while it comes in",
+    "explain": "show which times and frequencies moved the score of a file",
+    "export": "write a trained run as one file for other runtimes",
+    "import-torch": "bring published PyTorch weights into a work directory",
+    "export-torch": "write a run's weights for the published PyTorch code",
+    "check": "report what is in a corpus and what is wrong with it",
+    "demo-corpus": "write the synthetic demo corpus",
+    "replay": "write a replay corpus from bona fide recordings",
 }
-"""Each command's module in this folder, and its line in ``--help``. Only the module of the command
-that is run is imported."""
+"""Each command and its line in ``--help``. Its module in this folder has its name; only that of the
+command that is run is imported."""
 
-_FOR_PROGRAMS = {"search-worker": "search"}  # commands that people do not type
+_FOR_PROGRAMS = {"search-worker"}  # commands that people do not type
 NEED_LARGE_PAGES = {"train", "evaluate", "search", "search-worker"}
 """Commands that run long enough to gain from large memory pages."""
 
@@ -91,9 +92,18 @@ def _run(arguments: list[str]) -> int:
 def _add_commands(commands: argparse._SubParsersAction, arguments: Sequence[str]) -> None:
     """Add the command that is asked for whole, and of the others name and help."""
     asked = next((word for word in arguments if not word.startswith("-")), "")
-    module = COMMANDS[asked][0] if asked in COMMANDS else _FOR_PROGRAMS.get(asked)
-    if module is not None:
-        importlib.import_module(f"rawnet_jax.cli.{module}").add_parser(commands)
-    for name, (place, text) in COMMANDS.items():
-        if place != module:
-            commands.add_parser(name, help=text)
+    for name, text in COMMANDS.items():
+        parser = commands.add_parser(
+            name, help=text, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == asked:
+            _complete(name, parser)
+    if asked in _FOR_PROGRAMS:
+        _complete(asked, commands.add_parser(asked))
+
+
+def _complete(name: str, parser: argparse.ArgumentParser) -> None:
+    module = importlib.import_module(f"rawnet_jax.cli.{name.replace('-', '_')}")
+    module.add_arguments(parser)
+    parser.description = textwrap.fill(parser.description or "", 100)
+    parser.set_defaults(run=module.run)

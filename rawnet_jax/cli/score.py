@@ -1,22 +1,11 @@
-"""``score``: the flags; what it does is in `score_run`."""
+"""``score``: audio files in, verdicts out."""
 
 import argparse
 from pathlib import Path
 
-from rawnet_jax.cli.run_flags import (
-    EXIT_CANNOT_JUDGE,
-    EXIT_UNREADABLE,
-    FIRST,
-    TABLE,
-    add_channel_argument,
-    add_judge_arguments,
-    add_run_arguments,
-    check_prior_and_channel,
-)
-from rawnet_jax.data.score_file import SCORE_FILE_FORMS
-from rawnet_jax.errors import ConfigError
-
-FORMS = (TABLE, "jsonl", "csv", "asvspoof2017", *SCORE_FILE_FORMS)
+from rawnet_jax.cli import flags
+from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE
+from rawnet_jax.jobs.score import FIRST, FORMATS, ScoreOptions, score
 
 EPILOG = f"""\
 Examples:
@@ -27,13 +16,13 @@ Examples:
   find . -name '*.mp3' | python -m rawnet_jax score --workdir runs/x --list - --format csv
   ffmpeg -i talk.mp4 -f wav - | python -m rawnet_jax score --workdir runs/x -
 
-A score is higher the more bona fide a file is. It is calibrated and judged by what evaluate found
-on dev trials (calibration.json and threshold.json in the work directory); P(spoof) is that of
+A score is higher the more bona fide a file is. Calibration and threshold are those that evaluate
+found on dev trials (calibration.json and threshold.json in the work directory); P(spoof) is that of
 somebody who expects spoof with --p-spoof before listening. What no verdict should be given for,
 such as silence, cannot be judged and has no score.
 
-An output that is there already is gone on with: files that it has are skipped, those that could not
-be read are tried again. It is refused where run or settings are others.
+An output that is there already is resumed: files that it has are skipped, those that could not be
+read are tried again. It is refused where run or settings are others.
 
 Exit status: 0 every file has a score; {EXIT_UNREADABLE} a file could not be read, the others are
 done; {EXIT_CANNOT_JUDGE} all could be read, but one cannot be judged; 2 an error, such as a wrong
@@ -41,16 +30,13 @@ flag, and no file is scored from there on; 130 Ctrl-C.
 """
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "score",
-        help="score audio files with a trained run",
-        description="Score, likelihood ratio, P(spoof) and verdict of audio files: any sample "
-        "rate, any number of channels, any length.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Score, likelihood ratio, P(spoof) and verdict of audio files: any sample rate, any number "
+        "of channels, any length."
     )
+    parser.epilog = EPILOG
     parser.add_argument(
         "paths",
         nargs="*",
@@ -60,13 +46,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--list",
+        dest="lists",
         action="append",
         default=[],
         metavar="FILE",
-        help="text file with a PATH a line, relative to the current folder; - = standard input; "
-        "may be repeated",
+        help="text file with one PATH per line, relative to the current folder; - = standard "
+        "input; may be repeated",
     )
-    add_run_arguments(parser)
+    flags.add_run(parser)
     parser.add_argument(
         "--seed",
         metavar="N",
@@ -79,10 +66,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="threads that decode (default: one a core)",
+        help="threads that decode (default: one per core)",
     )
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    parser.set_defaults(run=run, takes_overrides=True)
+    flags.add_progress(parser)
+    parser.set_defaults(takes_overrides=True)
 
 
 def _add_scoring(group: argparse._ArgumentGroup) -> None:
@@ -92,8 +79,8 @@ def _add_scoring(group: argparse._ArgumentGroup) -> None:
         help="the first part alone, or all of a file: mean over its windows, its most spoofed "
         "window, or the mean without extremes (default: as the run was evaluated)",
     )
-    add_channel_argument(group)
-    add_judge_arguments(group)
+    flags.add_channel(group)
+    flags.add_decision(group)
     group.add_argument(
         "--max-duration",
         type=float,
@@ -106,15 +93,15 @@ def _add_scoring(group: argparse._ArgumentGroup) -> None:
 def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
-        choices=FORMS,
+        choices=FORMATS,
         help="default: by the extension of the output (.jsonl, .csv, .txt = asvspoof2019, .tsv = "
         "asvspoof5), else table",
     )
     group.add_argument(
-        "--output", type=Path, metavar="FILE", help="instead of standard output; gone on with"
+        "--output", type=Path, metavar="FILE", help="instead of standard output; resumed"
     )
     group.add_argument(
-        "--overwrite", action="store_true", help="begin an output anew that is there already"
+        "--overwrite", action="store_true", help="start an output anew that is there already"
     )
     group.add_argument(
         "--names",
@@ -126,44 +113,13 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         "--windows", action="store_true", help="the time line too: what each window of it got"
     )
     group.add_argument(
-        "--plot", type=Path, metavar="DIR", help="a picture a file: waveform and scores over time"
+        "--plot",
+        type=Path,
+        metavar="DIR",
+        help="one picture per file: waveform and scores over time",
     )
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Run the command; returns the exit status."""
-    if not args.paths and not args.list:
-        raise ConfigError("score: a file, a folder, - or --list was wanted")
-    args.format = args.format or _by_extension(args.output)
-    _check(args)
-    # Brings JAX, which a wrong flag does not need.
-    from rawnet_jax.cli.score_run import score_run
-
-    return score_run(args, overrides)
-
-
-def _check(args: argparse.Namespace) -> None:
-    check_prior_and_channel(args)
-    if not args.max_duration > 0:
-        raise ConfigError(f"--max-duration {args.max_duration:g}: seconds above 0 were wanted")
-    if args.num_workers < 0:
-        raise ConfigError(f"--num-workers {args.num_workers}: 0 or more was wanted")
-    if args.overwrite and args.output is None:
-        raise ConfigError("--overwrite: goes with --output only")
-    if args.output is not None and args.format == TABLE:
-        raise ConfigError("--format table: is for people; a file takes one of the others")
-    if args.windows and args.format.startswith("asvspoof"):
-        raise ConfigError(f"--windows: {args.format} has one line a file; use jsonl, csv or table")
-
-
-def _by_extension(output: Path | None) -> str:
-    if output is None:
-        return TABLE
-    forms = {".jsonl": "jsonl", ".csv": "csv", ".txt": "asvspoof2019", ".tsv": "asvspoof5"}
-    form = forms.get(output.suffix.lower())
-    if form is None:
-        raise ConfigError(
-            f"--output {output}: its extension names no format; give --format, or one of "
-            f"{', '.join(forms)}"
-        )
-    return form
+    return score(flags.options_of(ScoreOptions, args, overrides))

@@ -1,14 +1,11 @@
-"""``stream``: the flags; what it does is in `stream_run`."""
+"""``stream``: audio that comes in, one verdict per window."""
 
 import argparse
 
-from rawnet_jax.cli.run_flags import (
-    add_channel_argument,
-    add_judge_arguments,
-    add_run_arguments,
-)
+from rawnet_jax.cli import flags
 from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.pcm_stream import ENCODINGS
+from rawnet_jax.jobs.stream import StreamOptions, stream
 
 EPILOG = """\
 Examples:
@@ -19,26 +16,22 @@ Examples:
   python -m rawnet_jax stream --workdir runs/x --microphone --hop 0.1
   python -m rawnet_jax stream --workdir runs/x --jsonl talk.flac > talk.jsonl
 
-Standard input is WAV unless --format says that it is raw. Each window that is complete gives a
-line: on a terminal it is written over the one before, elsewhere and with --jsonl all stand below
-each other. A line has the time where its window ends, the verdict at the run's threshold, the score
-(higher = more bona fide) and, where the run is calibrated, the log-likelihood ratio and P(spoof).
-What the input gate refuses (silence, clipping, ...) is "cannot judge". Windows, and by default the
-hop, are those that the run was evaluated with. Ctrl-C ends it: with a microphone the exit status is
-then 0, else 130. More: docs/streaming.md.
+Standard input is WAV unless --format says that it is raw. There is one line per complete window: on
+a terminal it is written over the one before, elsewhere and with --jsonl below it. A line has the
+time where its window ends, the verdict at the run's threshold, the score (higher = more bona fide)
+and, where the run is calibrated, the log-likelihood ratio and P(spoof). What the input gate refuses
+(silence, clipping, ...) is "cannot judge". Windows, and by default the hop, are those that the run
+was evaluated with. Ctrl-C ends it: with a microphone the exit status is then 0, else 130. More:
+docs/streaming.md.
 """
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "stream",
-        help="score audio while it comes in",
-        description="Score audio from a pipe, a file or a microphone, window by window, as it "
-        "comes in.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Score audio from a pipe, a file or a microphone, window by window, as it comes in."
     )
+    parser.epilog = EPILOG
     parser.add_argument(
         "input",
         nargs="?",
@@ -46,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="an audio file, a named pipe, or - for standard input (default)",
     )
-    add_run_arguments(parser)
+    flags.add_run(parser)
     parser.add_argument(
         "--microphone",
         nargs="?",
@@ -62,21 +55,20 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--channels", type=int, metavar="N", help="of raw samples or the microphone (default: 1)"
     )
-    add_channel_argument(parser)
+    flags.add_channel(parser)
     parser.add_argument(
         "--hop",
         type=float,
         metavar="SECONDS",
         help="from one window to the next (default: config.eval.window_hop of a window)",
     )
-    add_judge_arguments(parser)
-    parser.add_argument("--jsonl", action="store_true", help="a JSON object a line, for programs")
-    parser.set_defaults(run=run, takes_overrides=True)
+    flags.add_decision(parser)
+    parser.add_argument(
+        "--jsonl", action="store_true", help="one JSON object per line, for programs"
+    )
+    parser.set_defaults(takes_overrides=True)
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Run the command; returns the exit status."""
-    # Brings JAX, which --help does not need.
-    from rawnet_jax.cli.stream_run import stream
-
-    return stream(args, overrides)
+    return stream(flags.options_of(StreamOptions, args, overrides))

@@ -6,11 +6,13 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from rawnet_jax.data.audio_index import audio_files
+from rawnet_jax.data.protocols import without_extension
 from rawnet_jax.data.text_file import read_lines, split_lines
 from rawnet_jax.errors import AudioError, ConfigError, DataError
 
@@ -108,3 +110,20 @@ def _audio_in(folder: str) -> tuple[list[str], str]:
     return [os.path.join(folder, name) for name in names], (
         "" if names else f"{folder}: no audio file in this folder"
     )
+
+
+def picture_names(paths: Sequence[str]) -> dict[str, str]:
+    """Return a name for the picture of each file: as short as tells them apart."""
+    stems = {path: without_extension(os.path.basename(path)) for path in paths}
+    flat = {path: path.strip("./\\").replace("/", "_").replace("\\", "_") for path in paths}
+    short = Counter(stems.values())
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for path in paths:
+        name = "stdin" if path == STDIN else stems[path] if short[stems[path]] == 1 else flat[path]
+        numbered, number = name, 2
+        while numbered in taken:
+            numbered, number = f"{name}_{number}", number + 1
+        taken.add(numbered)
+        names[path] = f"{numbered}.png"
+    return names

@@ -17,6 +17,7 @@ import numpy as np
 
 from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.data.text_file import read_lines
+from rawnet_jax.data.trial import Trial, labels_of
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import Label, label_of_key
 
@@ -78,6 +79,12 @@ class ScoreTable:
     def __len__(self) -> int:
         """Number of trials."""
         return len(self.utterance_ids)
+
+
+def score_table(trials: Sequence[Trial], scores: np.ndarray) -> ScoreTable:
+    """Return the scores [N] of trials under the names that their protocol gives them."""
+    names = [trial.utterance_id for trial in trials]
+    return ScoreTable(names, scores, labels_of(trials), [trial.attack_id for trial in trials])
 
 
 def read_scores(path: str | Path) -> ScoreTable:

@@ -2,9 +2,11 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+
+import numpy as np
 
 from rawnet_jax.config import ProblemPolicy
 from rawnet_jax.errors import ConfigError, DataError
@@ -42,6 +44,12 @@ class Clip:
 
     trial: Trial
     path: Path
+
+
+def labels_of(trials: Iterable[Trial]) -> np.ndarray | None:
+    """Return int8 [N], values of `Label`; None where a trial has no label."""
+    labels = [trial.label for trial in trials]
+    return None if None in labels else np.array(labels, np.int8)
 
 
 class ProblemLedger:

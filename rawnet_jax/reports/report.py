@@ -4,8 +4,11 @@ A report is a list of sections, a section a list of blocks. What is new in a rep
 function that makes a section; template and style stay as they are.
 """
 
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,24 @@ class ReportContext:
     details: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
+
+
+def context_now(
+    title: str,
+    details: Mapping[str, str],
+    *,
+    notes: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+) -> ReportContext:
+    """Return the context of a report that this very command makes now; see `ReportContext`."""
+    return ReportContext(
+        title=title,
+        created=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        command=shlex.join(sys.argv),
+        details=details,
+        notes=notes,
+        warnings=warnings,
+    )
 
 
 def write_report(

@@ -21,8 +21,7 @@ from rawnet_jax.reports.canvas import (
 )
 from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import FileScore
-from rawnet_jax.scoring.score_record import Record
-from rawnet_jax.scoring.verdict import Judge
+from rawnet_jax.scoring.verdict import Judge, Record
 
 SIZE = (9.2, 4.6)
 _WAVE_COLOUR = "#6b7280"

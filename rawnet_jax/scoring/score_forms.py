@@ -15,7 +15,7 @@ from rawnet_jax.data.protocols import without_extension
 from rawnet_jax.data.score_file import ScoreTable, score_lines
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.scoring.file_scorer import Outcome
-from rawnet_jax.scoring.score_record import FIELDS, Record
+from rawnet_jax.scoring.verdict import FIELDS, Record
 
 Name = Callable[[str], str]
 """From a path to the name that it has in an output."""

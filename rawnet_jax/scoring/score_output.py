@@ -17,7 +17,7 @@ from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.errors import DataError
 from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.scoring.score_forms import Form
-from rawnet_jax.scoring.score_record import Record
+from rawnet_jax.scoring.verdict import Record
 
 _CONTENT = "settings of scores"
 _ERRORS = "surrogateescape"  # a file's name may hold bytes that are no text

@@ -1,4 +1,4 @@
-"""From a score to what a user wants to know: likelihood ratio, P(spoof), bona fide or spoof.
+"""From a score to what a user wants to know: likelihood ratio, P(spoof), verdict, record of a file.
 
 `evaluate` fits a calibration and chooses a threshold on dev trials and leaves both in the work
 directory, for the checkpoint and for the way of scoring that they were found with. Everything that
@@ -6,7 +6,7 @@ scores later reads them here.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,24 @@ from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.labels import Label, spoof_probability
 from rawnet_jax.metrics.calibration import Calibration, calibration_from_dict
+from rawnet_jax.scoring.file_scorer import FileScore, Outcome
+from rawnet_jax.scoring.windows import WindowScores
+
+Record = dict[str, Any]
+"""Names of `FIELDS` to strings, numbers and None, ready for JSON; ``spoof_s`` and ``windows`` only
+where the time line is asked for."""
 
 CALIBRATION_JSON = "calibration.json"
 THRESHOLD_JSON = "threshold.json"
 """Beside ``config.json``, of the run's best checkpoint; a calibration also lies among results."""
+
+CANNOT_JUDGE = Outcome.CANNOT_JUDGE.value
+"""The verdict on what has no score."""
+
+FIELDS = (
+    *("path", "verdict", "score", "llr", "p_spoof", "prior", "duration_s", "scored_s"),
+    *("num_windows", "reason"),
+)
 
 _CONTENT = "threshold"
 _HOW = ("aggregate", "window_samples", "window_hop")  # of config.eval: what decides a clip's score
@@ -45,6 +59,12 @@ class OperatingPoint:
     on_llr: bool = False
     step: int | None = None
     how: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The rule as a phrase."""
+        of = "log-likelihood ratio" if self.on_llr else "score"
+        return f"bona fide at a {of} of {self.threshold:.4g} or more ({self.rule})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +131,9 @@ class Judge:
         }
 
     @property
-    def in_words(self) -> str:
+    def text(self) -> str:
         """Say what scores are judged by."""
-        of = "log-likelihood ratio" if self.point.on_llr else "score"
-        said = f"bona fide at a {of} of {self.point.threshold:.4g} or more ({self.point.rule})"
+        said = self.point.text
         if self.calibration is None:
             return f"{said}; not calibrated, so no likelihood ratio and no P(spoof)"
         return f"{said}; P(spoof) at a prior of {self.prior:g}"
@@ -253,3 +272,64 @@ def _by_spoof_threshold(config: EvalConfig) -> OperatingPoint:
     share = min(max(config.spoof_threshold, 1e-9), 1 - 1e-9)
     rule = f"spoof where the score, read as log odds, gives P(spoof) of {share:g} or more"
     return OperatingPoint(math.log((1 - share) / share), rule)
+
+
+def record_of(found: FileScore, judge: Judge, *, time_line: bool = False) -> Record:
+    """Return all that is said of a file.
+
+    Args:
+        found: its scores.
+        judge: reads them.
+        time_line: with ``windows`` (each with start_s, end_s, verdict, score, llr, p_spoof) and
+            ``spoof_s``, the spans that windows of spoof cover: [start, end] in seconds.
+    """
+    windows = found.windows
+    record: Record = {"path": found.path} | judged(found.score, judge)
+    if found.score is None:
+        record["verdict"] = found.outcome.value
+    record |= {
+        "prior": None if judge.calibration is None else judge.prior,
+        "duration_s": found.duration_s,
+        "scored_s": found.scored_s,
+        "num_windows": found.num_windows,
+        "reason": found.reason or None,
+    }
+    if time_line:
+        record["spoof_s"] = spoof_spans(windows, judge)
+        record["windows"] = [
+            {"start_s": start, "end_s": end} | judged(score, judge)
+            for start, end, score in _rows(windows)
+        ]
+    return record
+
+
+def spoof_spans(windows: WindowScores, judge: Judge) -> list[list[float]]:
+    """Return what the windows that are called spoof cover: [start, end] in s, apart and rising."""
+    spans: list[list[float]] = []
+    for start, end, score in _rows(windows):
+        if score is None or judge(score).label != Label.SPOOF:
+            continue
+        if spans and start <= spans[-1][1]:
+            spans[-1][1] = end
+        else:
+            spans.append([start, end])
+    return spans
+
+
+def _rows(windows: WindowScores) -> Iterator[tuple[float, float, float | None]]:
+    """Yield start, end and score of each window; None = it cannot be judged."""
+    for start, end, score in zip(windows.start_s, windows.end_s, windows.score, strict=True):
+        yield float(start), float(end), None if np.isnan(score) else float(score)
+
+
+def judged(score: float | None, judge: Judge) -> Record:
+    """Return verdict, score, log-likelihood ratio and P(spoof) of a score; None = no score."""
+    if score is None:
+        return {"verdict": CANNOT_JUDGE, "score": None, "llr": None, "p_spoof": None}
+    said = judge(score)
+    return {
+        "verdict": said.label.key,
+        "score": said.score,
+        "llr": said.llr,
+        "p_spoof": said.p_spoof,
+    }

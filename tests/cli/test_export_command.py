@@ -69,7 +69,7 @@ def test_a_file_that_computes_something_else_is_not_written(folder, tmp_path, mo
             "--output nowhere/model.onnx: must be a file in a folder",
         ),
         (["--quantize=int8"], "--quantize int8: is for --format tflite"),
-        (["--num-samples=0"], "--num-samples 0: 1 or more was wanted"),
+        (["--num-samples=0"], "--num-samples 0: it must be 1 or more"),
         (["--clips=nothing.wav"], "nothing.wav: missing"),
         (["--checkpoint=9"], "no 9 checkpoint here"),
     ],

@@ -87,7 +87,7 @@ def test_fuse_takes_keys_from_a_protocol_and_needs_none_for_eval(tmp_path, capsy
     ]
     arguments = ["--dev", *dev, "--eval", *scored, "--output", str(tmp_path / "out")]
     assert main(["fuse", *arguments]) == 2
-    assert "holds no keys; wanted --protocol" in capsys.readouterr().err
+    assert "holds no keys; give --protocol" in capsys.readouterr().err
     protocol = str(write_protocol(tmp_path / "dev.trl.txt"))
     arguments += ["--protocol", protocol, "--names", "A", "B"]
     assert main(["fuse", *arguments]) == 0

@@ -301,7 +301,7 @@ def test_import_of_bad_input(state, tmp_path, capfd, name):
 
 
 def test_a_full_disk_leaves_nothing_behind(weights, tmp_path, capfd, monkeypatch):
-    from rawnet_jax.cli import import_torch
+    from rawnet_jax.jobs import import_torch
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -371,7 +371,7 @@ def test_export_of_bad_input(run_to_export, tmp_path, capfd, name):
 
 
 def test_a_file_that_reads_back_otherwise_is_an_error(run_to_export, tmp_path, capfd, monkeypatch):
-    from rawnet_jax.cli import export_torch
+    from rawnet_jax.jobs import export_torch
 
     def wrong(path):
         return {n: a + 1 for n, a in read_state_dict(path).items()}

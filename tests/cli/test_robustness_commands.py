@@ -168,4 +168,4 @@ def test_cross_corpus_goes_on_without_what_cannot_be_read(
 
 def test_cross_corpus_needs_a_list(run, capsys):
     assert main(["cross-corpus", f"--workdir={run}"]) == 2
-    assert "--corpus or --list was wanted" in capsys.readouterr().err
+    assert "give --corpus or --list" in capsys.readouterr().err

@@ -175,13 +175,13 @@ def test_channels(run, clips, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ((), "a file, a folder, - or --list was wanted"),
-        (("x.wav", "--p-spoof=1"), "--p-spoof 1: above 0 and below 1"),
+        ((), "give a file, a folder, - or --list"),
+        (("x.wav", "--p-spoof=1"), "--p-spoof 1: it must be above 0 and below 1"),
         (("x.wav", "--channel=0"), "--channel 0"),
         (("x.wav", "--output=scores.doc"), "its extension names no format"),
         (("x.wav", "--output=scores.txt", "--format=table"), "is for people"),
-        (("x.wav", "--windows", "--format=asvspoof5"), "has one line a file"),
-        (("x.wav", "--output=scores.txt", "--windows"), "has one line a file"),
+        (("x.wav", "--windows", "--format=asvspoof5"), "has one line per file"),
+        (("x.wav", "--output=scores.txt", "--windows"), "has one line per file"),
         (("x.wav", "--overwrite"), "goes with --output only"),
         (("x.wav", "--checkpoint=9"), "no 9 checkpoint here"),
         (("x.wav", "--max-duration=0"), "--max-duration 0"),

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from rawnet_jax.cli import stream_run
 from rawnet_jax.cli.main import EXIT_KEYBOARD, EXIT_USER_ERROR, main
 from rawnet_jax.data.live_audio import LiveAudio
+from rawnet_jax.jobs import stream as stream_job
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import (
     CALIBRATION_JSON,
@@ -188,7 +188,7 @@ def test_control_c_ends_it_cleanly(folder, arguments, opened, status, monkeypatc
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(stream_run, opened, Opened)
+    monkeypatch.setattr(stream_job, opened, Opened)
     assert stream(folder, *arguments, "--jsonl") == status
     printed = capsys.readouterr()
     assert len(records(printed.out)) == 1

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 import rawnet_jax
-from rawnet_jax.cli import export_run
 from rawnet_jax.cli.main import EXIT_USER_ERROR, main
 from rawnet_jax.export import program
 from rawnet_jax.export.formats import WRITERS
 from rawnet_jax.export_formats import FORMATS
+from rawnet_jax.jobs import export as export_job
 from rawnet_jax.models.registry import MODELS
 from tests.export.export_cases import exported_as
 from tests.models.small_models import CASES
@@ -55,7 +55,7 @@ def test_formats_of_a_model_are_known(name):
 @pytest.mark.parametrize("output", [False, True])
 def test_the_command_refuses(workdir, tmp_path, monkeypatch, capsys, formats, kind, said, output):
     register(monkeypatch, formats)
-    monkeypatch.setattr(export_run, "program_of", no_program)
+    monkeypatch.setattr(export_job, "program_of", no_program)
     before = sorted(workdir.rglob("*"))
     more = [f"--output={tmp_path / 'file'}"] if output else []
     assert main(["export", f"--workdir={workdir}", f"--format={kind}", *more]) == EXIT_USER_ERROR
@@ -68,7 +68,7 @@ def test_the_command_refuses(workdir, tmp_path, monkeypatch, capsys, formats, ki
 
 def test_the_command_refuses_eight_bits_too(workdir, monkeypatch, capsys):
     register(monkeypatch, ("stablehlo",))
-    monkeypatch.setattr(export_run, "program_of", no_program)
+    monkeypatch.setattr(export_job, "program_of", no_program)
     flags = ["--format=tflite", "--quantize=int8"]
     assert main(["export", f"--workdir={workdir}", *flags]) == EXIT_USER_ERROR
     assert capsys.readouterr().err == f"error: export format 'tflite': {ONE}\n"

@@ -13,8 +13,7 @@ from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.score_forms import form_of
 from rawnet_jax.scoring.score_output import ScoreOutput, remove_output, settings_path
-from rawnet_jax.scoring.score_record import FIELDS, record_of
-from rawnet_jax.scoring.verdict import Judge, OperatingPoint
+from rawnet_jax.scoring.verdict import FIELDS, Judge, OperatingPoint, record_of
 from rawnet_jax.scoring.windows import WindowScores
 
 JUDGE = Judge(OperatingPoint(0.0, "given"))

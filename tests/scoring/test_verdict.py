@@ -45,7 +45,7 @@ def test_what_a_score_stands_for(score, prior, llr, p_spoof, label):
 def test_without_calibration_there_is_a_verdict_alone():
     found = Judge(POINT)(1.0)
     assert (found.llr, found.p_spoof, found.label) == (None, None, Label.BONAFIDE)
-    assert "not calibrated" in Judge(POINT).in_words
+    assert "not calibrated" in Judge(POINT).text
 
 
 def test_a_threshold_may_be_of_ratios():

@@ -1,44 +1,62 @@
 """``evaluate --scores``: everything about systems of which only scores are known."""
 
-import argparse
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rawnet_jax.atomic_file import make_folder
-from rawnet_jax.cli.report_context import report_context, say_written
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.evaluation.assess import AssessOptions, assess, compare
-from rawnet_jax.evaluation.columns import ATTACK, columns_of, parse_breakdowns
+from rawnet_jax.evaluation.assess import assess, compare
+from rawnet_jax.evaluation.columns import ATTACK, columns_of
 from rawnet_jax.evaluation.score_set import ScoreSet, TrialSource, load_score_set
 from rawnet_jax.evaluation.summary import ScoredSystem
+from rawnet_jax.jobs.console import say_written
+from rawnet_jax.jobs.measuring import AssessingOptions
 from rawnet_jax.reports.output import Results, write_results
-from rawnet_jax.reports.report import ReportContext
+from rawnet_jax.reports.report import ReportContext, context_now
 from rawnet_jax.reports.tables import format_summaries
 
 DEFAULT_OUTPUT = Path("evaluation")
 
 
-def evaluate_scores(args: argparse.Namespace, options: AssessOptions) -> int:
-    """Run the command for score files; returns the exit status.
+@dataclass(frozen=True, kw_only=True)
+class EvaluateScoresOptions(AssessingOptions):
+    """Options of ``evaluate --scores``, named as its flags; see ``evaluate --help``."""
+
+    scores: Sequence[Path]
+    names: Sequence[str] | None
+    protocol: Path | None
+    corpus: str | None
+    where: Sequence[str] | None
+    allow_missing: bool
+    dev_scores: Sequence[Path] | None
+    dev_protocol: Path | None
+    dev_corpus: str | None
+
+
+def evaluate_scores(options: EvaluateScoresOptions) -> int:
+    """Say everything about score files; returns the exit status.
 
     Raises:
-        ConfigError: flags that do not fit together.
+        ConfigError: options that do not fit together.
         DataError: a file is wrong, or files do not fit together.
-        MetricError: a figure is not defined for these scores.
+        MetricError: a metric is not defined for these scores.
     """
-    files = named_files(args.scores, args.names)
+    files = named_files(options.scores, options.names)
     source = TrialSource(
-        args.protocol, args.corpus or "", args.partition, args.where or (), args.allow_missing
+        options.protocol,
+        options.corpus or "",
+        options.partition,
+        options.where or (),
+        options.allow_missing,
     )
     scored = load_score_set(files, source)
-    dev = _load_dev(args, list(files))
+    dev = _load_dev(options, list(files))
     columns = columns_of(scored.trials)
-    if args.by is not None:
-        options = replace(options, breakdowns=parse_breakdowns(args.by, columns))
+    assess_options = options.assessing(columns)
     systems = [
         ScoredSystem(
             name,
@@ -51,11 +69,11 @@ def evaluate_scores(args: argparse.Namespace, options: AssessOptions) -> int:
         )
         for name, scores in scored.scores.items()
     ]
-    summaries = assess(systems, options)
-    comparisons = compare(systems, options)
-    output = args.output or DEFAULT_OUTPUT
+    summaries = assess(systems, assess_options)
+    comparisons = compare(systems, assess_options)
+    output = options.output or DEFAULT_OUTPUT
     make_folder(output)
-    context = _context(args, files, scored, dev)
+    context = _context(options, files, scored, dev)
     results = Results(summaries, context, comparisons, scored.unmatched)
     print(format_summaries(summaries, comparisons, context.warnings))
     print()
@@ -82,7 +100,7 @@ def named_files(paths: Sequence[Path], names: Sequence[str] | None) -> dict[str,
             ]
             if len(set(found)) == len(paths):
                 return dict(zip(found, paths, strict=True))
-        raise ConfigError("--scores: a file is given twice; each one once was wanted")
+        raise ConfigError("--scores: a file is given twice")
     if len(names) != len(paths):
         raise ConfigError(f"--names: {len(names)} names for {len(paths)} score files")
     if len(set(names)) != len(names):
@@ -90,43 +108,46 @@ def named_files(paths: Sequence[Path], names: Sequence[str] | None) -> dict[str,
     return dict(zip(names, paths, strict=True))
 
 
-def _load_dev(args: argparse.Namespace, names: Sequence[str]) -> ScoreSet | None:
-    if args.dev_scores is None:
-        if args.dev_protocol is not None or args.dev_corpus is not None:
+def _load_dev(options: EvaluateScoresOptions, names: Sequence[str]) -> ScoreSet | None:
+    if options.dev_scores is None:
+        if options.dev_protocol is not None or options.dev_corpus is not None:
             raise ConfigError("--dev-protocol: goes with --dev-scores only")
         return None
-    if len(args.dev_scores) != len(names):
+    if len(options.dev_scores) != len(names):
         raise ConfigError(
-            f"--dev-scores: {len(args.dev_scores)} files for {len(names)} systems; one each, in "
-            "the order of --scores, was wanted"
+            f"--dev-scores: {len(options.dev_scores)} files for {len(names)} systems; there "
+            "must be one each, in the order of --scores"
         )
-    for path in args.dev_scores:
-        if any(path.resolve() == other.resolve() for other in args.scores):
+    for path in options.dev_scores:
+        if any(path.resolve() == other.resolve() for other in options.scores):
             raise ConfigError(
                 f"--dev-scores {path}: is among --scores too; a threshold is not chosen on the "
-                "trials that it is judged on"
+                "trials that it is measured on"
             )
     source = TrialSource(
-        args.dev_protocol, args.dev_corpus or "", "dev", allow_missing=args.allow_missing
+        options.dev_protocol, options.dev_corpus or "", "dev", allow_missing=options.allow_missing
     )
-    return load_score_set(dict(zip(names, args.dev_scores, strict=True)), source)
+    return load_score_set(dict(zip(names, options.dev_scores, strict=True)), source)
 
 
 def _context(
-    args: argparse.Namespace, files: Mapping[str, Path], scored: ScoreSet, dev: ScoreSet | None
+    options: EvaluateScoresOptions,
+    files: Mapping[str, Path],
+    scored: ScoreSet,
+    dev: ScoreSet | None,
 ) -> ReportContext:
     details = {f"scores of {name}": str(path) for name, path in files.items()}
-    details["trials"] = str(args.protocol or "the keys in the first score file")
-    if args.where:
-        details["only trials with"] = ", ".join(args.where)
-    if args.dev_scores:
-        details["dev scores"] = ", ".join(map(str, args.dev_scores))
+    details["trials"] = str(options.protocol or "the keys in the first score file")
+    if options.where:
+        details["only trials with"] = ", ".join(options.where)
+    if options.dev_scores:
+        details["dev scores"] = ", ".join(map(str, options.dev_scores))
         details["dev trials"] = f"{len(dev.trials) if dev else 0:,}"
-    if args.asv_scores:
-        details["ASV scores"] = str(args.asv_scores)
+    if options.asv_scores:
+        details["ASV scores"] = str(options.asv_scores)
     details["versions"] = f"Python {platform.python_version()}, NumPy {np.__version__}"
     title = ", ".join(files) if len(files) < 4 else f"{len(files)} systems"
-    return report_context(
+    return context_now(
         f"{title}: {len(scored.trials):,} trials",
         details,
         warnings=[*scored.warnings, *(f"dev: {w}" for w in (dev.warnings if dev else ()))],

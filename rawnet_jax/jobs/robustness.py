@@ -1,6 +1,5 @@
 """``evaluate --robustness``: the same trials under noise, rooms, codecs and cuts."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,23 +7,27 @@ from pathlib import Path
 import numpy as np
 
 from rawnet_jax.atomic_file import make_folder
-from rawnet_jax.cli.kept_scorer import KeptScorer, choose_threshold, rule_in_words
-from rawnet_jax.cli.report_context import report_context, say_written
-from rawnet_jax.cli.run_clips import (
-    BEST,
-    dev_clips,
-    each_model,
-    labels_of,
-    left_out,
-    run_details,
-)
 from rawnet_jax.config import Config
 from rawnet_jax.data.augment_banks import read_recordings
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
+from rawnet_jax.data.trial import labels_of
 from rawnet_jax.errors import DataError
-from rawnet_jax.evaluation.assess import AssessOptions
 from rawnet_jax.evaluation.columns import SPEAKER, columns_of
 from rawnet_jax.evaluation.kept_scores import KeptScores, fingerprint
+from rawnet_jax.jobs.checks import at_least
+from rawnet_jax.jobs.console import say_written
+from rawnet_jax.jobs.measuring import MeasuringOptions
+from rawnet_jax.jobs.trained_run import (
+    KeptScorer,
+    Model,
+    choose_threshold,
+    dev_clips,
+    left_out,
+    models_of,
+    rule_text,
+    run_details,
+)
+from rawnet_jax.reports.report import context_now
 from rawnet_jax.reports.robustness_page import write_report_files
 from rawnet_jax.reports.robustness_tables import comparable, format_comparison, format_report
 from rawnet_jax.robustness.clips import DegradedClips, fingerprint_clips, stratified
@@ -57,49 +60,68 @@ class _Trials:
     notes: Sequence[str]
 
 
-def evaluate_robustness(
-    args: argparse.Namespace, overrides: list[str], options: AssessOptions
-) -> int:
-    """Run the command; returns the exit status.
+@dataclass(frozen=True, kw_only=True)
+class RobustnessOptions(MeasuringOptions):
+    """Options of ``evaluate --robustness``, named as its flags; see ``evaluate --help``."""
+
+    workdir: Path
+    partition: str
+    checkpoint: str
+    overrides: Sequence[str]
+    dev: bool
+    limit: int
+    conditions: Sequence[str] | None
+    noise_dir: str | None
+    rir_dir: str | None
+    output: Path | None
+    progress: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("--limit", self.limit, 0)
+
+
+def evaluate_robustness(options: RobustnessOptions) -> int:
+    """Score a run's models under all conditions; returns the exit status.
 
     Raises:
-        RawnetError: whatever is wrong with the run, its corpus, the recordings or the flags.
+        RawnetError: whatever is wrong with the run, its corpus, the recordings or the options.
     """
-    trained, config = configs_of(args.workdir, overrides)
+    trained, config = configs_of(options.workdir, options.overrides)
     start_runtime(config.runtime)
-    trials = _trials(args, trained, config)
-    name = FOLDER if args.partition == "eval" else f"{FOLDER}_{args.partition}"
-    reports = []
-    for one, own in each_model(args, config, overrides, name):
-        report = _evaluate_one(one, own, options, trials)
-        reports.append(replace(report, name=one.workdir.name))
+    trials = _trials(options, trained, config)
+    name = FOLDER if options.partition == "eval" else f"{FOLDER}_{options.partition}"
+    models = models_of(config, options.workdir, options.overrides, options.output, name)
+    reports = [
+        replace(_evaluate_one(options, model, trials), name=model.workdir.name) for model in models
+    ]
     if len(reports) > 1:
         print()
         print(format_comparison(*comparable(reports)))
     return 0
 
 
-def _trials(args: argparse.Namespace, trained: Config, config: Config) -> _Trials:
+def _trials(options: RobustnessOptions, trained: Config, config: Config) -> _Trials:
     """Open the clips and lay out the grid."""
-    progress = not args.no_progress
-    noise, noise_note = _recordings(args.noise_dir, config, "noise")
-    responses, responses_note = _recordings(args.rir_dir, config, "rir")
-    conditions, missing = build_grid(noise, responses, args.conditions or ())
-    clips = load_scoring_cache(config.data, args.partition, progress)
-    labels = labels_of(clips)
+    progress = options.progress
+    noise, noise_note = _recordings(options.noise_dir, config, "noise")
+    responses, responses_note = _recordings(options.rir_dir, config, "rir")
+    conditions, missing = build_grid(noise, responses, options.conditions or ())
+    clips = load_scoring_cache(config.data, options.partition, progress)
+    labels = labels_of(clips.trials)
     if labels is None or len(set(labels.tolist())) < 2:
         raise DataError(
-            f"{config.data.root}: partition {args.partition} lacks keys or a class; error rates "
+            f"{config.data.root}: partition {options.partition} lacks keys or a class; error rates "
             "need bona fide and spoof trials"
         )
-    rows = stratified(clips.trials, args.limit)
-    dev = clips if args.partition == "dev" else None
-    if dev is None and not args.no_dev:
+    rows = stratified(clips.trials, options.limit)
+    dev = clips if options.partition == "dev" else None
+    if dev is None and options.dev:
         dev = dev_clips(trained, config, progress)
     notes = [config.note] if config.note else []
     if len(rows) < len(clips):
         notes.append(f"{len(rows):,} of {len(clips):,} trials, with the shares of all attacks.")
-    if args.partition == "dev":
+    if options.partition == "dev":
         notes.append("The threshold was chosen on these very trials, clean.")
     grid: list[Condition | Missing] = [*conditions, *missing]
     return _Trials(
@@ -142,17 +164,15 @@ def _with_reason(row: Condition | Missing, num_samples: np.ndarray) -> Condition
     return Missing(row.name, row.family, row.title, f"no trial is longer than {row.max_s:g} s")
 
 
-def _evaluate_one(
-    args: argparse.Namespace, config: Config, options: AssessOptions, trials: _Trials
-) -> Robustness:
+def _evaluate_one(options: RobustnessOptions, model: Model, trials: _Trials) -> Robustness:
     """Score one model under all conditions and write everything about it."""
-    make_folder(args.output)
-    scorer = Run.load(config, args.workdir, args.checkpoint or BEST)
-    kept = KeptScorer(scorer, KeptScores(args.output / "scores"), not args.no_progress)
-    labels = labels_of(trials.clips)
+    make_folder(model.output)
+    run = Run.load(model.config, model.workdir, options.checkpoint)
+    kept = KeptScorer(run, KeptScores(model.output / "scores"), options.progress)
+    labels = labels_of(trials.clips.trials)
     assert labels is not None
     labels = labels[trials.rows]
-    threshold = choose_threshold(kept, trials.dev, options.rule, options.costs)
+    threshold = choose_threshold(kept, trials.dev, options.threshold_rule, options.costs)
     measured = [row for row in trials.conditions if isinstance(row, Condition)]
     scores = {}
     for number, condition in enumerate(measured, 1):
@@ -163,29 +183,30 @@ def _evaluate_one(
     speakers = columns_of(trials.clips.trials).get(SPEAKER, [None] * len(trials.clips))
     judged = Judged(labels, threshold, options.resampling, [speakers[i] for i in trials.rows])
     report = Robustness(
-        name=config.name,
-        partition=args.partition,
-        checkpoint=f"{args.checkpoint or BEST}, step {scorer.step}",
+        name=model.config.name,
+        partition=options.partition,
+        checkpoint=f"{options.checkpoint}, step {run.step}",
         trials=trials.key,
         num_bonafide=int(labels.sum()),
         num_spoof=int(labels.size - labels.sum()),
         threshold=None if threshold is None else threshold.value,
-        threshold_rule=rule_in_words(threshold),
+        threshold_rule=rule_text(threshold),
         interval_level=options.resampling.level if options.resampling.num_replicates else None,
         rows=measure_rows(trials.conditions, scores, judged),
     )
-    _write(args, config, report, trials)
+    _write(options, model, report, trials)
     return report
 
 
-def _write(args: argparse.Namespace, config: Config, report: Robustness, trials: _Trials) -> None:
-    details = {"corpus": f"{config.data.corpus}, partition {args.partition}"}
+def _write(options: RobustnessOptions, model: Model, report: Robustness, trials: _Trials) -> None:
+    config = model.config
+    details = {"corpus": f"{config.data.corpus}, partition {options.partition}"}
     details |= run_details(config, report.checkpoint)
     details["left out"] = left_out(trials.clips)
-    title = f"Robustness of {config.name} on {args.partition}"
-    context = report_context(title, details, notes=trials.notes)
+    title = f"Robustness of {config.name} on {options.partition}"
+    context = context_now(title, details, notes=trials.notes)
     print(format_report(report))
     for note in trials.notes:
         print(f"  Note: {note}")
     print()
-    say_written(write_report_files(args.output, report, context))
+    say_written(write_report_files(model.output, report, context))

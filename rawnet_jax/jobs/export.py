@@ -1,13 +1,11 @@
 """The work of ``export``: a run as a file, tried out before it gets its name."""
 
-import argparse
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from rawnet_jax.cli.report_context import say_written
-from rawnet_jax.cli.run_flags import INT8
 from rawnet_jax.config import Config, DataConfig
 from rawnet_jax.config_file import SOURCE_NAME
 from rawnet_jax.data.corpus import load_partition
@@ -19,65 +17,84 @@ from rawnet_jax.export.accuracy import eer_change, representative_rows, spread
 from rawnet_jax.export.formats import WRITERS, check_format
 from rawnet_jax.export.program import Program, program_of
 from rawnet_jax.export.verify import TOLERANCE, CheckClips, make_check_clips, write_verified
+from rawnet_jax.export_formats import INT8
+from rawnet_jax.jobs.checks import at_least
+from rawnet_jax.jobs.console import say_written
 from rawnet_jax.run import Run
-from rawnet_jax.scoring.verdict import OperatingPoint
 
 NUM_RECORDINGS = 8
 """That a file is tried on where the corpus is at hand."""
 
 
-def export_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
-    """Run the command; returns the exit status.
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of ``export``, named as its flags; see ``export --help``."""
+
+    workdir: Path
+    checkpoint: str
+    overrides: Sequence[str]
+    format: str
+    output: Path | None
+    num_samples: int | None
+    threshold: float | None
+    licence: str
+    clips: Sequence[str]
+    quantize: str | None
+    partition: str
+
+    def __post_init__(self) -> None:
+        if self.quantize and self.format != "tflite":
+            raise ConfigError(f"--quantize {self.quantize}: is for --format tflite")
+        at_least("--num-samples", self.num_samples, 1)
+
+
+def export(options: ExportOptions) -> int:
+    """Write a run as a file; returns the exit status.
 
     Raises:
-        RawnetError: whatever is wrong with the run or the flags, or with the file.
+        RawnetError: whatever is wrong with the run or the options, or with the file.
     """
-    run = Run.open(args.workdir, args.checkpoint, overrides)
+    run = Run.open(options.workdir, options.checkpoint, options.overrides)
     config = run.config
-    check_format(args.format, config.model.name)
-    output = _output(args)
-    program = _program(args, run)
-    recordings = _recordings(args, config.data)
+    check_format(options.format, config.model.name)
+    output = _output(options)
+    program = _program(options, run)
+    recordings = _recordings(options, config.data)
     clips = make_check_clips(program, recordings, config.data.audio)
-    if args.quantize:
-        _export_int8(args, config, program, clips, output)
+    if options.quantize:
+        _export_int8(options, config, program, clips, output)
         return 0
-    content = WRITERS[args.format](program)
-    found = write_verified(output, content, args.format, program, clips)
+    content = WRITERS[options.format](program)
+    found = write_verified(output, content, options.format, program, clips)
     _say_checked(found.largest, clips)
     say_written([("written", f"{output}, {_size(output)}")])
     return 0
 
 
-def _output(args: argparse.Namespace) -> Path:
-    name = f"model_{args.quantize}.{args.format}" if args.quantize else f"model.{args.format}"
-    output: Path = args.output or args.workdir / name
+def _output(options: ExportOptions) -> Path:
+    stem = f"model_{options.quantize}" if options.quantize else "model"
+    output: Path = options.output or options.workdir / f"{stem}.{options.format}"
     if output.is_dir() or not output.parent.is_dir():
         raise ConfigError(f"--output {output}: must be a file in a folder that exists")
     return output
 
 
-def _program(args: argparse.Namespace, run: Run) -> Program:
+def _program(options: ExportOptions, run: Run) -> Program:
     """Load the run, say what it is, and what its user must know."""
-    program = program_of(run, num_samples=args.num_samples)
-    judge = run.decision(threshold=args.threshold)
-    licence = args.licence or _licence_of_import(args.workdir)
+    program = program_of(run, num_samples=options.num_samples)
+    judge = run.decision(threshold=options.threshold)
+    licence = options.licence or _licence_of_import(options.workdir)
     program = program.judged(judge.calibration, judge.point, licence)
     say_written(
         [
-            ("run", f"{args.workdir}, checkpoint {args.checkpoint}, step {program.step}"),
+            ("run", f"{options.workdir}, checkpoint {options.checkpoint}, step {program.step}"),
             ("input", program.metadata["inputs"]["waveform"]),
-            ("threshold", _in_words(judge.point)),
+            ("threshold", judge.point.text),
             ("licence", program.metadata["license"]),
             *(("note", note) for note in judge.notes),
         ]
     )
     return program
-
-
-def _in_words(point: OperatingPoint) -> str:
-    of = "log-likelihood ratio" if point.on_llr else "score"
-    return f"bona fide at a {of} of {point.threshold:.4g} or more ({point.rule})"
 
 
 def _licence_of_import(workdir: Path) -> str:
@@ -87,10 +104,10 @@ def _licence_of_import(workdir: Path) -> str:
     return str(json.loads(path.read_text(encoding="utf-8")).get("licence", ""))
 
 
-def _recordings(args: argparse.Namespace, data: DataConfig) -> list[Path]:
+def _recordings(options: ExportOptions, data: DataConfig) -> list[Path]:
     """Return recordings to try the file on; none, with a line, where the corpus is not at hand."""
-    if args.clips:
-        paths, problems = find_inputs(args.clips)
+    if options.clips:
+        paths, problems = find_inputs(options.clips)
         if not paths:
             raise DataError(problems[0] if problems else "--clips: there is no recording")
         return [Path(path) for path in paths]
@@ -105,7 +122,7 @@ def _recordings(args: argparse.Namespace, data: DataConfig) -> list[Path]:
 
 
 def _export_int8(
-    args: argparse.Namespace, config: Config, program: Program, clips: CheckClips, output: Path
+    options: ExportOptions, config: Config, program: Program, clips: CheckClips, output: Path
 ) -> None:
     """Write an 8-bit file, and say what it costs in errors."""
     from rawnet_jax.export.tflite import export_tflite
@@ -113,9 +130,9 @@ def _export_int8(
     train = load_scoring_cache(config.data, "train", progress=True)
     representative = representative_rows(program, train)
     content = export_tflite(program, quantize=INT8, representative=representative)
-    partition = load_scoring_cache(config.data, args.partition, progress=True)
-    found = write_verified(output, content, args.format, program, clips, tolerance=math.inf)
-    change = eer_change(output, args.format, program, partition)
+    partition = load_scoring_cache(config.data, options.partition, progress=True)
+    found = write_verified(output, content, options.format, program, clips, tolerance=math.inf)
+    change = eer_change(output, options.format, program, partition)
     _say_checked(found.largest, clips)
     points = 100 * (change.exported - change.network)
     say_written(
@@ -123,7 +140,7 @@ def _export_int8(
             (
                 "EER",
                 f"{100 * change.exported:.2f} %, {points:+.2f} points from the network's "
-                f"{100 * change.network:.2f} % ({change.num_trials:,} trials, {args.partition})",
+                f"{100 * change.network:.2f} % ({change.num_trials:,} trials, {options.partition})",
             ),
             ("written", f"{output}, {_size(output)}"),
         ]

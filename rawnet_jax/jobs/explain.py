@@ -1,18 +1,16 @@
 """``explain``: files in, a picture and a JSON file for each out."""
 
-import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rawnet_jax.atomic_file import make_folder, write_files
-from rawnet_jax.cli.run_flags import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE
-from rawnet_jax.cli.score_sinks import complain, picture_names, say
 from rawnet_jax.data.audio import read_waveform
-from rawnet_jax.data.inputs import STDIN, find_inputs, stdin_as_file
+from rawnet_jax.data.inputs import STDIN, find_inputs, picture_names, stdin_as_file
 from rawnet_jax.data.window_plan import hop_samples
 from rawnet_jax.errors import AudioError, ConfigError, DataError, MetricError
 from rawnet_jax.explain.choice import Choice, choose_window, parse_window
@@ -20,24 +18,56 @@ from rawnet_jax.explain.clip_model import clip_model_of
 from rawnet_jax.explain.explanation import Settings, explain
 from rawnet_jax.explain.parts import DEFAULT_BAND_EDGES_HZ, parse_bands
 from rawnet_jax.explain.record import UNITS, explanation_record, summary_lines
+from rawnet_jax.jobs.checks import at_least, check_prior
+from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, complain, say
 from rawnet_jax.labels import Label
 from rawnet_jax.reports.explanation_picture import Caption, explanation_png
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.gate import ChannelMix, judge_input, read_judged
-from rawnet_jax.scoring.score_record import judged
+from rawnet_jax.scoring.verdict import judged
 
 
-def explain_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
-    """Run the command; returns the exit status.
+@dataclass(frozen=True, kw_only=True)
+class ExplainOptions:
+    """Options of ``explain``, named as its flags; see ``explain --help``."""
+
+    workdir: Path
+    paths: Sequence[str]
+    checkpoint: str
+    overrides: Sequence[str]
+    output: Path | None
+    window: str
+    channel: int | None
+    p_spoof: float
+    threshold: float | None
+    spans: int
+    bands: str | None
+    fill: str
+    grid: bool
+    gradient: str
+    max_gradients: int
+    seed: int
+    progress: bool
+
+    def __post_init__(self) -> None:
+        check_prior(self.p_spoof)
+        at_least("--channel", self.channel, 1)
+        at_least("--spans", self.spans, 1)
+        at_least("--max-gradients", self.max_gradients, 2)
+        at_least("--seed", self.seed, 0)
+
+
+def explain_files(options: ExplainOptions) -> int:
+    """Explain files; returns the exit status.
 
     Raises:
-        RawnetError: whatever is wrong with the run or the flags.
+        RawnetError: whatever is wrong with the run or the options.
     """
-    job = _Job(args, overrides)
-    paths, problems = find_inputs(args.paths)
+    job = _Job(options)
+    paths, problems = find_inputs(options.paths)
     if not paths:
         raise DataError(problems[0] if problems else "there is no file to explain")
-    output = args.output or args.workdir / "explain"
+    output = options.output or options.workdir / "explain"
     make_folder(output)
     for problem in problems:
         complain(f"error: {problem}")
@@ -57,14 +87,14 @@ def explain_run(args: argparse.Namespace, overrides: Sequence[str]) -> int:
 class _Job:
     """A run that is ready, and how its scores are to be explained."""
 
-    def __init__(self, args: argparse.Namespace, overrides: Sequence[str]) -> None:
-        self._args = args
-        self._settings = _settings(args)
-        self._which = parse_window(args.window)
-        run = Run.open(args.workdir, args.checkpoint, overrides)
+    def __init__(self, options: ExplainOptions) -> None:
+        self._options = options
+        self._settings = _settings(options)
+        self._which = parse_window(options.window)
+        run = Run.open(options.workdir, options.checkpoint, options.overrides)
         self._config, self._step = run.config, run.step
         self._model = clip_model_of(run)
-        self._judge = run.decision(prior=args.p_spoof, threshold=args.threshold)
+        self._judge = run.decision(prior=options.p_spoof, threshold=options.threshold)
         for note in self._judge.notes:
             complain(f"note: {note}")
 
@@ -77,12 +107,12 @@ class _Job:
             ConfigError: it has no such window.
         """
         choice = self._choice(path)
-        found = explain(choice.waveform, self._model, self._settings, not self._args.no_progress)
+        found = explain(choice.waveform, self._model, self._settings, self._options.progress)
         said = self._judged(found.score)
-        in_words = _in_words(said)
+        text = _text(said)
         point = self._judge.point
         threshold = None if point.on_llr else point.threshold
-        drawn = explanation_png(found, choice, Caption(path, in_words, threshold))
+        drawn = explanation_png(found, choice, Caption(path, text, threshold))
         record = {"path": path} | said | explanation_record(found, choice)
         record |= {"clip_score": self._clip_score(choice), **self._run_record()}
         text = json.dumps(record, indent=1, allow_nan=False) + "\n"
@@ -90,7 +120,7 @@ class _Job:
         written = write_files(
             folder, [("picture", f"{name}.png", drawn), ("numbers", f"{name}.json", text)]
         )
-        lines = [_heading(path, choice), in_words, *summary_lines(found, choice)]
+        lines = [_heading(path, choice), text, *summary_lines(found, choice)]
         lines += [f"{what}: {where}" for what, where in written]
         say("\n  ".join(lines) + "\n")
 
@@ -111,7 +141,7 @@ class _Job:
         if path == STDIN:
             with stdin_as_file() as file:
                 return self._waveform(str(file))
-        audio, gate, channel = self._config.data.audio, self._config.gate, self._args.channel
+        audio, gate, channel = self._config.data.audio, self._config.gate, self._options.channel
         if gate.enabled:
             waveform, refusal = read_judged(path, audio, gate, channel)
         else:
@@ -136,7 +166,7 @@ class _Job:
         run = {
             "name": self._config.name,
             "model": self._config.model.name,
-            "checkpoint": self._args.checkpoint,
+            "checkpoint": self._options.checkpoint,
             "step": self._step,
         }
         return {"judged_by": self._judge.record, "run": run, "units": UNITS}
@@ -147,7 +177,7 @@ def _heading(path: str, choice: Choice) -> str:
     return f"{path}: {where}" + (f", {choice.how}" if choice.how else "")
 
 
-def _in_words(judged: dict[str, Any]) -> str:
+def _text(judged: dict[str, Any]) -> str:
     name = "bona fide" if judged["verdict"] == Label.BONAFIDE.key else judged["verdict"]
     said = f"{name}, score {judged['score']:+.3f}"
     if judged["llr"] is not None:
@@ -156,13 +186,15 @@ def _in_words(judged: dict[str, Any]) -> str:
     return said
 
 
-def _settings(args: argparse.Namespace) -> Settings:
+def _settings(options: ExplainOptions) -> Settings:
     return Settings(
-        num_spans=args.spans,
-        band_edges_hz=DEFAULT_BAND_EDGES_HZ if args.bands is None else parse_bands(args.bands),
-        fill=args.fill,
-        grid=not args.no_grid,
-        gradient=args.gradient,
-        max_gradients=args.max_gradients,
-        seed=args.seed,
+        num_spans=options.spans,
+        band_edges_hz=DEFAULT_BAND_EDGES_HZ
+        if options.bands is None
+        else parse_bands(options.bands),
+        fill=options.fill,
+        grid=options.grid,
+        gradient=options.gradient,
+        max_gradients=options.max_gradients,
+        seed=options.seed,
     )

@@ -1,0 +1,158 @@
+"""Flags that several commands have, and the way from flags to a command's options."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+Options = TypeVar("Options")
+Parser = argparse.ArgumentParser | argparse._ArgumentGroup
+
+BEST = "best"
+
+
+def options_of(kind: type[Options], args: argparse.Namespace, overrides: Sequence[str]) -> Options:
+    """Return the options of a command: each field is the flag of that name.
+
+    Args:
+        kind: a dataclass; a field ``overrides`` gets the settings ``--config.x.y=…``.
+        args: what was parsed.
+        overrides: the settings.
+
+    Raises:
+        RawnetError: the options do not fit together.
+    """
+    given = {**vars(args), "overrides": tuple(overrides)}
+    assert dataclasses.is_dataclass(kind)
+    return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
+
+
+def add_run(parser: Parser) -> None:
+    """Add --workdir and --checkpoint."""
+    parser.add_argument("--workdir", type=Path, required=True, help="folder of the trained run")
+    add_checkpoint(parser)
+
+
+def add_checkpoint(parser: Parser) -> None:
+    """Add --checkpoint."""
+    parser.add_argument(
+        "--checkpoint",
+        default=BEST,
+        metavar="WHICH",
+        help="best (by dev EER), latest, swa (averaged) or a step number (default: %(default)s)",
+    )
+
+
+def add_progress(parser: Parser, help_text: str = "no progress bar") -> None:
+    """Add --no-progress."""
+    parser.add_argument("--no-progress", dest="progress", action="store_false", help=help_text)
+
+
+def add_decision(parser: Parser) -> None:
+    """Add --p-spoof and --threshold."""
+    parser.add_argument(
+        "--p-spoof",
+        type=float,
+        default=0.5,
+        metavar="PRIOR",
+        help="prior of spoof, for P(spoof) (default: %(default)s); it moves no verdict",
+    )
+    parser.add_argument(
+        "--threshold", type=float, metavar="SCORE", help="bona fide at and above it, instead"
+    )
+
+
+def add_channel(parser: Parser) -> None:
+    """Add --channel."""
+    parser.add_argument(
+        "--channel", type=int, metavar="N", help="take this one, 1 = the first (default: average)"
+    )
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add --config; its overrides (--config.x.y=…) are taken from what argparse leaves over."""
+    parser.add_argument(
+        "--config", required=True, metavar="FILE.py", help="experiment, a file in configs/"
+    )
+    parser.set_defaults(takes_overrides=True)
+
+
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """Add what joins several processes into one run."""
+    group = parser.add_argument_group("several hosts (or processes), the same command on each")
+    group.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="address of process 0; 'auto' under a cluster manager or on a TPU pod",
+    )
+    group.add_argument("--num-processes", type=int, metavar="N", help="how many there are")
+    group.add_argument("--process-id", type=int, metavar="I", help="which one this is, from 0")
+
+
+def add_protocol(parser: Parser, what: str) -> None:
+    """Add --protocol and --corpus, of score files without keys."""
+    from rawnet_jax.data.protocol_file import PROTOCOL_CORPORA
+
+    parser.add_argument("--protocol", type=Path, metavar="FILE", help=f"protocol: {what}")
+    parser.add_argument(
+        "--corpus",
+        choices=PROTOCOL_CORPORA,
+        default="",
+        metavar="NAME",
+        help="whose form protocols have, where their lines do not tell: "
+        + ", ".join(PROTOCOL_CORPORA),
+    )
+
+
+def add_rule(parser: Parser) -> None:
+    """Add --threshold-rule and the costs that it may go by."""
+    from rawnet_jax.evaluation.decision import RULES, parse_rule
+    from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS as COSTS
+
+    parser.add_argument(
+        "--threshold-rule",
+        type=parse_rule,
+        metavar="RULE",
+        help=f"{RULES} (default: eer with dev scores, else bayes)",
+    )
+    parser.add_argument("--p-spoof", type=float, default=COSTS.p_spoof, help="prior of spoof")
+    parser.add_argument("--c-miss", type=float, default=COSTS.c_miss, help="cost of a miss")
+    parser.add_argument("--c-fa", type=float, default=COSTS.c_fa, help="cost of a false alarm")
+
+
+def add_intervals(parser: Parser) -> None:
+    """Add what confidence intervals are made by."""
+    parser.add_argument(
+        "--replicates",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="bootstrap replicates for confidence intervals (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--no-bootstrap", dest="replicates", action="store_const", const=0, help="no intervals"
+    )
+    parser.add_argument(
+        "--bootstrap-by",
+        choices=("trial", "speaker"),
+        default="trial",
+        help="what is drawn; by speaker is wider and says more of new speakers "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--level", type=float, default=0.95, help="of all intervals (default: %(default)s)"
+    )
+
+
+def add_corpus_writer(parser: Parser) -> None:
+    """Add where a corpus is written, and how."""
+    parser.add_argument("--output", required=True, type=Path, help="folder to write; new")
+    parser.add_argument("--seed", type=int, default=0, help="decides every sample (default: 0)")
+    parser.add_argument(
+        "--num-workers", type=int, default=0, help="processes (default: 0 = one per core)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a corpus that this command wrote before"
+    )
+    add_progress(parser)

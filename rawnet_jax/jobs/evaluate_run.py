@@ -1,0 +1,217 @@
+"""``evaluate --workdir``: scores a trained run and says everything about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from rawnet_jax.atomic_file import make_folder
+from rawnet_jax.checkpoint import BEST
+from rawnet_jax.config import Config, GateConfig
+from rawnet_jax.config_file import read_config
+from rawnet_jax.data.partitions import Clips, load_scoring_cache
+from rawnet_jax.data.score_file import read_scores, score_table, write_scores
+from rawnet_jax.data.trial import Trial, labels_of
+from rawnet_jax.evaluation.assess import AssessOptions, assess
+from rawnet_jax.evaluation.cannot_judge import (
+    CannotJudge,
+    UnjudgedTrial,
+    kept_positions,
+    worst_case_eer,
+)
+from rawnet_jax.evaluation.columns import ATTACK, columns_of
+from rawnet_jax.evaluation.seeds import SeedRun
+from rawnet_jax.evaluation.summary import ScoredSystem, Summary
+from rawnet_jax.jobs.console import say_written
+from rawnet_jax.jobs.measuring import AssessingOptions
+from rawnet_jax.jobs.processes import ProcessOptions, joined
+from rawnet_jax.jobs.seeds import report_seeds
+from rawnet_jax.jobs.trained_run import (
+    Model,
+    dev_clips,
+    left_out,
+    models_of,
+    rule_text,
+    run_details,
+    this_share,
+)
+from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
+from rawnet_jax.reports.output import Results, write_results
+from rawnet_jax.reports.report import ReportContext, context_now
+from rawnet_jax.reports.tables import format_summaries
+from rawnet_jax.run import Run, RunScores, configs_of
+from rawnet_jax.runtime import start_runtime
+from rawnet_jax.scoring.verdict import (
+    CALIBRATION_JSON,
+    OperatingPoint,
+    how_scored,
+    save_calibration,
+    save_operating_point,
+)
+from rawnet_jax.training.writer import epoch_history
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRunOptions(AssessingOptions, ProcessOptions):
+    """Options of ``evaluate --workdir``, named as its flags; see ``evaluate --help``."""
+
+    workdir: Path
+    checkpoint: str
+    overrides: Sequence[str]
+    dev: bool
+
+
+class _Scored(NamedTuple):
+    """A partition: its clips, their scores, and which trials are measured.
+
+    Where the gate refuses, trials that it refuses have a score but are not measured.
+    """
+
+    clips: Clips
+    found: RunScores
+    trials: list[Trial]
+    score: np.ndarray
+
+
+def evaluate_run(options: EvaluateRunOptions) -> int:
+    """Evaluate the run's one model, or each of its seeds and then all; returns the exit status.
+
+    Raises:
+        RawnetError: whatever is wrong with the run, its corpus or the options.
+    """
+    trained, config = configs_of(options.workdir, options.overrides)
+    with joined(options):
+        start_runtime(config.runtime)
+        _evaluate_models(options, trained, config)
+    return 0
+
+
+def _evaluate_models(options: EvaluateRunOptions, trained: Config, config: Config) -> None:
+    progress = options.progress and jax.process_index() == 0
+    cache = load_scoring_cache(config.data, options.partition, progress, this_share())
+    has_labels = labels_of(cache.trials) is not None
+    clips = {options.partition: cache}
+    if options.partition != "dev" and options.dev and has_labels:
+        dev = dev_clips(trained, config, progress)
+        clips |= {} if dev is None else {"dev": dev}
+    assessing = options.assessing(columns_of(cache.trials))
+    models = models_of(
+        *(config, options.workdir, options.overrides, options.output, options.partition)
+    )
+    for model in models:
+        _evaluate_one(options, model, assessing, clips, progress)
+    if len(models) > 1 and jax.process_index() == 0 and has_labels:
+        print()
+        runs = [
+            SeedRun(str(m.workdir), read_scores(m.output / "scores.txt"), read_config(m.workdir))
+            for m in models
+        ]
+        report_seeds(runs, assessing.asv, options.output or options.workdir / options.partition)
+
+
+def _evaluate_one(
+    options: EvaluateRunOptions,
+    model: Model,
+    assessing: AssessOptions,
+    clips: Mapping[str, Clips],
+    progress: bool,
+) -> None:
+    """Score one model and say everything about it."""
+    config, output = model.config, model.output
+    run = Run.load(config, model.workdir, options.checkpoint)
+    scored = {name: _measured(c, run.score(c, progress), config.gate) for name, c in clips.items()}
+    if jax.process_index():
+        return
+    make_folder(output)
+    gate = _cannot_judge(scored, config.gate)
+    write_cannot_judge(output, gate)
+    main, dev = scored[options.partition], scored.get("dev")
+    write_scores(output / "scores.txt", score_table(main.trials, main.score))
+    labels = labels_of(main.trials)
+    if labels is None:
+        print(f"scores: {output / 'scores.txt'} (the protocol gives no keys, so no metrics)")
+        print("\n".join(gate.warnings))
+        return
+    columns, title = columns_of(main.trials), f"{config.name} on {options.partition}"
+    system = ScoredSystem(title, main.score, labels, columns.get(ATTACK), columns)
+    if dev is not None and dev is not main:
+        write_scores(output / "dev_scores.txt", score_table(dev.trials, dev.score))
+        system = replace(system, dev_scores=dev.score, dev_labels=labels_of(dev.trials))
+    context = _context(options, title, config, run.step, clips, gate)
+    assessing = replace(assessing, spoof_threshold=config.eval.spoof_threshold)
+    (summary,) = assess([system], assessing)
+    history = epoch_history(model.workdir)
+    results = Results([summary], context, history=history, cannot_judge=gate.record())
+    print(format_summaries([summary], (), context.warnings))
+    if config.note:
+        print(f"\n  Note: {config.note}")
+    print()
+    say_written([("scores", output / "scores.txt")])
+    say_written(write_results(output, results))
+    if options.checkpoint == BEST:
+        _keep_operating_point(model.workdir, config, summary, run.step)
+
+
+def _measured(clips: Clips, found: RunScores, gate: GateConfig) -> _Scored:
+    """Leave out what the gate refuses, if it is to refuse.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    if gate.action != "refuse":
+        return _Scored(clips, found, clips.trials, found.score)
+    refused = {row.position for row in found.findings.unjudged}
+    kept = kept_positions(len(clips), refused)
+    return _Scored(clips, found, [clips.trials[i] for i in kept.tolist()], found.score[kept])
+
+
+def _cannot_judge(scored: Mapping[str, _Scored], gate: GateConfig) -> CannotJudge:
+    """Collect what the gate found; the evaluated partition comes first."""
+    rows = tuple(
+        UnjudgedTrial(partition, part.clips.trials[row.position], *row[1:])
+        for partition, part in scored.items()
+        for row in part.found.findings.unjudged
+    )
+    refused = gate.action == "refuse"
+    first = next(iter(scored.values()))
+    labels = labels_of(first.clips.trials)
+    positions = [row.position for row in first.found.findings.unjudged]
+    worst = None
+    if refused and positions and labels is not None:
+        worst = worst_case_eer(first.found.score, labels, positions)
+    totals = {partition: len(part.clips) for partition, part in scored.items()}
+    return CannotJudge(refused, totals, rows, worst)
+
+
+def _keep_operating_point(workdir: Path, config: Config, summary: Summary, step: int) -> None:
+    """Leave what dev taught where whoever scores with this run's best checkpoint finds it."""
+    decision = summary.decision
+    if summary.calibrated is not None:
+        save_calibration(workdir / CALIBRATION_JSON, summary.calibrated.calibration)
+    if decision.from_dev or summary.calibrated is not None:
+        threshold, is_llr = decision.threshold, decision.is_calibrated
+        rule, how = rule_text(threshold), how_scored(config.eval)
+        point = OperatingPoint(threshold.value, rule, is_llr, step, how)
+        save_operating_point(workdir, point)
+
+
+def _context(
+    options: EvaluateRunOptions,
+    title: str,
+    config: Config,
+    step: int,
+    clips: Mapping[str, Clips],
+    gate: CannotJudge,
+) -> ReportContext:
+    details = {"corpus": f"{config.data.corpus}, partition {options.partition}"}
+    details |= run_details(config, f"{options.checkpoint}, step {step}")
+    details["dev"] = "not scored"
+    if "dev" in clips and options.partition != "dev":
+        details["dev"] = f"{len(clips['dev']):,} trials, for threshold and calibration"
+    details["left out"] = left_out(clips[options.partition])
+    details["cannot be judged"] = gate.details if config.gate.enabled else "not looked for"
+    notes = [config.note] if config.note else []
+    return context_now(title, details, notes=notes, warnings=gate.warnings)

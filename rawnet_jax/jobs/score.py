@@ -1,0 +1,346 @@
+"""``score``: files in, results out."""
+
+import contextlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rawnet_jax.atomic_file import write_bytes_atomically
+from rawnet_jax.contract import SAMPLE_RATE_HZ
+from rawnet_jax.data.cache_build import usable_cores
+from rawnet_jax.data.inputs import STDIN, find_inputs, picture_names, stdin_as_file
+from rawnet_jax.data.score_file import SCORE_FILE_FORMS
+from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.jobs.checks import at_least, check_prior
+from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, complain, say
+from rawnet_jax.labels import Label
+from rawnet_jax.progress import BatchBars
+from rawnet_jax.scoring.envelope import Envelope
+from rawnet_jax.scoring.file_scorer import FileScore, Outcome
+from rawnet_jax.scoring.recordings import score_recordings
+from rawnet_jax.scoring.score_forms import Form, form_of
+from rawnet_jax.scoring.score_output import ScoreOutput, remove_output
+from rawnet_jax.scoring.verdict import Judge, Record, record_of
+
+if TYPE_CHECKING:
+    from rawnet_jax.run import Run
+
+FIRST = "first"
+TABLE = "table"
+FORMATS = (TABLE, "jsonl", "csv", "asvspoof2017", *SCORE_FILE_FORMS)
+_BY_EXTENSION = {".jsonl": "jsonl", ".csv": "csv", ".txt": "asvspoof2019", ".tsv": "asvspoof5"}
+_HEADER = "verdict          score       llr  P(spoof)  scored of s    file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """Options of ``score``, named as its flags; see ``score --help``."""
+
+    workdir: Path
+    paths: Sequence[str]
+    lists: Sequence[str]
+    checkpoint: str
+    overrides: Sequence[str]
+    seed: str | None
+    aggregate: str | None
+    channel: int | None
+    p_spoof: float
+    threshold: float | None
+    max_duration: float
+    format: str | None
+    output: Path | None
+    overwrite: bool
+    names: str | None
+    windows: bool
+    plot: Path | None
+    num_workers: int
+    progress: bool
+
+    def __post_init__(self) -> None:
+        if not self.paths and not self.lists:
+            raise ConfigError("score: give a file, a folder, - or --list")
+        check_prior(self.p_spoof)
+        at_least("--channel", self.channel, 1)
+        at_least("--num-workers", self.num_workers, 0)
+        if not self.max_duration > 0:
+            raise ConfigError(f"--max-duration {self.max_duration:g}: it must be above 0 seconds")
+        if self.overwrite and self.output is None:
+            raise ConfigError("--overwrite: goes with --output only")
+        if self.output is not None and self.form == TABLE:
+            raise ConfigError("--format table: is for people; a file takes one of the others")
+        if self.windows and self.form.startswith("asvspoof"):
+            raise ConfigError(
+                f"--windows: {self.form} has one line per file; use jsonl, csv or table"
+            )
+
+    @property
+    def form(self) -> str:
+        """The format, or the one that the extension of the output names."""
+        if self.format is not None or self.output is None:
+            return self.format or TABLE
+        form = _BY_EXTENSION.get(self.output.suffix.lower())
+        if form is None:
+            raise ConfigError(
+                f"--output {self.output}: its extension names no format; give --format, or one of "
+                f"{', '.join(_BY_EXTENSION)}"
+            )
+        return form
+
+
+class _Sink(Protocol):
+    def write(self, record: Record) -> None:
+        """Take one result."""
+
+
+def score(options: ScoreOptions) -> int:
+    """Score files; returns the exit status.
+
+    Raises:
+        RawnetError: whatever is wrong with the run, the options or the output.
+    """
+    # Brings JAX, which a wrong flag does not need.
+    from rawnet_jax.run import Run
+
+    run = Run.open(options.workdir, options.checkpoint, _overrides(options), seed=options.seed)
+    aggregation = run.recipe.aggregation or FIRST
+    paths, problems = find_inputs(options.paths, options.lists)
+    if not paths:
+        raise DataError(problems[0] if problems else "there is no file to score")
+    form = None
+    if options.form != TABLE:
+        form = form_of(options.form, options.names, time_line=options.windows)
+        form.check(paths)
+    judge = run.decision(prior=options.p_spoof, threshold=options.threshold)
+    for note in judge.notes:
+        complain(f"note: {note}")
+    for problem in problems:
+        complain(f"error: {problem}")
+    tally = _Tally(len(problems), aggregation == FIRST)
+    with contextlib.ExitStack() as stack:
+        sink: _Sink = _Table(judge) if form is None else _Printed(form)
+        todo = paths
+        if options.output is not None and form is not None:
+            if options.overwrite:
+                remove_output(options.output)
+            output = ScoreOutput(options.output, form, _settings(options, run, judge))
+            sink = stack.enter_context(output)
+            todo = [path for path in paths if form.name(path) not in output.done]
+            if STDIN in paths and STDIN not in todo:  # it may be another recording by now
+                raise ConfigError(
+                    f"{options.output} has a result of standard input ({STDIN}); give another "
+                    "--output"
+                )
+        tally.num_before = len(paths) - len(todo)
+        found = _scored(options, run, todo, stack)
+        _write(options, judge, found, sink, tally, paths)
+    complain(tally.text(run.recipe.window / SAMPLE_RATE_HZ))
+    return tally.exit_status
+
+
+def _write(
+    options: ScoreOptions,
+    judge: Judge,
+    results: Iterator[FileScore],
+    sink: _Sink,
+    tally: "_Tally",
+    paths: Sequence[str],
+) -> None:
+    """Put every result where it belongs as it comes."""
+    pictures = None if options.plot is None else _Pictures(options.plot, judge, paths)
+    shows_bar = options.progress
+    with BatchBars(shows_bar)("scoring", len(paths), tally.num_before, "file") as bar:
+        # Lines on a terminal would run into the bar.
+        is_mixed = shows_bar and sys.stdout.isatty() and not isinstance(sink, ScoreOutput)
+        for found in results:
+            record = record_of(found, judge, time_line=options.windows)
+            tally.add(found, record)
+            with bar.external_write_mode() if is_mixed else contextlib.nullcontext():
+                sink.write(record)
+            if found.outcome == Outcome.UNREADABLE:
+                with bar.external_write_mode() if shows_bar else contextlib.nullcontext():
+                    complain(f"error: {found.path}: {found.reason}")
+            if pictures is not None:
+                pictures.draw(found, record)
+            bar.update()
+
+
+def _scored(
+    options: ScoreOptions, run: "Run", paths: Sequence[str], stack: contextlib.ExitStack
+) -> Iterator[FileScore]:
+    """Score files, standard input among them."""
+    places = [
+        (path, str(stack.enter_context(stdin_as_file())) if path == STDIN else path)
+        for path in paths
+    ]
+    results = score_recordings(
+        places,
+        run.score_batch,
+        run.recipe,
+        all_windows=options.windows or options.plot is not None,
+        channel=options.channel,
+        max_duration_s=options.max_duration,
+        num_threads=options.num_workers or usable_cores(),
+        num_devices=run.num_devices,
+        watcher=None if options.plot is None else Envelope,
+    )
+    return stack.enter_context(contextlib.closing(results))
+
+
+def _overrides(options: ScoreOptions) -> list[str]:
+    """Return the overrides, with --aggregate as one of them."""
+    if options.aggregate is None:
+        return list(options.overrides)
+    aggregation = "" if options.aggregate == FIRST else options.aggregate
+    return [*options.overrides, f"--config.eval.aggregate={aggregation}"]
+
+
+def _settings(options: ScoreOptions, run: "Run", judge: Judge) -> dict[str, Any]:
+    """Return all that decides a line of the output."""
+    settings: dict[str, Any] = {
+        "format": options.form,
+        "names": options.names,
+        "model": run.config.model.name,
+        "checkpoint": run.step,
+        "aggregate": run.recipe.aggregation or FIRST,
+        "window_samples": run.recipe.window,
+        "hop_samples": run.recipe.hop,
+        "channel": options.channel,
+        "time line": options.windows,
+        "network and settings": run.fingerprint[:16],
+    }
+    if not options.form.startswith("asvspoof"):  # which hold no verdict
+        settings |= judge.record
+    return settings
+
+
+class _Tally:
+    """How many files came to what."""
+
+    def __init__(self, num_unreadable: int, is_first_part: bool) -> None:
+        self.num_before = 0
+        self._counts: Counter[str] = Counter({Outcome.UNREADABLE.value: num_unreadable})
+        self._is_first_part = is_first_part
+        self._num_longer = 0
+
+    def add(self, found: FileScore, record: Record) -> None:
+        self._counts[record["verdict"]] += 1
+        is_part = found.score is not None and (found.duration_s or 0.0) > found.scored_s
+        self._num_longer += self._is_first_part and is_part
+
+    @property
+    def exit_status(self) -> int:
+        if self._counts[Outcome.UNREADABLE]:
+            return EXIT_UNREADABLE
+        return EXIT_CANNOT_JUDGE if self._counts[Outcome.CANNOT_JUDGE] else os.EX_OK
+
+    def text(self, scored_s: float) -> str:
+        bonafide, spoof = (self._counts[label.key] for label in (Label.BONAFIDE, Label.SPOOF))
+        said = f"{bonafide + spoof} scored: {bonafide} bona fide, {spoof} spoof"
+        for outcome in (Outcome.CANNOT_JUDGE, Outcome.UNREADABLE):
+            if self._counts[outcome]:
+                said += f"; {self._counts[outcome]} {outcome}"
+        if self.num_before:
+            said += f"; {self.num_before} before"
+        if self._num_longer:
+            said += (
+                f"\nnote: of {self._num_longer} files only the first {scored_s:g} s count, as this "
+                "run was evaluated; --aggregate mean scores all of a file"
+            )
+        return said
+
+
+class _Printed:
+    """Results on standard output, in one of the forms that files take."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._begun = False
+
+    def write(self, record: Record) -> None:
+        """Print one result."""
+        text = self._form.text(record)
+        if not self._begun:
+            text, self._begun = self._form.header + text, True
+        say(text)
+
+
+class _Table:
+    """Results on standard output, for people."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._begun = False
+
+    def write(self, record: Record) -> None:
+        """Print one result."""
+        if not self._begun:
+            say(f"{self._judge.text}\n\n{_HEADER}\n")
+            self._begun = True
+        say("".join(f"{line}\n" for line in _table_lines(record)))
+
+
+class _Pictures:
+    """A folder with one picture per file."""
+
+    def __init__(self, folder: Path, judge: Judge, paths: Sequence[str]) -> None:
+        """Make the folder.
+
+        Args:
+            folder: where.
+            judge: reads scores.
+            paths: all files, so that each has a name of its own.
+
+        Raises:
+            ConfigError: it cannot be made.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--plot {folder}: {error.strerror}; it must be a folder") from error
+        self._folder = folder
+        self._judge = judge
+        self._name_of = picture_names(paths)
+
+    def draw(self, found: FileScore, record: Record) -> None:
+        """Write the picture of one file, if anything of it was read.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        envelope = found.watched
+        if envelope is None or not envelope.num_samples:
+            return
+        # Brings matplotlib, which scores alone do not need.
+        from rawnet_jax.reports.time_line import time_line_of, time_line_png
+
+        picture = time_line_of(found, record, self._judge)
+        path = self._folder / self._name_of[found.path]
+        write_bytes_atomically(path, time_line_png(picture))
+
+
+def _table_lines(record: Record) -> Iterator[str]:
+    length = record["duration_s"]
+    of = f"{record['scored_s']:.1f} of {'?' if length is None else f'{length:.1f}'}"
+    reason = f"  ({record['reason']})" if record["reason"] else ""
+    yield f"{_cells(record)}  {of:<13}  {record['path']}{reason}"
+    for window in record.get("windows", ()):
+        yield f"{_cells(window)}    {window['start_s']:8.2f} to {window['end_s']:8.2f} s"
+    if record.get("windows"):
+        spans = ", ".join(f"{start:.2f} to {end:.2f} s" for start, end in record["spoof_s"])
+        yield f"{'':>12}  spoof: {spans or 'nowhere'}"
+
+
+def _cells(judged: Record) -> str:
+    score, llr, p_spoof = judged["score"], judged["llr"], judged["p_spoof"]
+    return (
+        f"{judged['verdict']:<12}  {_number(score, '+.3f'):>8}  {_number(llr, '+.3f'):>8}  "
+        f"{_number(p_spoof, '.4f'):>8}"
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"

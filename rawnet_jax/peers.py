@@ -163,13 +163,13 @@ class Peers:
             for link in list(self._links.values()):
                 with contextlib.suppress(OSError):
                     link.sendall(f"{lost}\n".encode())
-            print(
+            # One piece, or what other threads and processes print may come between.
+            sys.stderr.write(
                 f"error: process {lost} of {self._count} is gone, so process {self._own} ends too; "
-                "its own output tells why. Start all of them again with the same command: a "
-                "training resumes from its last checkpoint",
-                file=sys.stderr,
-                flush=True,
+                f"the output of process {lost} tells why. Start all of them again with the same "
+                "command: a training resumes from its last checkpoint\n"
             )
+            sys.stderr.flush()
             sys.stdout.flush()
             self._exit(EXIT_LOST)
 

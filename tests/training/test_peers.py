@@ -89,11 +89,11 @@ def dropped(link: socket.socket) -> bool:
         return False
 
 
-def wait_for(ends: list, count: int):
+def wait_for(things, count: int):
     deadline = time.monotonic() + 5
-    while len(ends) < count and time.monotonic() < deadline:
+    while len(things) < count and time.monotonic() < deadline:
         time.sleep(0.01)
-    return ends
+    return things
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,7 @@ def test_a_stray_connection_is_dropped_and_the_peers_still_join(run, first):
 
 def test_a_number_joins_once(run):
     first = run.call(b"1 %d\n" % TOKEN)
+    wait_for(run.zero._links, 1)
     assert dropped(run.call(b"1 %d\n" % TOKEN))
     run.join(2)
     assert run.admitted() == BOTH
@@ -140,7 +141,7 @@ def test_who_says_nothing_or_leaves_keeps_nobody_waiting(run):
 
 
 def test_a_peer_that_never_comes_is_one_error_line(monkeypatch):
-    monkeypatch.setattr(peers, "_CONNECT_S", 0.5)
+    monkeypatch.setattr(peers, "_CONNECT_S", 1.0)
     with contextlib.closing(Run()) as run:
         run.join(1)
         stray = run.call()

@@ -58,7 +58,7 @@ def start_distributed(coordinator: str, num_processes: int | None, process_id: i
 
 
 def _heartbeat() -> dict[str, Any]:
-    """Return the argument that sets JAX's heartbeat; none in JAX 0.6, which then takes 100 s."""
+    """Return the argument that sets JAX's heartbeat; JAX 0.6 has none and takes 100 s."""
     name = "heartbeat_timeout_seconds"
     known = inspect.signature(jax.distributed.initialize).parameters
     return {name: HEARTBEAT_S} if name in known else {}

@@ -3,6 +3,7 @@
 Nothing else in the package knows how many devices or hosts there are.
 """
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from rawnet_jax.contract import HostBatch
 from rawnet_jax.errors import ConfigError
 
 AXIS = "data"
+
+HEARTBEAT_S = 10
+"""Seconds without a sign of life after which JAX takes a process for lost."""
 
 
 def start_distributed(coordinator: str, num_processes: int | None, process_id: int | None) -> str:
@@ -44,13 +48,20 @@ def start_distributed(coordinator: str, num_processes: int | None, process_id: i
             raise ConfigError(f"--coordinator={coordinator}: wanted HOST:PORT or auto")
         where |= {"num_processes": num_processes, "process_id": process_id}
     try:
-        jax.distributed.initialize(**where)
+        jax.distributed.initialize(**where, **_heartbeat())
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"--coordinator={coordinator}: cannot join: {reason}") from error
     # No public name tells what a cluster manager told JAX.
     found = coordinator if where else distributed.global_state.coordinator_address
     return str(found).rpartition(":")[0].strip("[]")
+
+
+def _heartbeat() -> dict[str, Any]:
+    """Return the argument that sets JAX's heartbeat; JAX 0.6 has none and takes 100 s."""
+    name = "heartbeat_timeout_seconds"
+    known = inspect.signature(jax.distributed.initialize).parameters
+    return {name: HEARTBEAT_S} if name in known else {}
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -134,12 +145,14 @@ def gathered(table: np.ndarray) -> list[np.ndarray]:
 
 
 def agreed(value: int) -> int:
-    """Return process 0's value in all processes."""
+    """Return process 0's value (of 64 bits, with a sign) in all processes."""
     if jax.process_count() == 1:
         return value
     from jax.experimental import multihost_utils
 
-    return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
+    # Halves of 32 bits, as above.
+    halves = multihost_utils.broadcast_one_to_all(np.array([value], np.int64).view(np.int32))
+    return int(np.ascontiguousarray(halves).view(np.int64)[0])
 
 
 def barrier(name: str) -> None:

@@ -20,20 +20,20 @@ from rawnet_jax.checkpoint import BEST, restore_variables
 from rawnet_jax.config import Config
 from rawnet_jax.config_file import read_config, to_dict, with_overrides
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.loader import BatchIterator, WaveformSource
-from rawnet_jax.data.sources import scoring_source
-from rawnet_jax.data.window_plan import hop_samples
+from rawnet_jax.data.divided_cache import Share
+from rawnet_jax.data.loader import WaveformSource
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.mesh import check_batch_size, gathered, make_mesh, replicated
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.runtime import start_runtime
-from rawnet_jax.scoring.judged import Findings, ScoringPlan
+from rawnet_jax.scoring.clips import ClipScores, score_clips
 from rawnet_jax.scoring.recordings import Recipe, recipe_of
 from rawnet_jax.scoring.scorer import Scorer
 from rawnet_jax.scoring.streaming import StreamingScorer, hop_of_seconds
 from rawnet_jax.scoring.verdict import Judge, OperatingPoint, load_judge, load_operating_point
+from rawnet_jax.scoring.windows import hop_samples
 from rawnet_jax.training.workdir import member_workdirs
 
 CHANGEABLE = tuple(f"--config.{name}" for name in ("data.", "eval.", "gate.", "runtime.", "note"))
@@ -49,19 +49,6 @@ _OF_DATA = ("num_samples", "pad", "bucket_samples")  # what decides a clip's row
 _WITHOUT_EFFECT = ("batch_size", "spoof_threshold", "action")  # on a score
 
 
-@dataclass(frozen=True)
-class RunScores:
-    """Scores of a list of clips, and what the gate saw.
-
-    Attributes:
-        score: float32 [N] in the order of the list, higher = more bona fide.
-        findings: clips that cannot be judged; they have a score nevertheless.
-    """
-
-    score: np.ndarray
-    findings: Findings
-
-
 @dataclass(frozen=True, eq=False)
 class Run:
     """A trained run, ready to score.
@@ -73,7 +60,7 @@ class Run:
         config: of the run, with the overrides of whoever opened it.
         model: the network.
         variables: ``{"params", "batch_stats"}`` of the checkpoint, on the devices.
-        mesh: the devices.
+        mesh: the devices of this process.
         point: the threshold that evaluation chose on dev; None = it has not.
         members: the runs whose mean score is this one's; empty but for an averaged system, which
             has the variables of its first member.
@@ -142,11 +129,14 @@ class Run:
             ConfigError: the batch size does not divide over the devices.
             CheckpointError: there is no such checkpoint, or it is damaged or of another model.
         """
-        mesh = make_mesh()
-        check_batch_size(mesh, config.eval.batch_size, "config.eval.batch_size")
+        everywhere = make_mesh()
+        check_batch_size(everywhere, config.eval.batch_size, "config.eval.batch_size")
         model = build_model(config.model)
         shapes = variable_shapes(model, config.data.num_samples)
-        variables, step = restore_variables(workdir, checkpoint, shapes, replicated(mesh))
+        variables, step = restore_variables(workdir, checkpoint, shapes, replicated(everywhere))
+        mesh = make_mesh(jax.local_devices())
+        if mesh != everywhere:  # each process scores clips of its own
+            variables = jax.device_put(jax.device_get(variables), replicated(mesh))
         return cls(workdir, checkpoint, step, config, model, variables, mesh)
 
     def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> Judge:
@@ -238,8 +228,8 @@ class Run:
             )
         return self
 
-    def score(self, clips: WaveformSource, progress: bool, title: str = "scoring") -> RunScores:
-        """Score every clip of a list once.
+    def score(self, clips: WaveformSource, progress: bool, title: str = "scoring") -> ClipScores:
+        """Score every clip of a list once, shared among all processes.
 
         Args:
             clips: as they are stored; they are cut or filled here as the config says.
@@ -247,29 +237,23 @@ class Run:
             title: of the bar.
 
         Returns:
-            A score a clip, in the order of the list: of its first part or, by
-            ``config.eval.aggregate``, of its windows; and what the gate saw.
+            A score per clip, in the order of the list: of its first part or, by
+            ``config.eval.aggregate``, of its windows; and what the gate refused.
         """
-        config = self.config
-        plan = ScoringPlan(clips, config)
-        source = scoring_source(
-            plan.source,
-            config.data,
-            config.eval,
-            jax.process_index(),
-            jax.process_count(),
-            num_samples=plan.num_samples,
-        )
-        with (
-            BatchBars(progress)(title, source.batches_per_epoch) as bar,
-            BatchIterator(source, num_threads=config.data.num_threads) as batches,
-        ):
-            found = self._scorer.score(self.variables, batches, len(plan.source), bar)[0]
-        score, findings = plan.fold(found.score, gathered)
-        return RunScores(score, findings)
+        share = this_share()
+        with BatchBars(progress)(title, -(-len(clips) // share.count), unit="clip") as bar:
+            return score_clips(
+                clips,
+                self.score_batch,
+                self.recipe,
+                batch_size=self.config.eval.batch_size // share.count,
+                num_threads=self.config.data.num_threads,
+                share=share,
+                tick=bar.update,
+            )
 
     def score_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
-        """Score one batch that is at hand, in a single process.
+        """Score one batch that is at hand, on the devices of this process.
 
         Args:
             waveform: float32 [B, T], B a multiple of the number of devices; each shape is compiled
@@ -307,6 +291,11 @@ class Run:
             digest.update(jax.tree_util.keystr(path).encode())
             digest.update(np.ascontiguousarray(leaf).tobytes())
         return digest.hexdigest()
+
+
+def this_share() -> Share:
+    """Return which process this is, and how many there are."""
+    return Share(jax.process_index(), jax.process_count(), gathered)
 
 
 def configs_of(workdir: Path, overrides: Sequence[str]) -> tuple[Config, Config]:

@@ -50,7 +50,6 @@ def scoring_source(
     evaluation: EvalConfig,
     process_index: int = 0,
     process_count: int = 1,
-    num_samples: int = 0,
 ) -> BatchSource:
     """Return batches to score: each clip once, from its first sample, as it was recorded.
 
@@ -60,9 +59,8 @@ def scoring_source(
         evaluation: batch size.
         process_index: of this process.
         process_count: number of processes.
-        num_samples: length of the longest row; 0 = that of `data`.
     """
-    longest = num_samples or data.num_samples
+    longest = data.num_samples
     shorter = tuple(bound for bound in data.bucket_samples if bound < longest)
     return BatchSource(
         cache,

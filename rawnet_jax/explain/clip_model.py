@@ -60,7 +60,7 @@ class ClipModel:
         self.score_rows = -(-SCORE_BATCH // mesh.size) * mesh.size
         self.gradient_rows = -(-GRADIENT_BATCH // mesh.size) * mesh.size
         self.pad, self.bucket_samples = pad, tuple(buckets)
-        self._rows = Rows(window, self.score_rows, pad, self.bucket_samples)
+        self._rows = Rows((window,), self.score_rows, pad, self.bucket_samples)
         rows, whole = split_rows(mesh), replicated(mesh)
         sharded: dict[str, Any] = {"in_shardings": (whole, rows, rows), "out_shardings": whole}
         self._score = jax.jit(self._apply, **sharded)

@@ -9,10 +9,10 @@ import jax
 
 from rawnet_jax.config import Config
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.window_plan import hop_samples
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.calibration import Calibration
 from rawnet_jax.scoring.verdict import OperatingPoint
+from rawnet_jax.scoring.windows import hop_samples
 
 FORMAT_VERSION = 1
 """Of this record; it rises when a field changes its meaning."""

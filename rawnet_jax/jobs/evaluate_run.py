@@ -36,14 +36,14 @@ from rawnet_jax.jobs.trained_run import (
     models_of,
     rule_text,
     run_details,
-    this_share,
 )
 from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
 from rawnet_jax.reports.output import Results, write_results
 from rawnet_jax.reports.report import ReportContext, context_now
 from rawnet_jax.reports.tables import format_summaries
-from rawnet_jax.run import Run, RunScores, configs_of
+from rawnet_jax.run import Run, configs_of, this_share
 from rawnet_jax.runtime import start_runtime
+from rawnet_jax.scoring.clips import ClipScores
 from rawnet_jax.scoring.verdict import (
     CALIBRATION_JSON,
     OperatingPoint,
@@ -71,7 +71,7 @@ class _Scored(NamedTuple):
     """
 
     clips: Clips
-    found: RunScores
+    found: ClipScores
     trials: list[Trial]
     score: np.ndarray
 
@@ -155,7 +155,7 @@ def _evaluate_one(
         _keep_operating_point(model.workdir, config, summary, run.step)
 
 
-def _measured(clips: Clips, found: RunScores, gate: GateConfig) -> _Scored:
+def _measured(clips: Clips, found: ClipScores, gate: GateConfig) -> _Scored:
     """Leave out what the gate refuses, if it is to refuse.
 
     Raises:
@@ -163,7 +163,7 @@ def _measured(clips: Clips, found: RunScores, gate: GateConfig) -> _Scored:
     """
     if gate.action != "refuse":
         return _Scored(clips, found, clips.trials, found.score)
-    refused = {row.position for row in found.findings.unjudged}
+    refused = {row.position for row in found.unjudged}
     kept = kept_positions(len(clips), refused)
     return _Scored(clips, found, [clips.trials[i] for i in kept.tolist()], found.score[kept])
 
@@ -173,12 +173,12 @@ def _cannot_judge(scored: Mapping[str, _Scored], gate: GateConfig) -> CannotJudg
     rows = tuple(
         UnjudgedTrial(partition, part.clips.trials[row.position], *row[1:])
         for partition, part in scored.items()
-        for row in part.found.findings.unjudged
+        for row in part.found.unjudged
     )
     refused = gate.action == "refuse"
     first = next(iter(scored.values()))
     labels = labels_of(first.clips.trials)
-    positions = [row.position for row in first.found.findings.unjudged]
+    positions = [row.position for row in first.found.unjudged]
     worst = None
     if refused and positions and labels is not None:
         worst = worst_case_eer(first.found.score, labels, positions)

@@ -11,7 +11,6 @@ import numpy as np
 from rawnet_jax.atomic_file import make_folder, write_files
 from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.data.inputs import STDIN, find_inputs, picture_names, stdin_as_file
-from rawnet_jax.data.window_plan import hop_samples
 from rawnet_jax.errors import AudioError, ConfigError, DataError, MetricError
 from rawnet_jax.explain.choice import Choice, choose_window, parse_window
 from rawnet_jax.explain.clip_model import clip_model_of
@@ -25,6 +24,7 @@ from rawnet_jax.reports.explanation_picture import Caption, explanation_png
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.gate import ChannelMix, judge_input, read_judged
 from rawnet_jax.scoring.verdict import judged
+from rawnet_jax.scoring.windows import hop_samples
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,21 +12,19 @@ import numpy as np
 
 from rawnet_jax.config import Config
 from rawnet_jax.config_file import read_config, with_overrides
-from rawnet_jax.data.divided_cache import Share
 from rawnet_jax.data.loader import WaveformSource
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
 from rawnet_jax.data.score_file import score_table
 from rawnet_jax.data.trial import labels_of
-from rawnet_jax.data.window_plan import hop_samples
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.evaluation.decision import ThresholdRule, find_threshold
 from rawnet_jax.evaluation.kept_scores import KeptScores, fingerprint
 from rawnet_jax.labels import Label
-from rawnet_jax.mesh import gathered
 from rawnet_jax.metrics.dcf import CostModel
 from rawnet_jax.metrics.thresholds import Threshold
 from rawnet_jax.robustness.clips import fingerprint_clips
-from rawnet_jax.run import Run
+from rawnet_jax.run import Run, this_share
+from rawnet_jax.scoring.windows import hop_samples
 from rawnet_jax.training.workdir import member_workdirs
 
 _LOG = logging.getLogger(__name__)
@@ -60,11 +58,6 @@ def models_of(
         Model(folder, place, with_overrides(read_config(folder), overrides))
         for folder, place in zip(folders, outputs, strict=True)
     ]
-
-
-def this_share() -> Share:
-    """Return which process this is, and how many there are."""
-    return Share(jax.process_index(), jax.process_count(), gathered)
 
 
 def dev_clips(trained: Config, config: Config, progress: bool) -> Clips | None:

@@ -76,7 +76,8 @@ def time_line_of(found: FileScore, record: Record, judge: Judge) -> TimeLine:
     whole = record["score"]
     if point.on_llr and calibration is not None:
         value, label, whole = value.copy(), "log-likelihood ratio", record["llr"]
-        value[found.windows.judged] = calibration.apply(value[found.windows.judged])
+        known = np.isfinite(value)
+        value[known] = calibration.apply(value[known])
     return TimeLine(
         title=found.path,
         subtitle=_subtitle(record),

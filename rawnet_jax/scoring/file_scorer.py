@@ -22,6 +22,7 @@ from rawnet_jax.scoring.file_windows import (
     End,
     Part,
     Reading,
+    Recording,
     Window,
     decode_ahead,
     num_windows_of,
@@ -29,7 +30,7 @@ from rawnet_jax.scoring.file_windows import (
     samples_at_16_khz,
 )
 from rawnet_jax.scoring.gate import Refusal
-from rawnet_jax.scoring.windows import ScoreBatch, WindowScores, aggregate
+from rawnet_jax.scoring.windows import ScoreBatch, WindowScores
 
 _IN_FLIGHT = 2  # batches: one that is scored, and one that waits while the next is filled
 
@@ -55,6 +56,7 @@ class FileScore:
         scored_s: from the first sample to the last one that has a say in the score.
         num_windows: that have a say in the score.
         windows: in order of time.
+        refusal: of the gate, why it cannot be judged; None where it can.
         watched: what the watcher of this file had become in the end; None without.
     """
 
@@ -66,6 +68,7 @@ class FileScore:
     scored_s: float
     num_windows: int
     windows: WindowScores
+    refusal: Refusal | None = None
     watched: Any = None
 
 
@@ -74,7 +77,8 @@ class Rows:
     """How windows become rows of a batch, and their scores one.
 
     Attributes:
-        length: samples of a row.
+        lengths: samples of a row, rising; a window goes into the first that holds it. Each is a
+            program of its own.
         batch_size: rows of a batch.
         pad: how a short window is filled: "zero" or "repeat".
         bucket_samples: with "repeat", a short window is filled to the first of these that holds
@@ -82,25 +86,25 @@ class Rows:
         how: see `rawnet_jax.scoring.windows.aggregate`; "" = the score of the first window.
     """
 
-    length: int
+    lengths: tuple[int, ...]
     batch_size: int
     pad: str = "zero"
     bucket_samples: tuple[int, ...] = ()
     how: str = ""
 
     def fill(self, row: np.ndarray, waveform: np.ndarray) -> int:
-        """Write a window into a row [length]; returns how much of the row is speech."""
+        """Write a window into a row; returns how much of the row is speech."""
         filled = len(waveform)
         if self.pad == "repeat":
-            filled = next((n for n in self.bucket_samples if n >= filled), self.length)
-            filled = min(filled, self.length)
+            filled = next((n for n in self.bucket_samples if n >= filled), len(row))
+            filled = min(filled, len(row))
         row[:filled] = crop_or_pad(waveform, filled, 0, self.pad)
         row[filled:] = 0
         return filled
 
 
 def score_files(
-    paths: Sequence[tuple[str, Source]],
+    paths: Sequence[tuple[str, Recording]],
     score_batch: ScoreBatch,
     reading: Reading,
     rows: Rows,
@@ -108,10 +112,10 @@ def score_files(
     num_threads: int = 1,
     watcher: Callable[[], Any] | None = None,
 ) -> Generator[FileScore, None, None]:
-    """Score files of any lengths.
+    """Score recordings of any lengths.
 
     Args:
-        paths: of each file the name that is given back, and where it lies.
+        paths: of each recording the name that is given back, and where it lies.
         score_batch: scores a batch.
         reading: how files become windows.
         rows: how windows become batches.
@@ -120,8 +124,8 @@ def score_files(
             waveform.
 
     Yields:
-        One result a file, in order, as soon as it and those before it are done. What is wrong with
-        a file is in its result.
+        One result per recording, in order, as soon as it and those before it are done. What is
+        wrong with a recording is in its result.
     """
     watched: deque[Any] = deque()  # of the files that are being read
 
@@ -183,18 +187,21 @@ class _Tally:
     watched: Any
     windows: list[tuple[int, int]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    refusal: Refusal | None = None  # of the first window
+    judged: list[bool] = field(default_factory=list)
+    refusal: Refusal | None = None  # of the first window that has one
     num_missing: int = 0
     end: End | None = None
 
     def result(self, how: str) -> FileScore:
         assert self.end is not None
         bounds = np.array(self.windows, np.float64).reshape(-1, 2) / SAMPLE_RATE_HZ
-        windows = WindowScores(bounds[:, 0], bounds[:, 1], np.array(self.scores, np.float32))
-        outcome, score, reason = self._outcome(windows, how)
-        length = self.end.num_samples
+        scores, judged = np.array(self.scores, np.float32), np.array(self.judged, bool)
+        windows = WindowScores(bounds[:, 0], bounds[:, 1], scores, judged)
         # Without a mean over windows the first one alone is the score.
-        counted = windows.judged if how else windows.judged[:1]
+        counted = judged if how else judged[:1]
+        refusal = self.end.refusal or (None if counted.any() else self.refusal)
+        outcome, score, reason = self._outcome(windows, refusal, how)
+        length = self.end.num_samples
         return FileScore(
             path=self.path,
             outcome=outcome,
@@ -204,20 +211,21 @@ class _Tally:
             scored_s=float(bounds[: len(counted), 1].max(initial=0.0)),
             num_windows=0 if score is None else int(counted.sum()),
             windows=windows,
+            refusal=refusal,
             watched=self.watched,
         )
 
-    def _outcome(self, windows: WindowScores, how: str) -> tuple[Outcome, float | None, str]:
+    def _outcome(
+        self, windows: WindowScores, refusal: Refusal | None, how: str
+    ) -> tuple[Outcome, float | None, str]:
         assert self.end is not None
         if self.end.error is not None:
             error = self.end.error
             reason = error.reason + (f": {error.detail}" if error.detail else "")
             return Outcome.UNREADABLE, None, reason
-        counted = windows.score if how else windows.score[:1]
-        refusal = self.end.refusal or (self.refusal if np.isnan(counted).all() else None)
         if refusal is not None:
             return Outcome.CANNOT_JUDGE, None, f"{refusal.reason}: {refusal.detail}"
-        score = aggregate(windows.score[windows.judged], how) if how else float(counted[0])
+        score = windows.aggregate(how) if how else float(windows.score[0])
         if not np.isfinite(score):
             return Outcome.CANNOT_JUDGE, None, "the network's score is not a finite number"
         return Outcome.SCORED, score, ""
@@ -228,6 +236,15 @@ def _done(begun: deque[_Tally], how: str) -> Iterator[FileScore]:
         yield begun.popleft().result(how)
 
 
+class _Batch:
+    """Rows of one length, some of them filled."""
+
+    def __init__(self, size: int, length: int) -> None:
+        self.waveform = np.zeros((size, length), np.float32)
+        self.num_samples = np.zeros(size, np.int32)
+        self.places: list[tuple[_Tally, int]] = []
+
+
 class _Batches:
     """Fills batches with windows of whatever files and hands scores back to them."""
 
@@ -236,32 +253,31 @@ class _Batches:
         self._rows = rows
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="score")
         self._flying: deque[tuple[Future[np.ndarray], list[tuple[_Tally, int]]]] = deque()
-        self._begin()
-
-    def _begin(self) -> None:
-        # New arrays, since the batch before may still be read.
-        self._waveform = np.zeros((self._rows.batch_size, self._rows.length), np.float32)
-        self._num_samples = np.zeros(self._rows.batch_size, np.int32)
-        self._places: list[tuple[_Tally, int]] = []
+        self._open: dict[int, _Batch] = {}
 
     def add(self, tally: _Tally, window: Window) -> None:
         """Take a window; its score comes later."""
         tally.windows.append((window.start, window.start + window.num_samples))
         tally.scores.append(np.nan)
+        tally.judged.append(window.refusal is None)
+        tally.refusal = tally.refusal or window.refusal
         if window.waveform is None:
-            tally.refusal = tally.refusal or window.refusal
             return
-        row = len(self._places)
-        self._num_samples[row] = self._rows.fill(self._waveform[row], window.waveform)
-        self._places.append((tally, len(tally.scores) - 1))
+        length = next(n for n in self._rows.lengths if n >= window.num_samples)
+        if length not in self._open:  # a new one, since the batch before may still be read
+            self._open[length] = _Batch(self._rows.batch_size, length)
+        batch = self._open[length]
+        row = len(batch.places)
+        batch.num_samples[row] = self._rows.fill(batch.waveform[row], window.waveform)
+        batch.places.append((tally, len(tally.scores) - 1))
         tally.num_missing += 1
         if row + 1 == self._rows.batch_size:
-            self._send()
+            self._send(length)
 
     def finish(self) -> None:
         """Score what is left."""
-        if self._places:
-            self._send()
+        for length in list(self._open):
+            self._send(length)
         while self._flying:
             self._collect()
 
@@ -269,10 +285,10 @@ class _Batches:
         """End the thread."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _send(self) -> None:
-        future = self._pool.submit(self._score_batch, self._waveform, self._num_samples)
-        self._flying.append((future, self._places))
-        self._begin()
+    def _send(self, length: int) -> None:
+        batch = self._open.pop(length)
+        future = self._pool.submit(self._score_batch, batch.waveform, batch.num_samples)
+        self._flying.append((future, batch.places))
         while len(self._flying) > _IN_FLIGHT or (self._flying and self._flying[0][0].done()):
             self._collect()
 

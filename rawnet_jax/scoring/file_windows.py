@@ -16,7 +16,7 @@ import numpy as np
 
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.audio import Source, waveform_blocks
+from rawnet_jax.data.audio import Source, from_int16, waveform_blocks
 from rawnet_jax.errors import AudioError, ConfigError
 from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal, judge_input
 from rawnet_jax.scoring.windows import cut_windows
@@ -36,8 +36,8 @@ class Window(NamedTuple):
     Attributes:
         start: its first sample.
         num_samples: its length.
-        waveform: float32 [num_samples]; None where it cannot be judged.
-        refusal: why; None where it can.
+        waveform: float32 [num_samples]; None where it is refused and not scored.
+        refusal: why it cannot be judged; None where it can.
     """
 
     start: int
@@ -60,6 +60,9 @@ class End(NamedTuple):
     error: AudioError | None = None
 
 
+Recording = Source | Callable[[], np.ndarray]
+"""What can be decoded, or reads a clip that was decoded before: mono at 16 kHz, in 16-bit units."""
+
 Part = list[Window] | End
 """Windows of a recording in order, in pieces; then one `End`."""
 
@@ -75,6 +78,7 @@ class Reading:
         audio: bounds on what is decoded; of length and level the gate decides.
         gate: bounds on what is judged.
         channel: the one that is taken, 1 = the first; None = the average of all.
+        keeps_refused: what the gate refuses is scored nevertheless, and does not count.
     """
 
     window: int
@@ -83,6 +87,7 @@ class Reading:
     audio: AudioConfig = field(default_factory=AudioConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     channel: int | None = None
+    keeps_refused: bool = False
 
     def __post_init__(self) -> None:
         """Check the sizes.
@@ -98,12 +103,12 @@ class Reading:
 
 
 def read_parts(
-    path: Source, how: Reading, watch: Callable[[np.ndarray], Any] | None = None
+    path: Recording, how: Reading, watch: Callable[[np.ndarray], Any] | None = None
 ) -> Iterator[Part]:
-    """Decode one file into windows; what is wrong with it comes in its `End`.
+    """Cut one recording into windows; what is wrong with it comes in its `End`.
 
     Args:
-        path: the file.
+        path: the recording.
         how: settings.
         watch: is shown every block, float32 [n] at 16 kHz.
     """
@@ -122,7 +127,7 @@ class _Reader:
     """One file while it is read."""
 
     def __init__(
-        self, path: Source, how: Reading, watch: Callable[[np.ndarray], Any] | None
+        self, path: Recording, how: Reading, watch: Callable[[np.ndarray], Any] | None
     ) -> None:
         self.num_samples = 0
         self._path = path
@@ -136,7 +141,7 @@ class _Reader:
         for start, waveform in cut_windows(self._blocks(), self._how.window, self._how.hop):
             if start and not self._how.whole:
                 continue  # what follows is read all the same: it may be damaged
-            part.append(_looked_at(start, waveform, self._how.gate))
+            part.append(_looked_at(start, waveform, self._how))
             size += len(waveform)
             if size >= _PART_SAMPLES:
                 yield part
@@ -152,18 +157,24 @@ class _Reader:
         return self._mix.refusal() if looked else None
 
     def _blocks(self) -> Iterator[np.ndarray]:
-        bounds = replace(self._how.audio, min_duration_s=0.0)
-        for block in waveform_blocks(self._path, bounds, self._mix):
+        for block in self._read():
             self.num_samples += len(block)
             if self._watch is not None:
                 self._watch(block)
             yield block
 
+    def _read(self) -> Iterable[np.ndarray]:
+        if callable(self._path):
+            clip = self._path()
+            return [from_int16(clip if self._how.whole else clip[: self._how.window])]
+        return waveform_blocks(self._path, replace(self._how.audio, min_duration_s=0.0), self._mix)
 
-def _looked_at(start: int, waveform: np.ndarray, gate: GateConfig) -> Window:
-    refusal = judge_input(waveform, gate) if gate.enabled else None
+
+def _looked_at(start: int, waveform: np.ndarray, how: Reading) -> Window:
+    refusal = judge_input(waveform, how.gate) if how.gate.enabled else None
+    scored = refusal is None or how.keeps_refused
     # A copy, since a window that waits would keep the whole block that it is a part of.
-    return Window(start, len(waveform), None if refusal else waveform.copy(), refusal)
+    return Window(start, len(waveform), waveform.copy() if scored else None, refusal)
 
 
 class _Handed:

@@ -6,10 +6,9 @@ from typing import Any
 
 from rawnet_jax.config import AudioConfig, Config, GateConfig
 from rawnet_jax.data.audio import Source
-from rawnet_jax.data.window_plan import hop_samples
 from rawnet_jax.scoring.file_scorer import FileScore, Rows, fitting_batch_size, score_files
 from rawnet_jax.scoring.file_windows import Reading
-from rawnet_jax.scoring.windows import ScoreBatch
+from rawnet_jax.scoring.windows import ScoreBatch, hop_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def score_recordings(
     )
     sources = [source for _, source in recordings]
     rows = Rows(
-        length=recipe.window,
+        lengths=(recipe.window,),
         batch_size=fitting_batch_size(sources, reading, recipe.batch_size, num_devices),
         pad=recipe.pad,
         bucket_samples=recipe.bucket_samples,

@@ -88,10 +88,10 @@ class StreamingScorer:
             ConfigError: a number makes no sense.
         """
         if not 1 <= hop <= window:
-            raise ConfigError(f"window {window}, hop {hop}: a hop of 1 to the window was wanted")
+            raise ConfigError(f"window {window}, hop {hop}: the hop must be 1 to the window")
         self.window, self.hop = window, hop
         self._gate, self._channel = gate, channel
-        self._rows = Rows(window, 1, pad, bucket_samples)
+        self._rows = Rows((window,), 1, pad, bucket_samples)
         self._rate = sample_rate_hz
         plan = plan_frames(model, window, hop) if isinstance(model, Conv1DClassifier) else None
         self._engine: Engine = WholeWindows(model, variables)

@@ -26,25 +26,17 @@ class WindowScores:
     Attributes:
         start_s: float64 [K], where a window begins.
         end_s: float64 [K], where it ends; within the recording.
-        score: float32 [K], higher = more bona fide; NaN where a window cannot be judged.
+        score: float32 [K], higher = more bona fide; NaN where a window has none.
+        judged: bool [K], whether the gate lets it count.
     """
 
     start_s: np.ndarray
     end_s: np.ndarray
     score: np.ndarray
+    judged: np.ndarray
 
     def __len__(self) -> int:
         return len(self.score)
-
-    @property
-    def judged(self) -> np.ndarray:
-        """Return bool [K], whether a window has a score."""
-        return ~np.isnan(self.score)
-
-    @property
-    def num_skipped(self) -> int:
-        """Number of windows that cannot be judged, such as silent ones."""
-        return int(np.count_nonzero(~self.judged))
 
     def aggregate(self, how: str) -> float:
         """Return the score of the recording from the windows that can be judged.
@@ -54,6 +46,21 @@ class WindowScores:
             ConfigError: see `aggregate`.
         """
         return aggregate(self.score[self.judged], how)
+
+
+def hop_samples(window: int, hop: float) -> int:
+    """Return samples from the start of one window to the next.
+
+    Args:
+        window: length in samples.
+        hop: in windows; above 0 and at most 1, so that nothing falls between two windows.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not 0 < hop <= 1:
+        raise ConfigError(f"config.eval.window_hop is {hop:g}; above 0 and at most 1 was wanted")
+    return max(1, round(hop * window))
 
 
 def aggregate(scores: np.ndarray, how: str) -> float:
@@ -88,8 +95,9 @@ def cut_windows(
     """Cut a recording into windows while it is read.
 
     Yields:
-        (first sample, float32 [window]), as `rawnet_jax.data.window_plan.window_starts` has them; a
-        short recording's only one is as long as that, an empty one has none.
+        (first sample, float32 [window]), every `hop` samples; the last one ends with the
+        recording, so that it is full and nothing is left out. A short recording's only one is as
+        long as that, an empty one has none.
     """
     kept = np.zeros(0, np.float32)  # from sample `first` on: what later windows need
     first = start = 0

@@ -117,13 +117,6 @@ def test_what_is_scored_is_not_augmented():
         np.testing.assert_array_equal(waveform, from_int16(CLIPS.waveform(index)[:800]))
 
 
-def test_windows_may_be_shorter_than_the_buckets():
-    scored = scoring_source(CLIPS, data_config(), EvalConfig(batch_size=4), num_samples=500)
-    assert {scored.plan.length(step) for step in range(len(scored))} == {300, 500}
-    whole = scoring_source(CLIPS, DataConfig(num_samples=800), EvalConfig(batch_size=4))
-    assert {whole.plan.length(step) for step in range(len(whole))} == {800}
-
-
 def mixed(lot: int, position: int, clips: Clips = CLIPS, **fields) -> np.ndarray:
     """Return what a second speaker adds to a clip."""
     chain = make_host_chain(host_augment_config({"second_speaker": fields}), clips)

@@ -19,7 +19,10 @@ from tests.explain.known import BASELINE, LENGTH, PARTS, WAVEFORM, energy, in_sp
 
 CAPTION = Caption("calls/a.wav", "spoof, score -1.000", 0.5)
 WINDOWS = WindowScores(
-    np.array([0, 0.25, 0.5]), np.array([0.25, 0.5, 0.75]), np.array([1, -1, np.nan], np.float32)
+    np.array([0, 0.25, 0.5]),
+    np.array([0.25, 0.5, 0.75]),
+    np.array([1, -1, np.nan], np.float32),
+    np.array([True, True, False]),
 )
 CHOICE = Choice(4_000, WAVEFORM, "the most spoofed of 3 windows", WINDOWS)
 MASK = AttentionMap(
@@ -95,7 +98,8 @@ def test_attention_is_drawn_where_there_is_any(figure, attention, wanted):
 
 def test_the_picture_is_a_png(tmp_path):
     """One window, no threshold, no sound at all."""
-    silent = Choice(0, 0 * WAVEFORM, "", WindowScores(*(np.zeros(1) for _ in range(3))))
+    window = WindowScores(np.zeros(1), np.zeros(1), np.zeros(1), np.ones(1, bool))
+    silent = Choice(0, 0 * WAVEFORM, "", window)
     found = explanation(linear(WAVEFORM), attention=(MASK,))
     quiet = Explanation(
         *(0 * WAVEFORM, 0 * WAVEFORM, PARTS, found.occlusion, None, found.attention, Settings())

@@ -7,11 +7,17 @@ import numpy as np
 from rawnet_jax.config import GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.loader import crop_or_pad
-from rawnet_jax.data.window_plan import window_starts
 from rawnet_jax.scoring.gate import judge_input
 from rawnet_jax.scoring.windows import WindowScores
 
 ScoreBatch = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def window_starts(num_samples: int, window: int, hop: int) -> np.ndarray:
+    """Return int64 [K]: every hop, and the last window ends with the waveform."""
+    last = max(num_samples - window, 0)
+    starts = np.arange(0, last + 1, hop, dtype=np.int64)
+    return starts if starts[-1] == last else np.append(starts, last)
 
 
 def score_windows(
@@ -38,4 +44,4 @@ def score_windows(
         counts[0] = window if pad == "repeat" else len(part)
         scores[i] = np.asarray(score_batch(rows, counts))[0]
     ends = starts + [len(part) for part in parts]
-    return WindowScores(starts / SAMPLE_RATE_HZ, ends / SAMPLE_RATE_HZ, scores)
+    return WindowScores(starts / SAMPLE_RATE_HZ, ends / SAMPLE_RATE_HZ, scores, ~np.isnan(scores))

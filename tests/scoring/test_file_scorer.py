@@ -49,7 +49,7 @@ def scored(paths, rows, reading=READING, **keywords):
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 @pytest.mark.parametrize("num_threads", [1, 4])
 def test_many_files_get_what_each_gets_alone(clips, batch_size, num_threads):
-    rows = Rows(WINDOW, batch_size, how="mean")
+    rows = Rows((WINDOW,), batch_size, how="mean")
     found = scored(clips, rows, num_threads=num_threads)
     assert [one.path for one in found] == clips
     for one, length in zip(found, LENGTHS, strict=True):
@@ -65,8 +65,8 @@ def test_many_files_get_what_each_gets_alone(clips, batch_size, num_threads):
 
 def test_the_first_part_alone(clips):
     first = Reading(WINDOW, HOP, whole=False, gate=GATE)
-    found = scored(clips, Rows(WINDOW, 4), first)
-    whole = scored(clips, Rows(WINDOW, 4))
+    found = scored(clips, Rows((WINDOW,), 4), first)
+    whole = scored(clips, Rows((WINDOW,), 4))
     for one, other in zip(found, whole, strict=True):
         assert len(one.windows) == one.num_windows == 1
         assert one.score == other.score == float(other.windows.score[0])
@@ -77,7 +77,7 @@ def test_short_clips_are_filled_as_in_training(clips):
     waveform = read_waveform(clips[2], AudioConfig())
     for pad, buckets, filled in (("zero", (), 700), ("repeat", (), 1600), ("repeat", (900,), 900)):
         row = np.ones(WINDOW, np.float32)
-        assert Rows(WINDOW, 4, pad, buckets).fill(row, waveform) == filled
+        assert Rows((WINDOW,), 4, pad, buckets).fill(row, waveform) == filled
         np.testing.assert_array_equal(
             row[:filled], np.resize(waveform, filled)[:filled] if pad == "repeat" else waveform
         )
@@ -91,7 +91,7 @@ def test_problems_are_results(clips, tmp_path):
     gone, wrong = str(tmp_path / "gone.wav"), tmp_path / "nan.wav"
     soundfile.write(wrong, np.full(4000, np.nan), 16_000, subtype="FLOAT")
     paths = [str(bad), clips[0], str(silent), gone, clips[1], str(wrong)]
-    found = scored(paths, Rows(WINDOW, 4, how="mean"))
+    found = scored(paths, Rows((WINDOW,), 4, how="mean"))
     assert [one.outcome for one in found] == [
         *(Outcome.UNREADABLE, Outcome.SCORED, Outcome.CANNOT_JUDGE),
         *(Outcome.UNREADABLE, Outcome.SCORED, Outcome.CANNOT_JUDGE),
@@ -107,19 +107,19 @@ def test_silence_in_the_middle_has_no_say(tmp_path):
     speech = 0.1 * np.random.default_rng(2).standard_normal(WINDOW * 3)
     speech[WINDOW : 2 * WINDOW] = 0
     soundfile.write(tmp_path / "a.wav", speech, 16_000)
-    [one] = scored([str(tmp_path / "a.wav")], Rows(WINDOW, 4, how="mean"))
+    [one] = scored([str(tmp_path / "a.wav")], Rows((WINDOW,), 4, how="mean"))
     assert np.flatnonzero(~one.windows.judged).tolist() == [2]
     assert one.num_windows == 4
     # Where only the first part counts, later speech is no help.
     soundfile.write(tmp_path / "b.wav", np.concatenate((np.zeros(WINDOW), speech)), 16_000)
-    [one] = scored([str(tmp_path / "b.wav")], Rows(WINDOW, 4))
+    [one] = scored([str(tmp_path / "b.wav")], Rows((WINDOW,), 4))
     assert (one.outcome, one.num_windows) == (Outcome.CANNOT_JUDGE, 0)
 
 
 def test_channels(tmp_path):
     left = 0.1 * np.random.default_rng(3).standard_normal(4000)
     soundfile.write(tmp_path / "a.wav", np.stack((left, 0 * left), axis=1), 16_000)
-    path, rows = str(tmp_path / "a.wav"), Rows(WINDOW, 4, how="mean")
+    path, rows = str(tmp_path / "a.wav"), Rows((WINDOW,), 4, how="mean")
     [average] = scored([path], rows)
     assert average.reason.startswith("wrong channel: channel 2 of 2 is empty")
     [first] = scored([path], rows, Reading(WINDOW, HOP, gate=GATE, channel=1))
@@ -134,7 +134,7 @@ def test_watchers_see_each_file_whole(clips):
             self.blocks: list[np.ndarray] = []
             self.add = self.blocks.append
 
-    for one in scored(clips, Rows(WINDOW, 4), num_threads=2, watcher=Watcher):
+    for one in scored(clips, Rows((WINDOW,), 4), num_threads=2, watcher=Watcher):
         waveform = read_waveform(one.path, AudioConfig())
         np.testing.assert_array_equal(np.concatenate(one.watched.blocks), waveform)
 
@@ -163,7 +163,7 @@ def test_what_waits_is_bounded(tmp_path):
 
 def test_giving_up_ends_the_threads(clips):
     before = threading.active_count()
-    results = score_files([(p, p) for p in clips * 50], network, READING, Rows(WINDOW, 2))
+    results = score_files([(p, p) for p in clips * 50], network, READING, Rows((WINDOW,), 2))
     next(results)
     results.close()
     assert threading.active_count() == before
@@ -174,7 +174,7 @@ def test_a_defect_is_not_swallowed(clips):
         raise ZeroDivisionError("defect")
 
     with pytest.raises(ZeroDivisionError):
-        list(score_files([(clips[0], clips[0])], broken, READING, Rows(WINDOW, 2)))
+        list(score_files([(clips[0], clips[0])], broken, READING, Rows((WINDOW,), 2)))
 
     def defect():
         yield [None]

@@ -26,7 +26,8 @@ def result(path, score=None, reason="", windows=(0.5, -0.25, np.nan, -1.0, 0.125
     if score is None:
         outcome = Outcome.UNREADABLE if reason.startswith("not") else Outcome.CANNOT_JUDGE
     start = np.arange(len(windows)) / 2
-    found = WindowScores(start, start + 1, np.array(windows, np.float32))
+    scores = np.array(windows, np.float32)
+    found = WindowScores(start, start + 1, scores, ~np.isnan(scores))
     return FileScore(path, outcome, score, reason, 3.0, 3.0, 4, found)
 
 

@@ -1,0 +1,124 @@
+"""Clips that are at hand, such as those of a cache, to one score each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from rawnet_jax.data.divided_cache import ALONE, Share
+from rawnet_jax.data.loader import WaveformSource
+from rawnet_jax.scoring.file_scorer import FileScore, Rows, score_files
+from rawnet_jax.scoring.file_windows import Reading
+from rawnet_jax.scoring.gate import Reason
+from rawnet_jax.scoring.recordings import Recipe
+from rawnet_jax.scoring.windows import ScoreBatch, aggregate
+
+_REASONS = tuple(Reason)
+
+
+class Unjudged(NamedTuple):
+    """A clip that cannot be judged: why, what was measured, and the bound that it is beyond."""
+
+    position: int
+    reason: Reason
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipScores:
+    """Scores of a list of clips, and what the gate refused.
+
+    Attributes:
+        score: float32 [N] in the order of the list, higher = more bona fide.
+        unjudged: clips that cannot be judged, in order; they have a score nevertheless.
+        num_windows: windows over all clips.
+        num_windows_skipped: windows that do not count, of clips of which others do.
+    """
+
+    score: np.ndarray
+    unjudged: tuple[Unjudged, ...]
+    num_windows: int
+    num_windows_skipped: int
+
+
+def score_clips(
+    clips: WaveformSource,
+    score_batch: ScoreBatch,
+    recipe: Recipe,
+    *,
+    batch_size: int,
+    num_threads: int = 1,
+    share: Share = ALONE,
+    tick: Callable[[], object] = lambda: None,
+) -> ClipScores:
+    """Score every clip of a list once; each process scores its share, and all get all scores.
+
+    Args:
+        clips: as they are stored; they are cut or filled here.
+        score_batch: the network, on the devices of this process.
+        recipe: windows, padding, gate, aggregation.
+        batch_size: of this process.
+        num_threads: that read clips.
+        share: of this process.
+        tick: called once per clip.
+    """
+    owner = clips.owner
+    mine = [
+        position
+        for position in range(len(clips))
+        if share.index == (position % share.count if owner is None else owner[position])
+    ]
+    reading = Reading(
+        window=recipe.window,
+        hop=recipe.hop,
+        whole=bool(recipe.aggregation),
+        gate=recipe.gate,
+        keeps_refused=True,
+    )
+    shorter = tuple(bound for bound in recipe.bucket_samples if bound < recipe.window)
+    rows = Rows(
+        lengths=(*shorter, recipe.window),
+        batch_size=batch_size,
+        pad=recipe.pad,
+        bucket_samples=recipe.bucket_samples,
+        how=recipe.aggregation,
+    )
+    recordings = [(str(position), partial(clips.waveform, position)) for position in mine]
+    found = score_files(recordings, score_batch, reading, rows, num_threads=num_threads)
+    numbers = np.zeros((len(mine), 7))
+    for row, position, one in zip(numbers, mine, found, strict=True):
+        row[:] = _numbers(position, one, recipe.aggregation)
+        tick()
+    return _together(share.gather(numbers.view(np.int64)))
+
+
+def _numbers(position: int, found: FileScore, how: str) -> tuple[float, ...]:
+    """Return position, score, windows, windows that do not count, and reason (from 1), value and
+    limit of a refusal.
+    """
+    windows, refusal = found.windows, found.refusal
+    if refusal is not None:  # then nothing counts, and the score is that of everything
+        score = aggregate(windows.score, how) if how else windows.score[0]
+        reason = 1 + _REASONS.index(refusal.reason)
+        return position, float(score), len(windows), 0, reason, refusal.value, refusal.limit
+    score = windows.aggregate(how) if how else windows.score[0]
+    skipped = np.count_nonzero(~windows.judged)
+    return position, float(score), len(windows), int(skipped), 0, 0, 0
+
+
+def _together(tables: Sequence[np.ndarray]) -> ClipScores:
+    """Put the clips of all processes into the order of the list."""
+    table = np.concatenate([part.view(np.float64) for part in tables])
+    table = table[np.argsort(table[:, 0])]
+    return ClipScores(
+        score=table[:, 1].astype(np.float32),
+        unjudged=tuple(
+            Unjudged(int(row[0]), _REASONS[int(row[4]) - 1], float(row[5]), float(row[6]))
+            for row in table[table[:, 4] > 0]
+        ),
+        num_windows=int(table[:, 2].sum()),
+        num_windows_skipped=int(table[:, 3].sum()),
+    )

@@ -25,7 +25,7 @@ from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import Outcome
 from rawnet_jax.scoring.model import ScoringModel
 from rawnet_jax.scoring.recordings import score_recordings
-from rawnet_jax.scoring.verdict import Judge
+from rawnet_jax.scoring.verdict import DecisionRule
 
 if TYPE_CHECKING:  # imports JAX, which an exported file does not need
     from rawnet_jax.explain.explanation import Explanation, Settings
@@ -94,7 +94,9 @@ class Detector:
         notes: what a user must know of threshold and calibration; each one sentence.
     """
 
-    def __init__(self, model: ScoringModel, decision: Judge, channel: int | None = None) -> None:
+    def __init__(
+        self, model: ScoringModel, decision: DecisionRule, channel: int | None = None
+    ) -> None:
         self.model = model
         self.decision = decision
         self.notes = decision.notes
@@ -245,7 +247,9 @@ class Detector:
         output = Path(path)
         kind = output.suffix.lower().removeprefix(".")
         check_format(kind, run.config.model.name)
-        program = program_of(run).judged(self.decision.calibration, self.decision.point, licence)
+        program = program_of(run).with_decision(
+            self.decision.calibration, self.decision.point, licence
+        )
         content = WRITERS[kind](program)
         clips = make_check_clips(program, [], run.config.data.audio)
         return float(write_verified(output, content, kind, program, clips).largest)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rawnet_jax.scoring.file_scorer import FileScore
-from rawnet_jax.scoring.verdict import Judge, Record, record_of
+from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
 
 if TYPE_CHECKING:  # drawing imports matplotlib, which a score does not need
     from matplotlib.figure import Figure
@@ -86,7 +86,7 @@ class Result:
     windows: tuple[Window, ...]
     model: ModelInfo
     _found: FileScore = field(repr=False)
-    _judge: Judge = field(repr=False)
+    _decision: DecisionRule = field(repr=False)
 
     def to_dict(self, *, windows: bool = False) -> Record:
         """Return the record that ``score --format jsonl`` writes.
@@ -94,7 +94,7 @@ class Result:
         Args:
             windows: with the keys ``spoof_s`` and ``windows``, as ``--windows`` adds them.
         """
-        return record_of(self._found, self._judge, time_line=windows)
+        return record_of(self._found, self._decision, time_line=windows)
 
     def __bool__(self) -> bool:
         """Refuse: a verdict is not a yes or no.
@@ -155,18 +155,18 @@ class Result:
 
         if self._found.watched is None or not self._found.watched.num_samples:
             raise ValueError(f"{self.path}: nothing to draw: {self.reason}")
-        return time_line_of(self._found, self.to_dict(), self._judge)
+        return time_line_of(self._found, self.to_dict(), self._decision)
 
 
-def result_of(found: FileScore, judge: Judge, model: ModelInfo) -> Result:
+def result_of(found: FileScore, decision: DecisionRule, model: ModelInfo) -> Result:
     """Return the result for one recording.
 
     Args:
         found: its scores.
-        judge: the decision rule.
+        decision: the decision rule.
         model: where they are from.
     """
-    record = record_of(found, judge, time_line=True)
+    record = record_of(found, decision, time_line=True)
     record.pop("spoof_s")
     windows = tuple(Window(**window) for window in record.pop("windows"))
-    return Result(**record, windows=windows, model=model, _found=found, _judge=judge)
+    return Result(**record, windows=windows, model=model, _found=found, _decision=decision)

@@ -32,7 +32,12 @@ from rawnet_jax.scoring.clips import ClipScores, score_clips
 from rawnet_jax.scoring.recordings import Recipe, recipe_of
 from rawnet_jax.scoring.scorer import Scorer
 from rawnet_jax.scoring.streaming import StreamingScorer, hop_of_seconds
-from rawnet_jax.scoring.verdict import Judge, OperatingPoint, load_judge, load_operating_point
+from rawnet_jax.scoring.verdict import (
+    DecisionRule,
+    OperatingPoint,
+    load_decision,
+    load_operating_point,
+)
 from rawnet_jax.scoring.windows import hop_samples
 from rawnet_jax.training.workdir import member_workdirs
 
@@ -139,7 +144,7 @@ class Run:
             variables = jax.device_put(jax.device_get(variables), replicated(mesh))
         return cls(workdir, checkpoint, step, config, model, variables, mesh)
 
-    def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> Judge:
+    def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> DecisionRule:
         """Return the decision rule: calibration, threshold, prior.
 
         Args:
@@ -150,7 +155,7 @@ class Run:
             ConfigError: a number is out of range.
             DataError: a file of the run is damaged.
         """
-        return load_judge(
+        return load_decision(
             self.workdir,
             self.config,
             self.step,

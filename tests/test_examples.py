@@ -94,7 +94,7 @@ class Case:
 def written(folder, program, *, length_s=0.5):
     """Write a program, and WAV files of several kinds."""
     folder.mkdir(exist_ok=True)
-    program = program.judged(CALIBRATION, OperatingPoint(0.05, "made up"))
+    program = program.with_decision(CALIBRATION, OperatingPoint(0.05, "made up"))
     (model := folder / "model.onnx").write_bytes(export_onnx(program))
     rng = np.random.default_rng(0)
     rows = {}

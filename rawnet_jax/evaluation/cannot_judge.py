@@ -1,4 +1,4 @@
-"""Trials whose audio the input gate would not judge: left out or only counted, and always said."""
+"""Trials whose audio the input gate refuses: left out or only counted, and always named."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -114,19 +114,19 @@ def kept_positions(num_trials: int, left_out: Collection[int]) -> np.ndarray:
     return kept
 
 
-def worst_case_eer(scores: np.ndarray, labels: np.ndarray, unjudged: Sequence[int]) -> float:
+def worst_case_eer(scores: np.ndarray, labels: np.ndarray, refused: Sequence[int]) -> float:
     """Return the EER if trials without a score were errors, whatever the threshold.
 
     Args:
         scores: float [N]; those of the trials without one are not read.
         labels: int [N], values of `Label`.
-        unjudged: positions of the trials without a score.
+        refused: positions of the trials without a score.
 
     Raises:
         MetricError: a class is missing.
     """
     wrong = np.zeros(len(scores), bool)
-    wrong[list(unjudged)] = True
+    wrong[list(refused)] = True
     rank = np.searchsorted(np.unique(scores[~wrong]), scores).astype(np.float64)
     # Bona fide speech below all others and spoof above all: no threshold is right about them.
     rank[wrong] = np.where(labels[wrong] == Label.BONAFIDE, -1.0, len(scores) + 1.0)

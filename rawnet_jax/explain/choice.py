@@ -117,7 +117,7 @@ def parse_window(text: str) -> str | float:
 
 
 def _extreme(windows: WindowScores, which: str) -> tuple[int, str]:
-    if not windows.judged.any():
+    if not windows.counted.any():
         raise MetricError("no window of it can be judged, so there is nothing to explain")
     find = np.nanargmin if which == MOST_SPOOFED else np.nanargmax
     index = int(find(windows.score))

@@ -57,7 +57,7 @@ def describe(
 def how_to_read(
     calibration: Calibration | None, threshold: OperatingPoint | None, licence: str
 ) -> dict[str, Any]:
-    """Return the part of the metadata that `Program.judged` sets; see there."""
+    """Return the part of the metadata that `Program.with_decision` sets; see there."""
     return {
         "outputs": _outputs(calibration),
         "threshold": None if threshold is None else _threshold(threshold),

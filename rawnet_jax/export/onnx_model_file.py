@@ -13,7 +13,7 @@ from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.export.metadata_strings import from_strings
 from rawnet_jax.metrics.calibration import calibration_from_dict
 from rawnet_jax.scoring.recordings import Recipe
-from rawnet_jax.scoring.verdict import Judge, OperatingPoint
+from rawnet_jax.scoring.verdict import DecisionRule, OperatingPoint
 
 _FIRST = "first"
 
@@ -86,7 +86,7 @@ class OnnxDetector:
         found[used] = self._session.run(["score"], feeds)[0]
         return found
 
-    def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> Judge:
+    def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> DecisionRule:
         """Return the decision rule that is noted in the file.
 
         Raises:
@@ -103,4 +103,4 @@ class OnnxDetector:
         else:
             point = OperatingPoint(noted["value"], noted["rule"], noted["of"] == "llr")
         notes = ("no calibration: no log-likelihood ratio and no P(spoof)",)
-        return Judge(point, calibration, prior, () if calibration is not None else notes)
+        return DecisionRule(point, calibration, prior, () if calibration is not None else notes)

@@ -50,7 +50,7 @@ class Program:
     metadata: dict[str, Any]
     calibration: Calibration | None = None
 
-    def judged(
+    def with_decision(
         self, calibration: Calibration | None, threshold: OperatingPoint | None, licence: str = ""
     ) -> "Program":
         """Return this program with what its scores are read by.
@@ -110,7 +110,7 @@ class Program:
 
 
 def program_of(run: Run, *, num_samples: int | None = None) -> Program:
-    """Make a program of a run; `Program.judged` adds how its scores are read.
+    """Make a program of a run; `Program.with_decision` adds how its scores are read.
 
     Args:
         run: one network.

@@ -163,7 +163,7 @@ def _measured(clips: Clips, found: ClipScores, gate: GateConfig) -> _Scored:
     """
     if gate.action != "refuse":
         return _Scored(clips, found, clips.trials, found.score)
-    refused = {row.position for row in found.unjudged}
+    refused = {row.position for row in found.refused}
     kept = kept_positions(len(clips), refused)
     return _Scored(clips, found, [clips.trials[i] for i in kept.tolist()], found.score[kept])
 
@@ -173,12 +173,12 @@ def _cannot_judge(scored: Mapping[str, _Scored], gate: GateConfig) -> CannotJudg
     rows = tuple(
         UnjudgedTrial(partition, part.clips.trials[row.position], *row[1:])
         for partition, part in scored.items()
-        for row in part.found.unjudged
+        for row in part.found.refused
     )
     refused = gate.action == "refuse"
     first = next(iter(scored.values()))
     labels = labels_of(first.clips.trials)
-    positions = [row.position for row in first.found.unjudged]
+    positions = [row.position for row in first.found.refused]
     worst = None
     if refused and positions and labels is not None:
         worst = worst_case_eer(first.found.score, labels, positions)

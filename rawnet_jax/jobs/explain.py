@@ -22,8 +22,8 @@ from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, complain
 from rawnet_jax.labels import Label
 from rawnet_jax.reports.explanation_picture import Caption, explanation_png
 from rawnet_jax.run import Run
-from rawnet_jax.scoring.gate import ChannelMix, judge_input, read_judged
-from rawnet_jax.scoring.verdict import judged
+from rawnet_jax.scoring.gate import ChannelMix, gate_refusal, read_gated
+from rawnet_jax.scoring.verdict import verdict_record
 from rawnet_jax.scoring.windows import hop_samples
 
 
@@ -94,8 +94,8 @@ class _Job:
         run = Run.open(options.workdir, options.checkpoint, options.overrides)
         self._config, self._step = run.config, run.step
         self._model = clip_model_of(run)
-        self._judge = run.decision(prior=options.p_spoof, threshold=options.threshold)
-        for note in self._judge.notes:
+        self._decision = run.decision(prior=options.p_spoof, threshold=options.threshold)
+        for note in self._decision.notes:
             complain(f"note: {note}")
 
     def explain(self, path: str, folder: Path, picture: str) -> None:
@@ -108,9 +108,9 @@ class _Job:
         """
         choice = self._choice(path)
         found = explain(choice.waveform, self._model, self._settings, self._options.progress)
-        said = self._judged(found.score)
+        said = self._verdict(found.score)
         text = _text(said)
-        point = self._judge.point
+        point = self._decision.point
         threshold = None if point.on_llr else point.threshold
         drawn = explanation_png(found, choice, Caption(path, text, threshold))
         record = {"path": path} | said | explanation_record(found, choice)
@@ -132,7 +132,7 @@ class _Job:
             choice = choose_window(waveform, self._model, self._which, hop=hop, gate=gate)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
-        refusal = None if gate is None else judge_input(choice.waveform, gate)
+        refusal = None if gate is None else gate_refusal(choice.waveform, gate)
         if refusal is not None:
             raise MetricError(str(refusal))
         return choice
@@ -143,7 +143,7 @@ class _Job:
                 return self._waveform(str(file))
         audio, gate, channel = self._config.data.audio, self._config.gate, self._options.channel
         if gate.enabled:
-            waveform, refusal = read_judged(path, audio, gate, channel)
+            waveform, refusal = read_gated(path, audio, gate, channel)
         else:
             mix = ChannelMix(gate, channel)
             waveform = read_waveform(path, audio, mix)
@@ -152,14 +152,14 @@ class _Job:
             raise MetricError(str(refusal))
         return waveform
 
-    def _judged(self, score: float) -> dict[str, Any]:
-        said = judged(score, self._judge)
-        return said | {"prior": None if said["p_spoof"] is None else self._judge.prior}
+    def _verdict(self, score: float) -> dict[str, Any]:
+        said = verdict_record(score, self._decision)
+        return said | {"prior": None if said["p_spoof"] is None else self._decision.prior}
 
     def _clip_score(self, choice: Choice) -> float | None:
         """Return the score of the whole clip, as the run was evaluated."""
         how, windows = self._config.eval.aggregate, choice.windows
-        score = windows.aggregate(how) if how and windows.judged.any() else windows.score[0]
+        score = windows.aggregate(how) if how and windows.counted.any() else windows.score[0]
         return float(score) if np.isfinite(score) else None
 
     def _run_record(self) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class _Job:
             "checkpoint": self._options.checkpoint,
             "step": self._step,
         }
-        return {"judged_by": self._judge.record, "run": run, "units": UNITS}
+        return {"judged_by": self._decision.record, "run": run, "units": UNITS}
 
 
 def _heading(path: str, choice: Choice) -> str:
@@ -177,13 +177,13 @@ def _heading(path: str, choice: Choice) -> str:
     return f"{path}: {where}" + (f", {choice.how}" if choice.how else "")
 
 
-def _text(judged: dict[str, Any]) -> str:
-    name = "bona fide" if judged["verdict"] == Label.BONAFIDE.key else judged["verdict"]
-    said = f"{name}, score {judged['score']:+.3f}"
-    if judged["llr"] is not None:
-        said += f", log-likelihood ratio {judged['llr']:+.2f}"
-        said += f", P(spoof) {judged['p_spoof']:.3f} at a prior of {judged['prior']:g}"
-    return said
+def _text(said: dict[str, Any]) -> str:
+    name = "bona fide" if said["verdict"] == Label.BONAFIDE.key else said["verdict"]
+    text = f"{name}, score {said['score']:+.3f}"
+    if said["llr"] is not None:
+        text += f", log-likelihood ratio {said['llr']:+.2f}"
+        text += f", P(spoof) {said['p_spoof']:.3f} at a prior of {said['prior']:g}"
+    return text
 
 
 def _settings(options: ExplainOptions) -> Settings:

@@ -82,16 +82,16 @@ def _output(options: ExportOptions) -> Path:
 def _program(options: ExportOptions, run: Run) -> Program:
     """Load the run, say what it is, and what its user must know."""
     program = program_of(run, num_samples=options.num_samples)
-    judge = run.decision(threshold=options.threshold)
+    decision = run.decision(threshold=options.threshold)
     licence = options.licence or _licence_of_import(options.workdir)
-    program = program.judged(judge.calibration, judge.point, licence)
+    program = program.with_decision(decision.calibration, decision.point, licence)
     say_written(
         [
             ("run", f"{options.workdir}, checkpoint {options.checkpoint}, step {program.step}"),
             ("input", program.metadata["inputs"]["waveform"]),
-            ("threshold", judge.point.text),
+            ("threshold", decision.point.text),
             ("licence", program.metadata["license"]),
-            *(("note", note) for note in judge.notes),
+            *(("note", note) for note in decision.notes),
         ]
     )
     return program

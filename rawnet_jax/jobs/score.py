@@ -24,7 +24,7 @@ from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import Form, form_of
 from rawnet_jax.scoring.score_output import ScoreOutput, remove_output
-from rawnet_jax.scoring.verdict import Judge, Record, record_of
+from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
 
 if TYPE_CHECKING:
     from rawnet_jax.run import Run
@@ -114,19 +114,19 @@ def score(options: ScoreOptions) -> int:
     if options.form != TABLE:
         form = form_of(options.form, options.names, time_line=options.windows)
         form.check(paths)
-    judge = run.decision(prior=options.p_spoof, threshold=options.threshold)
-    for note in judge.notes:
+    decision = run.decision(prior=options.p_spoof, threshold=options.threshold)
+    for note in decision.notes:
         complain(f"note: {note}")
     for problem in problems:
         complain(f"error: {problem}")
     tally = _Tally(len(problems), aggregation == FIRST)
     with contextlib.ExitStack() as stack:
-        sink: _Sink = _Table(judge) if form is None else _Printed(form)
+        sink: _Sink = _Table(decision) if form is None else _Printed(form)
         todo = paths
         if options.output is not None and form is not None:
             if options.overwrite:
                 remove_output(options.output)
-            output = ScoreOutput(options.output, form, _settings(options, run, judge))
+            output = ScoreOutput(options.output, form, _settings(options, run, decision))
             sink = stack.enter_context(output)
             todo = [path for path in paths if form.name(path) not in output.done]
             if STDIN in paths and STDIN not in todo:  # it may be another recording by now
@@ -136,27 +136,27 @@ def score(options: ScoreOptions) -> int:
                 )
         tally.num_before = len(paths) - len(todo)
         found = _scored(options, run, todo, stack)
-        _write(options, judge, found, sink, tally, paths)
+        _write(options, decision, found, sink, tally, paths)
     complain(tally.text(run.recipe.window / SAMPLE_RATE_HZ))
     return tally.exit_status
 
 
 def _write(
     options: ScoreOptions,
-    judge: Judge,
+    decision: DecisionRule,
     results: Iterator[FileScore],
     sink: _Sink,
     tally: "_Tally",
     paths: Sequence[str],
 ) -> None:
     """Put every result where it belongs as it comes."""
-    pictures = None if options.plot is None else _Pictures(options.plot, judge, paths)
+    pictures = None if options.plot is None else _Pictures(options.plot, decision, paths)
     shows_bar = options.progress
     with BatchBars(shows_bar)("scoring", len(paths), tally.num_before, "file") as bar:
         # Lines on a terminal would run into the bar.
         is_mixed = shows_bar and sys.stdout.isatty() and not isinstance(sink, ScoreOutput)
         for found in results:
-            record = record_of(found, judge, time_line=options.windows)
+            record = record_of(found, decision, time_line=options.windows)
             tally.add(found, record)
             with bar.external_write_mode() if is_mixed else contextlib.nullcontext():
                 sink.write(record)
@@ -198,7 +198,7 @@ def _overrides(options: ScoreOptions) -> list[str]:
     return [*options.overrides, f"--config.eval.aggregate={aggregation}"]
 
 
-def _settings(options: ScoreOptions, run: "Run", judge: Judge) -> dict[str, Any]:
+def _settings(options: ScoreOptions, run: "Run", decision: DecisionRule) -> dict[str, Any]:
     """Return all that decides a line of the output."""
     settings: dict[str, Any] = {
         "format": options.form,
@@ -213,7 +213,7 @@ def _settings(options: ScoreOptions, run: "Run", judge: Judge) -> dict[str, Any]
         "network and settings": run.fingerprint[:16],
     }
     if not options.form.startswith("asvspoof"):  # which hold no verdict
-        settings |= judge.record
+        settings |= decision.record
     return settings
 
 
@@ -271,14 +271,14 @@ class _Printed:
 class _Table:
     """Results on standard output, for people."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, decision: DecisionRule) -> None:
+        self._decision = decision
         self._begun = False
 
     def write(self, record: Record) -> None:
         """Print one result."""
         if not self._begun:
-            say(f"{self._judge.text}\n\n{_HEADER}\n")
+            say(f"{self._decision.text}\n\n{_HEADER}\n")
             self._begun = True
         say("".join(f"{line}\n" for line in _table_lines(record)))
 
@@ -286,12 +286,12 @@ class _Table:
 class _Pictures:
     """A folder with one picture per file."""
 
-    def __init__(self, folder: Path, judge: Judge, paths: Sequence[str]) -> None:
+    def __init__(self, folder: Path, decision: DecisionRule, paths: Sequence[str]) -> None:
         """Make the folder.
 
         Args:
             folder: where.
-            judge: reads scores.
+            decision: reads scores.
             paths: all files, so that each has a name of its own.
 
         Raises:
@@ -302,7 +302,7 @@ class _Pictures:
         except OSError as error:
             raise ConfigError(f"--plot {folder}: {error.strerror}; it must be a folder") from error
         self._folder = folder
-        self._judge = judge
+        self._decision = decision
         self._name_of = picture_names(paths)
 
     def draw(self, found: FileScore, record: Record) -> None:
@@ -317,7 +317,7 @@ class _Pictures:
         # Brings matplotlib, which scores alone do not need.
         from rawnet_jax.reports.time_line import time_line_of, time_line_png
 
-        picture = time_line_of(found, record, self._judge)
+        picture = time_line_of(found, record, self._decision)
         path = self._folder / self._name_of[found.path]
         write_bytes_atomically(path, time_line_png(picture))
 
@@ -334,10 +334,10 @@ def _table_lines(record: Record) -> Iterator[str]:
         yield f"{'':>12}  spoof: {spans or 'nowhere'}"
 
 
-def _cells(judged: Record) -> str:
-    score, llr, p_spoof = judged["score"], judged["llr"], judged["p_spoof"]
+def _cells(said: Record) -> str:
+    score, llr, p_spoof = said["score"], said["llr"], said["p_spoof"]
     return (
-        f"{judged['verdict']:<12}  {_number(score, '+.3f'):>8}  {_number(llr, '+.3f'):>8}  "
+        f"{said['verdict']:<12}  {_number(score, '+.3f'):>8}  {_number(llr, '+.3f'):>8}  "
         f"{_number(p_spoof, '.4f'):>8}"
     )
 

@@ -18,7 +18,7 @@ from rawnet_jax.data.pcm_stream import raw_format
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.jobs.console import complain
 from rawnet_jax.labels import Label
-from rawnet_jax.scoring.verdict import CANNOT_JUDGE, Judge, judged
+from rawnet_jax.scoring.verdict import CANNOT_JUDGE, DecisionRule, verdict_record
 
 if TYPE_CHECKING:
     from rawnet_jax.run import Run
@@ -86,34 +86,34 @@ def _score(options: StreamOptions, run: "Run", audio: LiveAudio) -> None:
     scorer = run.stream(
         hop_s=options.hop, sample_rate_hz=audio.sample_rate_hz, channel=options.channel
     )
-    judge = run.decision(prior=options.p_spoof, threshold=options.threshold)
-    for note in judge.notes:
+    decision = run.decision(prior=options.p_spoof, threshold=options.threshold)
+    for note in decision.notes:
         complain(f"note: {note}")
     scorer.warm_up()
     if sys.stderr.isatty():
-        complain(judge.text)
-    with Lines(judge, scorer.window / SAMPLE_RATE_HZ, as_json=options.jsonl) as lines:
+        complain(decision.text)
+    with Lines(decision, scorer.window / SAMPLE_RATE_HZ, as_json=options.jsonl) as lines:
         for block in audio.blocks:
             lines.write(scorer.push(block))
         lines.write(scorer.finish())
 
 
-def window_record(found: "TimedScore", window_s: float, judge: Judge) -> dict[str, Any]:
+def window_record(found: "TimedScore", window_s: float, decision: DecisionRule) -> dict[str, Any]:
     """Return what is said of a window, ready for JSON.
 
     Args:
         found: its score.
         window_s: length of a window; one that begins the stream may be shorter.
-        judge: reads scores.
+        decision: reads scores.
     """
     start_s = round(max(0.0, found.time_s - window_s), 6)  # not 0.01999999999999999
     bounds = {"start_s": start_s, "end_s": found.time_s}
     if math.isfinite(found.score):
-        return bounds | judged(found.score, judge) | {"reason": None}
+        return bounds | verdict_record(found.score, decision) | {"reason": None}
     reason = "the network's score is not a finite number"
     if found.refusal is not None:
         reason = f"{found.refusal.reason}: {found.refusal.detail}"
-    return bounds | judged(None, judge) | {"reason": reason}
+    return bounds | verdict_record(None, decision) | {"reason": reason}
 
 
 class Lines:
@@ -122,15 +122,15 @@ class Lines:
     On a terminal each line is written over the one before; elsewhere each has a line, at once.
     """
 
-    def __init__(self, judge: Judge, window_s: float, *, as_json: bool = False) -> None:
+    def __init__(self, decision: DecisionRule, window_s: float, *, as_json: bool = False) -> None:
         """Begin.
 
         Args:
-            judge: reads scores.
+            decision: reads scores.
             window_s: length of a window.
             as_json: one JSON object per line.
         """
-        self._judge = judge
+        self._decision = decision
         self._window_s = window_s
         self._as_json = as_json
         self._is_live = sys.stdout.isatty() and not as_json
@@ -146,7 +146,7 @@ class Lines:
             BrokenPipeError: nobody reads any more.
         """
         for one in found:
-            record = window_record(one, self._window_s, self._judge)
+            record = window_record(one, self._window_s, self._decision)
             self._count(record)
             if self._as_json:
                 print(json.dumps(record, allow_nan=False), flush=True)

@@ -21,7 +21,7 @@ from rawnet_jax.reports.canvas import (
 )
 from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import FileScore
-from rawnet_jax.scoring.verdict import Judge, Record
+from rawnet_jax.scoring.verdict import DecisionRule, Record
 
 SIZE = (9.2, 4.6)
 _WAVE_COLOUR = "#6b7280"
@@ -63,15 +63,15 @@ class TimeLine:
         return below
 
 
-def time_line_of(found: FileScore, record: Record, judge: Judge) -> TimeLine:
+def time_line_of(found: FileScore, record: Record, decision: DecisionRule) -> TimeLine:
     """Return what is drawn of one recording.
 
     Args:
         found: its scores; its watcher was an `Envelope`.
         record: what is said of it.
-        judge: the decision rule; windows are drawn on the scale that its threshold is on.
+        decision: the decision rule; windows are drawn on the scale that its threshold is on.
     """
-    point, calibration = judge.point, judge.calibration
+    point, calibration = decision.point, decision.calibration
     value, label = found.windows.score.astype(np.float64), "score"
     whole = record["score"]
     if point.on_llr and calibration is not None:

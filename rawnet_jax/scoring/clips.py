@@ -18,7 +18,7 @@ from rawnet_jax.scoring.windows import ScoreBatch, aggregate
 _REASONS = tuple(Reason)
 
 
-class Unjudged(NamedTuple):
+class Refused(NamedTuple):
     """A clip that cannot be judged: why, what was measured, and the bound that it is beyond."""
 
     position: int
@@ -33,13 +33,13 @@ class ClipScores:
 
     Attributes:
         score: float32 [N] in the order of the list, higher = more bona fide.
-        unjudged: clips that cannot be judged, in order; they have a score nevertheless.
+        refused: clips that cannot be judged, in order; they have a score nevertheless.
         num_windows: windows over all clips.
         num_windows_skipped: windows that do not count, of clips of which others do.
     """
 
     score: np.ndarray
-    unjudged: tuple[Unjudged, ...]
+    refused: tuple[Refused, ...]
     num_windows: int
     num_windows_skipped: int
 
@@ -105,7 +105,7 @@ def _numbers(position: int, found: FileScore, how: str) -> tuple[float, ...]:
         reason = 1 + _REASONS.index(refusal.reason)
         return position, float(score), len(windows), 0, reason, refusal.value, refusal.limit
     score = windows.aggregate(how) if how else windows.score[0]
-    skipped = np.count_nonzero(~windows.judged)
+    skipped = np.count_nonzero(~windows.counted)
     return position, float(score), len(windows), int(skipped), 0, 0, 0
 
 
@@ -115,8 +115,8 @@ def _together(tables: Sequence[np.ndarray]) -> ClipScores:
     table = table[np.argsort(table[:, 0])]
     return ClipScores(
         score=table[:, 1].astype(np.float32),
-        unjudged=tuple(
-            Unjudged(int(row[0]), _REASONS[int(row[4]) - 1], float(row[5]), float(row[6]))
+        refused=tuple(
+            Refused(int(row[0]), _REASONS[int(row[4]) - 1], float(row[5]), float(row[6]))
             for row in table[table[:, 4] > 0]
         ),
         num_windows=int(table[:, 2].sum()),

@@ -187,7 +187,7 @@ class _Tally:
     watched: Any
     windows: list[tuple[int, int]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    judged: list[bool] = field(default_factory=list)
+    counted: list[bool] = field(default_factory=list)
     refusal: Refusal | None = None  # of the first window that has one
     num_missing: int = 0
     end: End | None = None
@@ -195,10 +195,10 @@ class _Tally:
     def result(self, how: str) -> FileScore:
         assert self.end is not None
         bounds = np.array(self.windows, np.float64).reshape(-1, 2) / SAMPLE_RATE_HZ
-        scores, judged = np.array(self.scores, np.float32), np.array(self.judged, bool)
-        windows = WindowScores(bounds[:, 0], bounds[:, 1], scores, judged)
+        scores, kept = np.array(self.scores, np.float32), np.array(self.counted, bool)
+        windows = WindowScores(bounds[:, 0], bounds[:, 1], scores, kept)
         # Without a mean over windows the first one alone is the score.
-        counted = judged if how else judged[:1]
+        counted = kept if how else kept[:1]
         refusal = self.end.refusal or (None if counted.any() else self.refusal)
         outcome, score, reason = self._outcome(windows, refusal, how)
         length = self.end.num_samples
@@ -259,7 +259,7 @@ class _Batches:
         """Take a window; its score comes later."""
         tally.windows.append((window.start, window.start + window.num_samples))
         tally.scores.append(np.nan)
-        tally.judged.append(window.refusal is None)
+        tally.counted.append(window.refusal is None)
         tally.refusal = tally.refusal or window.refusal
         if window.waveform is None:
             return

@@ -18,7 +18,7 @@ from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import Source, from_int16, waveform_blocks
 from rawnet_jax.errors import AudioError, ConfigError
-from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal, judge_input
+from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal, gate_refusal
 from rawnet_jax.scoring.windows import cut_windows
 
 NUM_AHEAD = 64
@@ -171,7 +171,7 @@ class _Reader:
 
 
 def _looked_at(start: int, waveform: np.ndarray, how: Reading) -> Window:
-    refusal = judge_input(waveform, how.gate) if how.gate.enabled else None
+    refusal = gate_refusal(waveform, how.gate) if how.gate.enabled else None
     scored = refusal is None or how.keeps_refused
     # A copy, since a window that waits would keep the whole block that it is a part of.
     return Window(start, len(waveform), waveform.copy() if scored else None, refusal)

@@ -54,7 +54,7 @@ class Refusal:
         return f"cannot judge: {self.reason}: {self.detail}"
 
 
-def judge_input(
+def gate_refusal(
     waveform: np.ndarray,
     config: GateConfig,
     *,
@@ -68,7 +68,7 @@ def judge_input(
             judged, after `ChannelMix` has looked at them.
         config: the bounds. Its `enabled` and `action` are the caller's business.
         sample_rate_hz: of the waveform.
-        channel: judge this one instead of the average; 1 = the first.
+        channel: take this one instead of the average; 1 = the first.
 
     Returns:
         The first of the reasons that applies, in the order of `Reason` but for a wrong channel,
@@ -84,7 +84,7 @@ def judge_input(
     return mix.refusal() or _judge_mono(mono, config, sample_rate_hz)
 
 
-def read_judged(
+def read_gated(
     path: str | PathLike[str], audio: AudioConfig, gate: GateConfig, channel: int | None = None
 ) -> tuple[np.ndarray | None, Refusal | None]:
     """Decode a file and look at it.
@@ -109,7 +109,7 @@ def read_judged(
         if error.reason == _OF_AUDIO_ERROR:
             return None, _not_finite(1)
         raise
-    refusal = mix.refusal() or judge_input(waveform, gate)
+    refusal = mix.refusal() or gate_refusal(waveform, gate)
     return (None, refusal) if refusal is not None else (waveform, None)
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from rawnet_jax.scoring.recordings import Recipe
-from rawnet_jax.scoring.verdict import Judge
+from rawnet_jax.scoring.verdict import DecisionRule
 
 
 class ScoringModel(Protocol):
@@ -30,5 +30,5 @@ class ScoringModel(Protocol):
     def score_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
         """Score float32 [B, T] with int32 [B] samples per row, 0 in empty rows; returns [B]."""
 
-    def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> Judge:
+    def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> DecisionRule:
         """Return the decision rule."""

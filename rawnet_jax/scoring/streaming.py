@@ -16,7 +16,7 @@ from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.scoring.file_scorer import Rows
-from rawnet_jax.scoring.gate import Refusal, judge_input
+from rawnet_jax.scoring.gate import Refusal, gate_refusal
 from rawnet_jax.scoring.streaming_conv1d import CarriedConv1D, plan_frames
 from rawnet_jax.scoring.streaming_engine import Engine, WholeWindows
 from rawnet_jax.scoring.streaming_input import StreamInput
@@ -144,7 +144,7 @@ class StreamingScorer:
         if self._num_samples and (self._num_samples < self.window or self._num_next):
             length = min(self._num_samples, self.window)
             heard = np.concatenate((self._window, self._next[: self._num_next]))[-length:]
-            refusal = self._judge(heard)
+            refusal = self._refusal(heard)
             score = float("nan")
             if refusal is None:
                 row = np.zeros(self.window, np.float32)
@@ -172,15 +172,15 @@ class StreamingScorer:
     def _advanced(self) -> list[TimedScore]:
         """Take the window that is now complete."""
         is_full = self._num_samples >= self.window
-        refusal = self._judge(self._window) if is_full else None
+        refusal = self._refusal(self._window) if is_full else None
         score = self._engine.advance(self._window, is_full and refusal is None)
         time_s = self._num_samples / SAMPLE_RATE_HZ
         return [TimedScore(time_s, score, refusal)] if is_full else []
 
-    def _judge(self, waveform: np.ndarray) -> Refusal | None:
+    def _refusal(self, waveform: np.ndarray) -> Refusal | None:
         if self._gate is None:
             return None
-        return self._input.refusal() or judge_input(waveform, self._gate)
+        return self._input.refusal() or gate_refusal(waveform, self._gate)
 
 
 def hop_of_seconds(hop_s: float, window: int) -> int:

@@ -74,7 +74,7 @@ class Verdict:
     Attributes:
         score: higher = more bona fide.
         llr: calibrated natural-log likelihood ratio, bona fide over spoof; None = not calibrated.
-        p_spoof: P(spoof) at the prior of `Judge`; None = not calibrated.
+        p_spoof: P(spoof) at the prior of `DecisionRule`; None = not calibrated.
         label: at the threshold.
     """
 
@@ -85,7 +85,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judge:
+class DecisionRule:
     """Reads scores by a run's calibration and threshold.
 
     Attributes:
@@ -202,7 +202,7 @@ def load_calibration(path: str | Path) -> Calibration:
         raise DataError(f"{path}: {error}") from error
 
 
-def load_judge(
+def load_decision(
     workdir: Path,
     config: Config,
     step: int,
@@ -211,7 +211,7 @@ def load_judge(
     is_best: bool = True,
     prior: float = 0.5,
     threshold: float | None = None,
-) -> Judge:
+) -> DecisionRule:
     """Read by what the scores of a run are judged.
 
     Args:
@@ -255,7 +255,7 @@ def load_judge(
         notes.append("no calibration: no log-likelihood ratio and no P(spoof)")
     else:
         notes += calibration.warnings
-    return Judge(point, calibration, prior, tuple(notes))
+    return DecisionRule(point, calibration, prior, tuple(notes))
 
 
 def _other_way(point: OperatingPoint, now: EvalConfig) -> list[str]:
@@ -274,40 +274,40 @@ def _by_spoof_threshold(config: EvalConfig) -> OperatingPoint:
     return OperatingPoint(math.log((1 - share) / share), rule)
 
 
-def record_of(found: FileScore, judge: Judge, *, time_line: bool = False) -> Record:
+def record_of(found: FileScore, decision: DecisionRule, *, time_line: bool = False) -> Record:
     """Return all that is said of a file.
 
     Args:
         found: its scores.
-        judge: reads them.
+        decision: reads them.
         time_line: with ``windows`` (each with start_s, end_s, verdict, score, llr, p_spoof) and
             ``spoof_s``, the spans that windows of spoof cover: [start, end] in seconds.
     """
     windows = found.windows
-    record: Record = {"path": found.path} | judged(found.score, judge)
+    record: Record = {"path": found.path} | verdict_record(found.score, decision)
     if found.score is None:
         record["verdict"] = found.outcome.value
     record |= {
-        "prior": None if judge.calibration is None else judge.prior,
+        "prior": None if decision.calibration is None else decision.prior,
         "duration_s": found.duration_s,
         "scored_s": found.scored_s,
         "num_windows": found.num_windows,
         "reason": found.reason or None,
     }
     if time_line:
-        record["spoof_s"] = spoof_spans(windows, judge)
+        record["spoof_s"] = spoof_spans(windows, decision)
         record["windows"] = [
-            {"start_s": start, "end_s": end} | judged(score, judge)
+            {"start_s": start, "end_s": end} | verdict_record(score, decision)
             for start, end, score in _rows(windows)
         ]
     return record
 
 
-def spoof_spans(windows: WindowScores, judge: Judge) -> list[list[float]]:
+def spoof_spans(windows: WindowScores, decision: DecisionRule) -> list[list[float]]:
     """Return what the windows that are called spoof cover: [start, end] in s, apart and rising."""
     spans: list[list[float]] = []
     for start, end, score in _rows(windows):
-        if score is None or judge(score).label != Label.SPOOF:
+        if score is None or decision(score).label != Label.SPOOF:
             continue
         if spans and start <= spans[-1][1]:
             spans[-1][1] = end
@@ -322,11 +322,11 @@ def _rows(windows: WindowScores) -> Iterator[tuple[float, float, float | None]]:
         yield float(start), float(end), None if np.isnan(score) else float(score)
 
 
-def judged(score: float | None, judge: Judge) -> Record:
+def verdict_record(score: float | None, decision: DecisionRule) -> Record:
     """Return verdict, score, log-likelihood ratio and P(spoof) of a score; None = no score."""
     if score is None:
         return {"verdict": CANNOT_JUDGE, "score": None, "llr": None, "p_spoof": None}
-    said = judge(score)
+    said = decision(score)
     return {
         "verdict": said.label.key,
         "score": said.score,

@@ -27,13 +27,13 @@ class WindowScores:
         start_s: float64 [K], where a window begins.
         end_s: float64 [K], where it ends; within the recording.
         score: float32 [K], higher = more bona fide; NaN where a window has none.
-        judged: bool [K], whether the gate lets it count.
+        counted: bool [K], whether the gate lets it count.
     """
 
     start_s: np.ndarray
     end_s: np.ndarray
     score: np.ndarray
-    judged: np.ndarray
+    counted: np.ndarray
 
     def __len__(self) -> int:
         return len(self.score)
@@ -45,7 +45,7 @@ class WindowScores:
             MetricError: there is none.
             ConfigError: see `aggregate`.
         """
-        return aggregate(self.score[self.judged], how)
+        return aggregate(self.score[self.counted], how)
 
 
 def hop_samples(window: int, hop: float) -> int:

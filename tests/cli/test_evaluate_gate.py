@@ -119,7 +119,7 @@ def test_windows_over_whole_clips(run, tmp_path):
         batch_size=8,
         gate=config.gate,
     )
-    assert found.judged.tolist() == [False, True, True]
+    assert found.counted.tolist() == [False, True, True]
     assert found.aggregate("max_spoof") == pytest.approx(windows.scores[6], abs=1e-5)
 
 

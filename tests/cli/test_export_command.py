@@ -54,7 +54,7 @@ def test_a_file_that_computes_something_else_is_not_written(folder, tmp_path, mo
     monkeypatch.setitem(
         formats.WRITERS,
         "onnx",
-        lambda program: export_onnx(other.judged(program.calibration, None)),
+        lambda program: export_onnx(other.with_decision(program.calibration, None)),
     )
     assert export(folder, f"--output={tmp_path / 'model.onnx'}") == EXIT_USER_ERROR
     assert "not written: the file's scores differ" in capsys.readouterr().err

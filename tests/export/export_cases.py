@@ -51,7 +51,7 @@ def small_program(
 
     variables = jax.tree_util.tree_map_with_path(drawn, shapes)
     program = make_program(config, variables, SOURCE, num_samples=num_samples)
-    return program.judged(calibration, None)
+    return program.with_decision(calibration, None)
 
 
 def clips(program: Program, count: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,9 @@ def test_a_wrong_file_leaves_nothing_behind(program, tmp_path):
 @pytest.mark.slow
 def test_a_wrong_calibration_is_seen(program, tmp_path):
     path = tmp_path / "model.onnx"
-    path.write_bytes(export_onnx(program.judged(AffineCalibration(2.0, 0.51, 0.5, 10, 10), None)))
+    path.write_bytes(
+        export_onnx(program.with_decision(AffineCalibration(2.0, 0.51, 0.5, 10, 10), None))
+    )
     found = compare(path, "onnx", program, make_check_clips(program, [], AudioConfig()))
     assert found.score < 1e-6
     assert found.llr is not None
@@ -169,7 +171,7 @@ def test_check_clips_are_cut_filled_and_short_as_the_run_has_it(tmp_path):
 
 def test_metadata_survives_formats_of_strings_alone(program):
     point = OperatingPoint(0.25, "equal error rate", step=7)
-    metadata = program.judged(AFFINE, point, "CC0").metadata
+    metadata = program.with_decision(AFFINE, point, "CC0").metadata
     assert from_strings(as_strings(metadata)) == metadata
     assert metadata["threshold"]["value"] == 0.25
     assert metadata["license"] == "CC0"

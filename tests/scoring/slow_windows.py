@@ -7,7 +7,7 @@ import numpy as np
 from rawnet_jax.config import GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.loader import crop_or_pad
-from rawnet_jax.scoring.gate import judge_input
+from rawnet_jax.scoring.gate import gate_refusal
 from rawnet_jax.scoring.windows import WindowScores
 
 ScoreBatch = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -36,7 +36,7 @@ def score_windows(
     parts = [waveform[start : start + window] for start in starts.tolist()]
     scores = np.full(len(parts), np.nan, np.float32)
     for i, part in enumerate(parts):
-        if gate is not None and judge_input(part, gate) is not None:
+        if gate is not None and gate_refusal(part, gate) is not None:
             continue
         rows = np.zeros((batch_size, window), np.float32)
         counts = np.zeros(batch_size, np.int32)

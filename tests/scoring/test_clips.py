@@ -76,7 +76,7 @@ def test_windows_are_folded_by_clip(how):
     assert found.score.dtype == np.float32
     assert found.num_windows == 1 + 4 + 1 + 2 + 7
     assert found.num_windows_skipped == 0
-    assert found.unjudged == ()
+    assert found.refused == ()
 
 
 def test_window_and_hop_come_from_the_config():
@@ -96,7 +96,7 @@ def test_without_an_aggregate_the_first_part_is_scored_as_published():
     expected = [np.float32(w[:4_000] / 32_768).sum(dtype=np.float32) for w in clips.waveforms]
     np.testing.assert_allclose(found.score, expected, atol=1e-3)
     assert clips.num_read == len(clips)
-    [row] = found.unjudged
+    [row] = found.refused
     assert row == (3, Reason.DIGITAL_SILENCE, 0.0, 0.0)
     assert (found.num_windows, found.num_windows_skipped) == (5, 0)
 
@@ -105,7 +105,7 @@ def test_what_is_not_scored_is_not_looked_at():
     """Speech after the part that the network hears does not save a clip."""
     clips = Clips(silent=[(1, 0, 4_000), (4, 4_000, 14_500)])
     found = scored(clips, make_config())
-    assert [row.position for row in found.unjudged] == [1]
+    assert [row.position for row in found.refused] == [1]
 
 
 def test_windows_that_cannot_be_judged_have_no_say():
@@ -115,7 +115,7 @@ def test_windows_that_cannot_be_judged_have_no_say():
     skip = {(1, 0), (4, 4_000), (4, 6_000)}
     np.testing.assert_allclose(found.score, by_hand(clips, "mean", skip=skip), atol=1e-3)
     assert found.num_windows_skipped == len(skip)
-    assert [row[:2] for row in found.unjudged] == [(3, Reason.DIGITAL_SILENCE)]
+    assert [row[:2] for row in found.refused] == [(3, Reason.DIGITAL_SILENCE)]
 
 
 def test_a_gate_that_is_off_sees_nothing():
@@ -124,7 +124,7 @@ def test_a_gate_that_is_off_sees_nothing():
     config.gate = replace(config.gate, enabled=False)
     found = scored(clips, config)
     np.testing.assert_allclose(found.score, by_hand(clips, "mean"), atol=1e-3)
-    assert found.unjudged == ()
+    assert found.refused == ()
     assert found.num_windows_skipped == 0
 
 
@@ -148,9 +148,9 @@ def test_processes_tell_each_other(owner):
         share = Share(index, 2, lambda _: tables)
         found = scored(clips, make_config("max_spoof"), share=share)
         np.testing.assert_array_equal(found.score, alone.score)
-        assert found.unjudged == alone.unjudged
-        assert [row.position for row in found.unjudged] == [1, 2, 4]
-        assert {row.limit for row in found.unjudged} == {0.0}
+        assert found.refused == alone.refused
+        assert [row.position for row in found.refused] == [1, 2, 4]
+        assert {row.limit for row in found.refused} == {0.0}
 
 
 def test_a_window_goes_into_the_shortest_row_that_holds_it():
@@ -178,4 +178,4 @@ def test_a_score_that_is_not_finite_is_not_passed_over():
 
     found = scored(Clips([9_000]), make_config("mean"), 4, broken)
     assert np.isnan(found.score).all()
-    assert found.unjudged == ()
+    assert found.refused == ()

@@ -108,7 +108,7 @@ def test_silence_in_the_middle_has_no_say(tmp_path):
     speech[WINDOW : 2 * WINDOW] = 0
     soundfile.write(tmp_path / "a.wav", speech, 16_000)
     [one] = scored([str(tmp_path / "a.wav")], Rows((WINDOW,), 4, how="mean"))
-    assert np.flatnonzero(~one.windows.judged).tolist() == [2]
+    assert np.flatnonzero(~one.windows.counted).tolist() == [2]
     assert one.num_windows == 4
     # Where only the first part counts, later speech is no help.
     soundfile.write(tmp_path / "b.wav", np.concatenate((np.zeros(WINDOW), speech)), 16_000)

@@ -8,7 +8,7 @@ import soundfile
 
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.errors import AudioError
-from rawnet_jax.scoring.gate import ChannelMix, Reason, judge_input, read_judged
+from rawnet_jax.scoring.gate import ChannelMix, Reason, gate_refusal, read_gated
 
 GATE = GateConfig()
 RNG = np.random.default_rng(0)
@@ -42,7 +42,7 @@ def click(num_samples: int) -> np.ndarray:
     ],
 )
 def test_what_cannot_be_judged_is_named(waveform, reason, value, limit):
-    refusal = judge_input(waveform, GATE)
+    refusal = gate_refusal(waveform, GATE)
     assert refusal is not None
     assert refusal.reason == reason
     assert refusal.value == pytest.approx(value, abs=0.011)
@@ -64,7 +64,7 @@ def test_what_cannot_be_judged_is_named(waveform, reason, value, limit):
     ],
 )
 def test_what_is_only_bad_is_judged(waveform):
-    assert judge_input(waveform, GATE) is None
+    assert gate_refusal(waveform, GATE) is None
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_what_is_only_bad_is_judged(waveform):
     ],
 )
 def test_every_bound_is_read(field, value):
-    assert judge_input(SPEECH, GATE) is None
-    assert judge_input(SPEECH, replace(GATE, **{field: value})) is not None
+    assert gate_refusal(SPEECH, GATE) is None
+    assert gate_refusal(SPEECH, replace(GATE, **{field: value})) is not None
 
 
 def test_length_is_in_seconds():
-    assert judge_input(SPEECH[:800], GATE, sample_rate_hz=8_000) is None
-    assert judge_input(SPEECH[:800], GATE) is not None
+    assert gate_refusal(SPEECH[:800], GATE, sample_rate_hz=8_000) is None
+    assert gate_refusal(SPEECH[:800], GATE) is not None
 
 
 STEREO = {
@@ -117,7 +117,7 @@ STEREO = {
     ],
 )
 def test_channels_that_hold_no_recording(name, channel, words):
-    refusal = judge_input(STEREO[name], GATE, channel=channel)
+    refusal = gate_refusal(STEREO[name], GATE, channel=channel)
     if words is None:
         assert refusal is None
     else:
@@ -128,11 +128,11 @@ def test_channels_that_hold_no_recording(name, channel, words):
 
 def test_silence_everywhere_is_no_matter_of_channels():
     for channel in (None, 1, 2):
-        refusal = judge_input(STEREO["silent"], GATE, channel=channel)
+        refusal = gate_refusal(STEREO["silent"], GATE, channel=channel)
         assert refusal is not None
         assert refusal.reason == Reason.DIGITAL_SILENCE
-    assert judge_input(SPEECH, GATE, channel=1) is None
-    assert judge_input(SPEECH, GATE, channel=2).reason == Reason.WRONG_CHANNEL  # type: ignore[union-attr]
+    assert gate_refusal(SPEECH, GATE, channel=1) is None
+    assert gate_refusal(SPEECH, GATE, channel=2).reason == Reason.WRONG_CHANNEL  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", STEREO)
@@ -150,7 +150,7 @@ def test_channels_are_judged_the_same_block_by_block(name, channel):
 def test_files_are_read_and_judged(tmp_path):
     def judged(samples, rate=16_000, channel=None, subtype="PCM_16"):
         soundfile.write(tmp_path / "a.wav", samples, rate, subtype=subtype)
-        return read_judged(tmp_path / "a.wav", AudioConfig(), GATE, channel)
+        return read_gated(tmp_path / "a.wav", AudioConfig(), GATE, channel)
 
     waveform, refusal = judged(STEREO["other"], 48_000)
     assert refusal is None
@@ -172,7 +172,7 @@ def test_files_are_read_and_judged(tmp_path):
     assert refusal.reason == Reason.NOT_FINITE
     (tmp_path / "a.wav").write_bytes(b"no audio")
     with pytest.raises(AudioError, match="not audio"):
-        read_judged(tmp_path / "a.wav", AudioConfig(), GATE)
+        read_gated(tmp_path / "a.wav", AudioConfig(), GATE)
 
 
 def test_no_real_clip_is_refused(shared_data):
@@ -182,5 +182,5 @@ def test_no_real_clip_is_refused(shared_data):
     assert len(paths) == 2_744 + 600
     for path in paths[::4]:
         waveform, rate = soundfile.read(path, dtype="float32")
-        assert judge_input(waveform, GATE, sample_rate_hz=rate) is None, path
-        assert judge_input(waveform[:rate], GATE, sample_rate_hz=rate) is None, path
+        assert gate_refusal(waveform, GATE, sample_rate_hz=rate) is None, path
+        assert gate_refusal(waveform[:rate], GATE, sample_rate_hz=rate) is None, path

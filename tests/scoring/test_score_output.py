@@ -13,10 +13,10 @@ from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.score_forms import form_of
 from rawnet_jax.scoring.score_output import ScoreOutput, remove_output, settings_path
-from rawnet_jax.scoring.verdict import FIELDS, Judge, OperatingPoint, record_of
+from rawnet_jax.scoring.verdict import FIELDS, DecisionRule, OperatingPoint, record_of
 from rawnet_jax.scoring.windows import WindowScores
 
-JUDGE = Judge(OperatingPoint(0.0, "given"))
+JUDGE = DecisionRule(OperatingPoint(0.0, "given"))
 SETTINGS = {"aggregate": "mean", "sizes": (1, 2), "prior": 0.5}
 FORMS = ("jsonl", "csv", "asvspoof2017", "asvspoof2019", "asvspoof2021", "asvspoof5")
 

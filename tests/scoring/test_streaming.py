@@ -103,7 +103,7 @@ class Pair:
         wanted = self.offline(np.concatenate(pieces) if waveform is None else waveform)
         np.testing.assert_array_equal([time_s for time_s, _ in found], wanted.end_s)
         scores = np.array([score for _, score in found])
-        assert (np.isnan(scores) == ~wanted.judged).all()
+        assert (np.isnan(scores) == ~wanted.counted).all()
         np.testing.assert_allclose(scores, wanted.score, rtol=0, atol=TOLERANCE)
         return found
 

@@ -12,11 +12,11 @@ from rawnet_jax.metrics.calibration import CALIBRATION_KINDS, AffineCalibration,
 from rawnet_jax.scoring.verdict import (
     CALIBRATION_JSON,
     THRESHOLD_JSON,
-    Judge,
+    DecisionRule,
     OperatingPoint,
     how_scored,
     load_calibration,
-    load_judge,
+    load_decision,
     load_operating_point,
     save_calibration,
     save_operating_point,
@@ -36,42 +36,42 @@ POINT = OperatingPoint(0.3, "equal error rate on dev", False, 7, {"aggregate": "
     ],
 )
 def test_what_a_score_stands_for(score, prior, llr, p_spoof, label):
-    found = Judge(POINT, CALIBRATION, prior)(score)
+    found = DecisionRule(POINT, CALIBRATION, prior)(score)
     assert (found.score, found.label) == (score, label)
     assert found.llr == pytest.approx(llr)
     assert found.p_spoof == pytest.approx(p_spoof, rel=1e-12)
 
 
 def test_without_calibration_there_is_a_verdict_alone():
-    found = Judge(POINT)(1.0)
+    found = DecisionRule(POINT)(1.0)
     assert (found.llr, found.p_spoof, found.label) == (None, None, Label.BONAFIDE)
-    assert "not calibrated" in Judge(POINT).text
+    assert "not calibrated" in DecisionRule(POINT).text
 
 
 def test_a_threshold_may_be_of_ratios():
     on_llr = replace(POINT, on_llr=True)
-    assert Judge(on_llr, CALIBRATION)(0.6).label == Label.SPOOF  # 0.2 nats
-    assert Judge(on_llr, CALIBRATION)(0.7).label == Label.BONAFIDE
+    assert DecisionRule(on_llr, CALIBRATION)(0.6).label == Label.SPOOF  # 0.2 nats
+    assert DecisionRule(on_llr, CALIBRATION)(0.7).label == Label.BONAFIDE
     with pytest.raises(DataError, match="there is no calibration"):
-        Judge(on_llr)
+        DecisionRule(on_llr)
 
 
 def test_read_back(tmp_path):
     assert load_operating_point(tmp_path) is None
     save_operating_point(tmp_path, POINT)
     save_calibration(tmp_path / CALIBRATION_JSON, CALIBRATION)
-    judge = load_judge(tmp_path, Config(), 7, prior=0.1)
-    assert (judge.point, judge.calibration, judge.prior) == (POINT, CALIBRATION, 0.1)
-    assert judge.notes == ()
+    decision = load_decision(tmp_path, Config(), 7, prior=0.1)
+    assert (decision.point, decision.calibration, decision.prior) == (POINT, CALIBRATION, 0.1)
+    assert decision.notes == ()
 
 
 def test_of_another_checkpoint_nothing_is_used(tmp_path):
     save_operating_point(tmp_path, POINT)
     save_calibration(tmp_path / CALIBRATION_JSON, CALIBRATION)
-    judge = load_judge(tmp_path, Config(), 8)
-    assert judge.calibration is None
-    assert judge.point.threshold == 0  # P(spoof) of .5, read as log odds
-    assert "another checkpoint" in judge.notes[0]
+    decision = load_decision(tmp_path, Config(), 8)
+    assert decision.calibration is None
+    assert decision.point.threshold == 0  # P(spoof) of .5, read as log odds
+    assert "another checkpoint" in decision.notes[0]
 
 
 def test_other_windows_are_noted(tmp_path):
@@ -79,17 +79,17 @@ def test_other_windows_are_noted(tmp_path):
     config = Config()
     config.eval.aggregate = "mean"
     assert how_scored(config.eval)["window_hop"] == 0.5
-    assert any("of another kind" in note for note in load_judge(tmp_path, config, 7).notes)
-    assert not any("kind" in note for note in load_judge(tmp_path, Config(), 7).notes)
+    assert any("of another kind" in note for note in load_decision(tmp_path, config, 7).notes)
+    assert not any("kind" in note for note in load_decision(tmp_path, Config(), 7).notes)
 
 
 def test_never_evaluated(tmp_path):
     config = Config()
     config.eval.spoof_threshold = 0.9
-    judge = load_judge(tmp_path, config, 7)
-    assert judge.point.threshold == pytest.approx(-math.log(9))
-    assert any("no threshold was chosen" in note for note in judge.notes)
-    given = load_judge(tmp_path, config, 7, threshold=2.5)
+    decision = load_decision(tmp_path, config, 7)
+    assert decision.point.threshold == pytest.approx(-math.log(9))
+    assert any("no threshold was chosen" in note for note in decision.notes)
+    given = load_decision(tmp_path, config, 7, threshold=2.5)
     assert given.point.threshold == 2.5
     assert not any("no threshold" in note for note in given.notes)
 
@@ -100,7 +100,7 @@ def test_never_evaluated(tmp_path):
 )
 def test_numbers_out_of_range(tmp_path, keywords, message):
     with pytest.raises(ConfigError, match=message):
-        load_judge(tmp_path, Config(), 7, **keywords)
+        load_decision(tmp_path, Config(), 7, **keywords)
 
 
 @pytest.mark.parametrize(

@@ -140,11 +140,11 @@ def test_windows_that_cannot_be_judged_have_no_score():
 
     found = score_windows([waveform], count, window=4_000, hop=2_000, batch_size=3, gate=gate)
     plain = score_windows([waveform], weighted, window=4_000, hop=2_000, batch_size=3)
-    assert found.judged.tolist() == [True, True, False, True, True, True, True]
-    assert plain.judged.all()
+    assert found.counted.tolist() == [True, True, False, True, True, True, True]
+    assert plain.counted.all()
     assert scored == [3, 3]
-    np.testing.assert_array_equal(found.score[found.judged], plain.score[found.judged])
-    assert found.aggregate("max_spoof") == found.score[found.judged].min()
+    np.testing.assert_array_equal(found.score[found.counted], plain.score[found.counted])
+    assert found.aggregate("max_spoof") == found.score[found.counted].min()
 
 
 def test_aggregates():

@@ -15,7 +15,6 @@ EXIT_NOT_HEALTHY = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Count trials against the published numbers, read every audio header, and list every "
         "problem. Stops at none; exits with 1 if training would stop at one."
@@ -29,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
     from rawnet_jax.data.health import examine, format_health
 
     config = load_config(args.config, overrides)

@@ -36,7 +36,6 @@ kept. Written into the output folder: cross_corpus.json, .csv, .md and .html, an
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Error rates of a trained run on many corpora, at the threshold that it brings along."
     )
@@ -72,8 +71,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status: 1 where a corpus could not be scored."""
-    # Brings JAX, which --help does not need.
     from rawnet_jax.jobs.cross_corpus import CrossCorpusOptions, cross_corpus
 
     return cross_corpus(flags.options_of(CrossCorpusOptions, args, overrides))

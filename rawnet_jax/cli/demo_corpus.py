@@ -6,7 +6,6 @@ from rawnet_jax.cli import flags
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Write a small synthetic corpus in ASVspoof 2017 V2 layout: voices of a source-filter "
         "synthesiser, and replays of them through simulated loudspeakers, rooms and microphones. "
@@ -17,8 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, _overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    # Brings SciPy, which --help does not need.
     from rawnet_jax.simulate.demo_corpus import write_demo_corpus
 
     summary = write_demo_corpus(

@@ -43,7 +43,6 @@ _SCORES_ONLY = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = "Metrics, tables and a report: of a trained run, or of any score files."
     parser.epilog = EPILOG
     what = parser.add_mutually_exclusive_group(required=True)
@@ -182,8 +181,6 @@ def _add_robustness_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    # These bring JAX or matplotlib, which --help does not need.
     if args.workdir is None:
         _refuse(args, "goes with --workdir only", _RUN_ONLY)
         if overrides:

@@ -26,7 +26,6 @@ Exit status: 0 every file is explained; 1 a file could not be read (the others a
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Which spans of time and which bands of frequency moved the score of audio files, and "
         "which way: as a picture and as JSON."
@@ -102,8 +101,6 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    # Brings JAX, which --help does not need.
     from rawnet_jax.jobs.explain import ExplainOptions, explain_files
 
     return explain_files(flags.options_of(ExplainOptions, args, overrides))

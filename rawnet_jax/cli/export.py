@@ -26,7 +26,6 @@ numbers; for it the equal error rate of a partition is measured, before and afte
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Write a trained run as one file: StableHLO for JAX, ONNX for ONNX Runtime, TFLite for "
         "LiteRT."
@@ -73,8 +72,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    # Brings JAX, which --help does not need.
     from rawnet_jax.jobs.export import ExportOptions, export
 
     return export(flags.options_of(ExportOptions, args, overrides))

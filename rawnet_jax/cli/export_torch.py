@@ -15,7 +15,6 @@ and in the published code:  model.load_state_dict(torch.load("aasist_mine.pth", 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Write the weights of a run as a PyTorch state dict with the published names, and read it "
         "back to compare bit for bit."
@@ -28,8 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, _overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    # Brings JAX, which --help does not need.
     from rawnet_jax.jobs.export_torch import export_torch
 
     return export_torch(args.workdir, args.checkpoint, args.output)

@@ -20,7 +20,6 @@ With one system, --kind logistic calibrates its scores.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Fit a fusion on the dev scores of several systems and apply it to their eval scores. Eval "
         "has no part in the fit."
@@ -69,8 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    # Brings scikit-learn, which --help does not need.
     from rawnet_jax.jobs.fuse import FuseOptions, fuse
 
     return fuse(flags.options_of(FuseOptions, args, overrides))

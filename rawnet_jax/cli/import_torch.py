@@ -24,7 +24,6 @@ docs/importing.md tells where the published weights are.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Read PyTorch state dicts, without running anything in them, and make a work directory "
         "that evaluate scores with."
@@ -52,8 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    # Brings JAX, which --help does not need.
     from rawnet_jax.jobs.import_torch import ImportOptions, import_torch
 
     return import_torch(flags.options_of(ImportOptions, args, overrides))

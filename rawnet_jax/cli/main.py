@@ -1,4 +1,9 @@
-"""The command line: picks the command, turns errors into one line and an exit status."""
+"""The command line: picks the command, turns errors into one line and an exit status.
+
+A command is a module of this folder. ``add_arguments(parser)`` describes it, ``run(args,
+overrides)`` carries it out and returns the exit status. What ``--help`` does not need, such as JAX
+or matplotlib, is imported in ``run``.
+"""
 
 import argparse
 import importlib

@@ -7,7 +7,6 @@ from rawnet_jax.cli import flags
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Play every recording of a folder over simulated loudspeakers, rooms and microphones, and "
         "write both as a corpus in ASVspoof 2017 V2 layout whose protocol names environment, "
@@ -42,8 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, _overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    # Brings SciPy, which --help does not need.
     from rawnet_jax.simulate.replay_corpus import write_replay_corpus
 
     summary = write_replay_corpus(

@@ -16,7 +16,6 @@ side by side; what is left out is said. Written with --output: comparison.csv, .
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "EER under every condition for each run, the mean loss of each, and how much of the first "
         "run's loss the others have."
@@ -35,8 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, _overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    # Brings matplotlib and SciPy, which --help does not need.
     from rawnet_jax.jobs.robustness_table import compare_robustness
 
     return compare_robustness(args.runs, args.names, args.output)

@@ -31,7 +31,6 @@ flag, and no file is scored from there on; 130 Ctrl-C.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Score, likelihood ratio, P(spoof) and verdict of audio files: any sample rate, any number "
         "of channels, any length."
@@ -121,5 +120,4 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
     return score(flags.options_of(ScoreOptions, args, overrides))

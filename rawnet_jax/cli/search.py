@@ -30,7 +30,6 @@ evaluate.py --workdir. Only dev is looked at. More: docs/search.md.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Train a config many times with other settings, drawn by Optuna's TPE, and show which "
         "reach the lowest dev EER. Trials without prospects are stopped early."
@@ -105,7 +104,6 @@ def _positive(text: str) -> int:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
     from rawnet_jax.jobs.search import SearchOptions, search
 
     return search(flags.options_of(SearchOptions, args, overrides))

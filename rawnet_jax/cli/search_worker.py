@@ -7,14 +7,12 @@ from rawnet_jax.cli.search import add_plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     add_plan(parser)
     parser.add_argument("--cores", default="")
     parser.add_argument("--parent", type=int, required=True)
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
     from rawnet_jax.jobs.search import PlanOptions, work_for
 
     return work_for(flags.options_of(PlanOptions, args, overrides), args.cores, args.parent)

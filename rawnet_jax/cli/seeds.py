@@ -19,7 +19,6 @@ Written with --output: seeds.json, and scores.txt with the mean of the runs' sco
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Mean, standard deviation, best and worst of every metric over runs of one config with "
         "different seeds, and the same of the system that averages their scores."
@@ -46,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
     from rawnet_jax.jobs.seeds import SeedsOptions, compare_seeds
 
     return compare_seeds(flags.options_of(SeedsOptions, args, overrides))

@@ -27,7 +27,6 @@ docs/streaming.md.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = (
         "Score audio from a pipe, a file or a microphone, window by window, as it comes in."
     )
@@ -70,5 +69,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
     return stream(flags.options_of(StreamOptions, args, overrides))

@@ -23,7 +23,6 @@ for the values.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     parser.description = "Train a spoof detector; on whatever devices there are."
     parser.epilog = EPILOG
     flags.add_config(parser)
@@ -37,12 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the command; returns the exit status."""
     config = load_config(args.config, overrides)
     if args.print_config:
         print(json.dumps(to_dict(config), indent=2))
         return 0
-    # JAX takes seconds to start; --help and --print-config do without it.
     from rawnet_jax.runtime import start_runtime
     from rawnet_jax.training.loop import Trainer
     from rawnet_jax.training.workdir import held

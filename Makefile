@@ -14,7 +14,7 @@ TEST_WORKERS ?= auto
 help:
 	@echo "make demo         write the synthetic demo corpus, train on it, evaluate, name the report"
 	@echo "make test         run the whole test suite"
-	@echo "make test-wheel   try every command from the wheel, each extra in an empty environment"
+	@echo "make test-wheel   try commands and Python interface from the wheel, in empty environments"
 	@echo "make lint         ruff: rules and format"
 	@echo "make typecheck    mypy over package, tests, configs and benchmarks"
 	@echo "make constraints  resolve the newest versions and pin them in constraints.txt"

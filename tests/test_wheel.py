@@ -1,23 +1,29 @@
-"""Each command from the built wheel, in an environment with nothing but its own extra.
+"""Commands and Python interface from the built wheel, with nothing but the extra they need.
 
 Installing takes a network and minutes of a machine, so these run where RAWNET_JAX_TEST_WHEEL is
-set: `make test-wheel`. Nothing of this checkout can be imported there; commands run in a folder of
-their own, one after the other as a new user would.
+set: `make test-wheel`. Nothing of this checkout can be imported there, and there is no display;
+commands run in a folder of their own, one after the other as a new user would.
 """
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from rawnet_jax.cli.main import main
+from rawnet_jax.cli.main import COMMANDS, main
 from tests.conftest import REPO
+from tests.docs_examples import blocks
+from tests.small_run import write_run
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,9 +34,25 @@ pytestmark = [
     pytest.mark.xdist_group("wheel"),
 ]
 
-# What pip and JAX read of the environment; PYTHONPATH and the like stay outside.
+# What pip and JAX read of the environment; PYTHONPATH, DISPLAY and the like stay outside.
 _KEPT = re.compile(r"PATH|HOME|TMPDIR|PIP_.*|SSL_.*|XLA_FLAGS|JAX_.*")
+# The same without the options with which tests compile: as a user has it.
+_OF_A_USER = re.compile(r"PATH|HOME|TMPDIR|JAX_.*")
 _CONSTRAINTS = ("-c", str(REPO / "constraints.txt"))
+# What the wheel is made of; `build` in a checkout may hold files of an older one.
+_SOURCES = ("pyproject.toml", "README.md", "LICENSE")
+
+# Behind the five lines: the record, a picture, and where it all came from.
+_TELL = """
+import json, sys
+
+result.plot("call.png")
+canvases = [name for name in sys.modules if name.startswith("matplotlib.backends.backend_")]
+told = {"record": result.to_dict(), "canvases": canvases, "path": sys.path}
+told |= {"module": rawnet_jax.__file__, "jax": "jax" in sys.modules}
+print(json.dumps(told))
+"""
+_IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 
 
 @dataclass(frozen=True)
@@ -51,6 +73,13 @@ class Installed:
         assert done.returncode == status, done.stderr
         return done
 
+    def run_code(self, code: str, *words: str) -> str:
+        """Run Python code; returns what it prints. It must succeed and complain of nothing."""
+        command = [str(self.python), "-c", code, *words]
+        done = outside(command, self.folder, kept=_OF_A_USER)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
     def with_extra(self, name: str, folder: Path) -> "Installed":
         """Return an environment with one extra more, in a folder of its own."""
         python = new_environment(folder / name)
@@ -64,9 +93,11 @@ class Installed:
         return Installed(python, self.folder)
 
 
-def outside(command: list[str], folder: Path, **options) -> subprocess.CompletedProcess[str]:
+def outside(
+    command: list[str], folder: Path, kept: re.Pattern[str] = _KEPT, **options
+) -> subprocess.CompletedProcess[str]:
     """Run a command where nothing of this checkout or its environment is found."""
-    env = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
+    env = {name: value for name, value in os.environ.items() if kept.fullmatch(name)}
     env["PATH"] = os.defpath
     return subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, check=False, **options
@@ -91,20 +122,46 @@ def pip(python: Path, *words: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def comparable(name: str) -> str:
+    """Return the name of a distribution as names are compared."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def noise(length: int) -> np.ndarray:
     return 0.1 * np.random.default_rng(0).standard_normal(length)
 
 
+def package_files() -> set[str]:
+    """Return every file of the package in this checkout."""
+    found = (path.relative_to(REPO) for path in (REPO / "rawnet_jax").rglob("*") if path.is_file())
+    return {path.as_posix() for path in found if "__pycache__" not in path.parts}
+
+
 @pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Installed:
-    """The wheel without extras, a recording, the demo corpus in small, and a run of it."""
-    folder = tmp_path_factory.mktemp("wheel")
-    python = new_environment(folder / "base")
-    pip(python, "wheel", "--no-deps", "--wheel-dir", str(folder), str(REPO))
+def empty(tmp_path_factory) -> Path:
+    """The interpreter of an environment that `base` fills."""
+    return new_environment(tmp_path_factory.mktemp("environment") / "base")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory, empty) -> Path:
+    """The wheel, built in a copy of its sources."""
+    folder = tmp_path_factory.mktemp("build")
+    for name in _SOURCES:
+        shutil.copy(REPO / name, folder)
+    for name in package_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPO / name, folder / name)
+    pip(empty, "wheel", "--no-deps", "--wheel-dir", str(folder), str(folder))
     (wheel,) = folder.glob("rawnet_jax-*.whl")
-    pip(python, "install", *_CONSTRAINTS, str(wheel))
-    (folder / "work").mkdir()
-    base = Installed(python, folder / "work")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, empty, wheel) -> Installed:
+    """The wheel without extras, a recording, the demo corpus in small, and a run of it."""
+    pip(empty, "install", *_CONSTRAINTS, str(wheel))
+    base = Installed(empty, tmp_path_factory.mktemp("work"))
     soundfile.write(base.folder / "talk.wav", noise(40_000), 16_000, subtype="PCM_16")
     (base.folder / "few.py").write_text(
         (REPO / "configs" / "conv1d_demo.py")
@@ -119,17 +176,92 @@ def base(tmp_path_factory) -> Installed:
     return base
 
 
-def test_it_is_the_wheel(base):
-    code = "import rawnet_jax, sys; print(rawnet_jax.__file__)"
-    found = outside([str(base.python), "-c", code], base.folder).stdout
-    assert Path(found).is_relative_to(site_packages(base.python))
+@pytest.fixture(scope="module")
+def handed(base, tmp_path_factory) -> Installed:
+    """The environment without extras, in a folder with nothing but a recording and two runs."""
+    folder = tmp_path_factory.mktemp("handed")
+    for name in ("x", "demo"):
+        write_run(folder / "runs" / name, num_samples=3_200)
+    stereo = noise(80_000).reshape(-1, 2)
+    soundfile.write(folder / "call.wav", stereo, 44_100, subtype="PCM_16")
+    return Installed(base.python, folder)
+
+
+def score_by_five_lines(installed: Installed, lines: str) -> dict[str, Any]:
+    """Run the five lines; returns what they and `_TELL` found out."""
+    picture = installed.folder / "call.png"
+    picture.unlink(missing_ok=True)
+    printed, told = installed.run_code(lines + _TELL).splitlines()
+    found = json.loads(told)
+    record = found["record"]
+    assert record["verdict"] in {"bonafide", "spoof"}
+    assert printed.startswith(f"call.wav: {record['verdict']}, score {record['score']:+.3f}, ")
+    assert re.search(r", P\(spoof\) [01]\.\d{3} .*, 0\.2 of 0\.9 s judged$", printed)
+    assert not [one for one in found["path"] if Path(one).is_relative_to(REPO)]
+    assert found["canvases"] == ["matplotlib.backends.backend_agg"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    return found
+
+
+def test_the_wheel_holds_the_package(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name for name in names if ".dist-info/" not in name} == package_files()
+    assert {"rawnet_jax/py.typed", "rawnet_jax/reports/report.html.jinja"} <= set(names)
+
+
+def test_the_environment_holds_plain_dependencies(base):
+    code = (
+        "import importlib.metadata as m, json; "
+        "print(json.dumps({d.name: d.version for d in m.distributions()}))"
+    )
+    found = {comparable(name): version for name, version in json.loads(base.run_code(code)).items()}
+    assert "jax" in found
+    assert not {"mypy", "pytest", "onnx", "onnxruntime", "optuna", "sounddevice"} & set(found)
+    pins = (REPO / "constraints.txt").read_text(encoding="utf-8").split()
+    wanted = {comparable(name): version for name, version in (pin.split("==") for pin in pins)}
+    theirs = {name: version for name, version in found.items() if name in wanted}
+    assert theirs == {name: wanted[name] for name in theirs}
+
+
+def test_every_module_imports_without_extras(base):
+    modules = [
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for name in sorted(package_files())
+        if name.endswith(".py") and not name.endswith("__main__.py")
+    ]
+    assert "rawnet_jax.jobs.score" in modules
+    base.run_code(_IMPORT_ALL, *modules)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_five_lines(handed, page):
+    lines = blocks(REPO / page, "python")[0]
+    assert len(lines.split("\n\n")[1].splitlines()) == 4
+    [workdir] = re.findall(r'load\("(.+)"\)', lines)
+    found = score_by_five_lines(handed, lines)
+    assert Path(found["module"]).is_relative_to(site_packages(handed.python))
+    words = ("score", "--workdir", workdir, "call.wav", "--format", "jsonl", "--no-progress")
+    command = [str(handed.python), "-m", "rawnet_jax", *words]
+    done = outside(command, handed.folder, kept=_OF_A_USER)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == found["record"]  # the score to the last bit
+
+
+def test_an_exported_file_says_which_extra_it_needs(handed):
+    (handed.folder / "no.onnx").touch()
+    code = (
+        "import rawnet_jax\ntry:\n    rawnet_jax.load('no.onnx')\n"
+        "except rawnet_jax.ConfigError as error:\n    print(error)"
+    )
+    assert "pip install 'rawnet_jax[export]'" in handed.run_code(code)
 
 
 def test_every_command_has_help(base):
     listed = base.run("--help").stdout.split("options:")[0]
     commands = re.findall(r"^    ([a-z][a-z-]+)(?: |$)", listed, re.M)
-    assert {"train", "evaluate", "score", "stream", "explain", "export"} <= set(commands)
-    for command in commands:
+    assert commands == list(COMMANDS)
+    for command in [*commands, "search-worker"]:
         assert base.run(command, "--help").stdout.startswith(f"usage: rawnet-jax {command} ")
 
 
@@ -171,7 +303,7 @@ def test_export_says_which_extra_it_needs(base, kind):
     assert not (base.folder / "runs" / "x" / f"model.{kind}").exists()
 
 
-def test_export(base, tmp_path):
+def test_export(base, handed, tmp_path):
     installed = base.with_extra("export", tmp_path)
     for kind in ("onnx", "stablehlo"):
         done = installed.run("export", "--workdir", "runs/x", "--format", kind)
@@ -179,6 +311,14 @@ def test_export(base, tmp_path):
     example = [str(installed.python), str(REPO / "examples" / "score_wav.py")]
     said = outside([*example, "runs/x/model.onnx", "talk.wav"], base.folder)
     assert said.stdout.startswith("talk.wav: score "), said.stderr
+
+    with_handed = Installed(installed.python, handed.folder)
+    lines = blocks(REPO / "docs" / "python.md", "python")[0]
+    ours = score_by_five_lines(with_handed, f"{lines}\ndetector.export('model.onnx')\n")
+    theirs = score_by_five_lines(with_handed, lines.replace('"runs/x"', '"model.onnx"'))
+    assert (ours["jax"], theirs["jax"]) == (True, False)
+    assert theirs["record"]["verdict"] == ours["record"]["verdict"]
+    assert theirs["record"]["score"] == pytest.approx(ours["record"]["score"], abs=1e-4)
 
 
 def test_export_tflite(base, tmp_path):

@@ -22,7 +22,7 @@ from benchmarks.machine import num_cores, processor
 from rawnet_jax.data.asv_score_file import read_asv_scores
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.metrics.asv import AsvScores, operating_point
-from rawnet_jax.metrics.bootstrap import bootstrap, bootstrap_metrics
+from rawnet_jax.metrics.bootstrap import bootstrap_metrics
 from rawnet_jax.metrics.classification import confusion_at
 from rawnet_jax.metrics.cllr import cllr, min_cllr
 from rawnet_jax.metrics.dcf import act_dcf, min_dcf, min_tdcf_legacy, min_tdcf_revised
@@ -118,13 +118,13 @@ def intervals(scores: Scores, asv: AsvScores, num_replicates: int) -> None:
     speakers = [[f"S{i % 67}" for i in range(class_scores.size)] for class_scores in scores]
 
     start = time.perf_counter()
-    bootstrap(*scores, EER, num_replicates=num_replicates)
+    bootstrap_metrics(*scores, {"eer": EER}, num_replicates=num_replicates)
     line("EER, by trial", time.perf_counter() - start, 20.0)
 
     start = time.perf_counter()
-    bootstrap(
+    bootstrap_metrics(
         *scores,
-        EER,
+        {"eer": EER},
         num_replicates=num_replicates,
         bona_groups=speakers[0],
         spoof_groups=speakers[1],

@@ -1,1 +1,1 @@
-"""One module a group of commands of the command line."""
+"""The command line: a file per command, flags alone."""

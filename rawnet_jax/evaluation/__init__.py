@@ -1,1 +1,1 @@
-"""Pictures and reports from scores; no model needed."""
+"""Calculation on scores; no model needed."""

@@ -78,31 +78,6 @@ class PairedResult:
     value_b: float
 
 
-def bootstrap(
-    bonafide_scores: ArrayLike,
-    spoof_scores: ArrayLike,
-    metric: MetricFunction,
-    *,
-    num_replicates: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-    bona_groups: Groups | None = None,
-    spoof_groups: Groups | None = None,
-) -> Interval:
-    """Compute the confidence interval of one metric; see `bootstrap_metrics`."""
-    intervals = bootstrap_metrics(
-        bonafide_scores,
-        spoof_scores,
-        {"metric": metric},
-        num_replicates=num_replicates,
-        seed=seed,
-        level=level,
-        bona_groups=bona_groups,
-        spoof_groups=spoof_groups,
-    )
-    return intervals["metric"]
-
-
 def bootstrap_metrics(
     bonafide_scores: ArrayLike,
     spoof_scores: ArrayLike,

@@ -279,28 +279,6 @@ def min_tdcf_revised(
     return min_cost_of_curve(curve, tdcf_weights_revised(asv, costs))
 
 
-def tdcf_curve_legacy(
-    bonafide_scores: ArrayLike,
-    spoof_scores: ArrayLike,
-    asv: AsvOperatingPoint,
-    costs: TandemCosts = ASVSPOOF2019_TDCF,
-) -> TdcfCurve:
-    """Compute the t-DCF of ASVspoof 2019 at every threshold; see `min_tdcf_legacy`."""
-    curve = det_curve(bonafide_scores, spoof_scores)
-    return _tdcf_curve(curve, tdcf_weights_legacy(asv, costs))
-
-
-def tdcf_curve_revised(
-    bonafide_scores: ArrayLike,
-    spoof_scores: ArrayLike,
-    asv: AsvOperatingPoint,
-    costs: TandemCosts = ASVSPOOF2021_TDCF,
-) -> TdcfCurve:
-    """Compute the t-DCF of ASVspoof 2021 at every threshold; see `min_tdcf_revised`."""
-    curve = det_curve(bonafide_scores, spoof_scores)
-    return _tdcf_curve(curve, tdcf_weights_revised(asv, costs))
-
-
 def tdcf_weights_legacy(
     asv: AsvOperatingPoint, costs: TandemCosts = ASVSPOOF2019_TDCF
 ) -> CostWeights:
@@ -361,7 +339,8 @@ def act_dcf_of_curve(curve: DetCurve, costs: CostModel) -> float:
     return float(costs.weights.normalised(curve.frr[point], curve.far[point]))
 
 
-def _tdcf_curve(curve: DetCurve, weights: CostWeights) -> TdcfCurve:
+def tdcf_curve(curve: DetCurve, weights: CostWeights) -> TdcfCurve:
+    """Compute a t-DCF at every threshold of a DET curve."""
     return TdcfCurve(curve.thresholds, weights.normalised(curve.frr, curve.far))
 
 

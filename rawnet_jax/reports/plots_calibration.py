@@ -9,7 +9,8 @@ from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatte
 
 from rawnet_jax.evaluation.summary import Summary
 from rawnet_jax.labels import spoof_probability
-from rawnet_jax.metrics.dcf import tdcf_curve_legacy, tdcf_curve_revised, tdcf_weights_revised
+from rawnet_jax.metrics.dcf import tdcf_curve, tdcf_weights_legacy, tdcf_weights_revised
+from rawnet_jax.metrics.det import det_curve
 from rawnet_jax.reports.canvas import (
     INK,
     SQUARE,
@@ -92,14 +93,14 @@ def tdcf_svg(summary: Summary, prefix: str) -> str | None:
     if asv is None:
         return None
     scores = summary.bonafide_scores, summary.spoof_scores
-    axis = score_axis(np.concatenate(scores))
+    axis, found = score_axis(np.concatenate(scores)), det_curve(*scores)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for index, (name, curve) in enumerate(
             (
-                ("legacy (2019)", tdcf_curve_legacy(*scores, asv)),
-                ("revised (2021)", tdcf_curve_revised(*scores, asv)),
+                ("legacy (2019)", tdcf_curve(found, tdcf_weights_legacy(asv))),
+                ("revised (2021)", tdcf_curve(found, tdcf_weights_revised(asv))),
             )
         ):
             best = int(np.argmin(curve.cost))

@@ -52,15 +52,7 @@ def metrics_record(summary: Summary) -> dict[str, Any]:
         "num_bonafide_rejected": counts.bonafide_rejected,
         "num_spoof_accepted": counts.spoof_accepted,
         "num_spoof_rejected": counts.spoof_rejected,
-        "attacks": {
-            row.attack_id: {
-                "num_spoof": row.num_spoof,
-                "num_spoof_rejected": row.num_called_spoof,
-                "eer": row.eer.eer,
-                "eer_threshold": row.eer.threshold,
-            }
-            for row in summary.attacks
-        },
+        "attacks": attacks_record(summary),
         "costs": {
             "name": summary.costs.name,
             "p_spoof": summary.costs.p_spoof,
@@ -68,8 +60,8 @@ def metrics_record(summary: Summary) -> dict[str, Any]:
             "c_fa": summary.costs.c_fa,
         },
         "threshold": _decision(summary.decision),
-        "breakdowns": [_breakdown(breakdown) for breakdown in summary.breakdowns],
-        "fairness": {name: _fairness(table) for name, table in summary.fairness.items()},
+        "breakdowns": [breakdown_record(breakdown) for breakdown in summary.breakdowns],
+        "fairness": {name: fairness_record(table) for name, table in summary.fairness.items()},
         "warnings": list(summary.warnings),
     }
     if summary.resampling:
@@ -101,7 +93,7 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
         "value": result.value_a,
         "reference_value": result.value_b,
         "difference": result.difference,
-        "interval": _interval(result.interval),
+        "interval": interval_record(result.interval),
         "p_value": result.p_value,
     }
 
@@ -149,17 +141,20 @@ def _estimates(metrics: Mapping[str, Estimate]) -> dict[str, Any]:
         record[name] = estimate.value
         if estimate.point is not None:
             record[f"{name}_threshold"] = estimate.point.threshold
-    intervals = {n: _interval(e.interval) for n, e in metrics.items() if e.interval is not None}
+    intervals = {
+        n: interval_record(e.interval) for n, e in metrics.items() if e.interval is not None
+    }
     return record | ({"intervals": intervals} if intervals else {})
 
 
-def _interval(interval: Interval) -> dict[str, float]:
+def interval_record(interval: Interval) -> dict[str, float]:
+    """Return an interval, ready for JSON."""
     return {"low": interval.low, "high": interval.high, "level": interval.level}
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
     interval = decision.miss_interval
-    expected = {} if interval is None else {"expected_p_miss": _interval(interval)}
+    expected = {} if interval is None else {"expected_p_miss": interval_record(interval)}
     return expected | {
         "value": decision.threshold.value,
         "rule": decision.threshold.rule,
@@ -181,7 +176,21 @@ def _rates(rates: Rates) -> dict[str, Any]:
     }
 
 
-def _breakdown(breakdown: Breakdown) -> dict[str, Any]:
+def attacks_record(summary: Summary) -> dict[str, dict[str, Any]]:
+    """Return each attack against all bona fide trials, ready for JSON."""
+    return {
+        row.attack_id: {
+            "num_spoof": row.num_spoof,
+            "num_spoof_rejected": row.num_called_spoof,
+            "eer": row.eer.eer,
+            "eer_threshold": row.eer.threshold,
+        }
+        for row in summary.attacks
+    }
+
+
+def breakdown_record(breakdown: Breakdown) -> dict[str, Any]:
+    """Return the groups of a column or pair, ready for JSON."""
     return {"by": list(breakdown.by), "groups": [_group(row) for row in breakdown.rows]}
 
 
@@ -199,7 +208,8 @@ def _group(row: GroupRow) -> dict[str, Any]:
     }
 
 
-def _fairness(table: FairnessTable) -> dict[str, Any]:
+def fairness_record(table: FairnessTable) -> dict[str, Any]:
+    """Return false rejections by group, ready for JSON."""
     return {
         "method": "Wilson score intervals, trials divided by the design effect of speakers",
         "overall": _fairness_row(table.overall),
@@ -218,7 +228,7 @@ def _fairness_row(row: FairnessRow) -> dict[str, Any]:
     return {
         "group": row.group,
         "p_miss": row.p_miss,
-        "interval": _interval(row.interval),
+        "interval": interval_record(row.interval),
         "num_bonafide": row.num_bonafide,
         "num_bonafide_rejected": row.num_rejected,
         "num_speakers": row.num_speakers,

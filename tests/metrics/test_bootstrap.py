@@ -12,7 +12,6 @@ from rawnet_jax.errors import MetricError
 from rawnet_jax.metrics.asv import AsvScores, operating_point
 from rawnet_jax.metrics.bootstrap import (
     Interval,
-    bootstrap,
     bootstrap_metrics,
     bootstrap_replicates,
     paired_bootstrap,
@@ -36,6 +35,10 @@ PLAIN = {
     "min_tdcf_legacy": lambda b, s: min_tdcf_legacy(b, s, ASV).cost,
     "min_tdcf_revised": lambda b, s: min_tdcf_revised(b, s, ASV).cost,
 }
+
+
+def bootstrap(bonafide, spoof, metric, **options):
+    return bootstrap_metrics(bonafide, spoof, {"one": metric}, **options)["one"]
 
 
 def mean_of_bonafide(bonafide: np.ndarray, spoof: np.ndarray) -> float:

@@ -22,11 +22,11 @@ from rawnet_jax.metrics.dcf import (
     min_dcf,
     min_tdcf_legacy,
     min_tdcf_revised,
-    tdcf_curve_legacy,
-    tdcf_curve_revised,
+    tdcf_curve,
     tdcf_weights_legacy,
     tdcf_weights_revised,
 )
+from rawnet_jax.metrics.det import det_curve
 from rawnet_jax.metrics.validation import split_by_label
 
 COARSE = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=15)
@@ -110,15 +110,15 @@ def test_minimum_is_that_of_the_official_steps_even_with_ties(bonafide, spoof, c
 
 
 @pytest.mark.parametrize(
-    ("curve_of", "minimum", "slow_cost"),
+    ("weights_of", "minimum", "slow_cost"),
     [
-        (tdcf_curve_legacy, min_tdcf_legacy, slow_legacy),
-        (tdcf_curve_revised, min_tdcf_revised, slow_revised),
+        (tdcf_weights_legacy, min_tdcf_legacy, slow_legacy),
+        (tdcf_weights_revised, min_tdcf_revised, slow_revised),
     ],
 )
 @given(bonafide=COARSE, spoof=COARSE, asv=ASV)
-def test_tdcf_curves_equal_counting(curve_of, minimum, slow_cost, bonafide, spoof, asv) -> None:
-    curve = curve_of(bonafide, spoof, asv)
+def test_tdcf_curves_equal_counting(weights_of, minimum, slow_cost, bonafide, spoof, asv) -> None:
+    curve = tdcf_curve(det_curve(bonafide, spoof), weights_of(asv))
     slow = [(t, slow_cost(m, f, asv)) for t, m, f in counted_rates(bonafide, spoof)]
     np.testing.assert_array_equal(curve.thresholds, [t for t, _ in slow])
     np.testing.assert_allclose(curve.cost, [cost for _, cost in slow], atol=1e-12)
@@ -241,7 +241,7 @@ def test_named_costs_are_those_of_the_plans() -> None:
 def test_bad_scores_are_refused_with_the_reason(metric, bonafide, spoof, message) -> None:
     with pytest.raises(MetricError, match=message):
         metric(bonafide, spoof)
-    for tdcf in (min_tdcf_legacy, min_tdcf_revised, tdcf_curve_legacy, tdcf_curve_revised):
+    for tdcf in (min_tdcf_legacy, min_tdcf_revised):
         with pytest.raises(MetricError, match=message):
             tdcf(bonafide, spoof, TYPICAL_ASV)
 

@@ -37,7 +37,7 @@ WITHOUT_JAX = (
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     *("robustness", "reports", "result", "detector", "export.onnx_model_file"),
     *("scoring.gate", "scoring.windows", "scoring.clips", "scoring.verdict"),
-    *("cli", "jobs.checks", "jobs.console", "jobs.evaluate_scores", "jobs.fuse", "jobs.measuring"),
+    *("cli", "jobs.console", "jobs.evaluate_scores", "jobs.fuse", "jobs.measuring", "jobs.options"),
     *("jobs.processes", "jobs.robustness_table", "jobs.score", "jobs.seeds", "jobs.stream"),
     *("scoring.file_windows", "scoring.file_scorer", "scoring.recordings", "scoring.score_"),
 )

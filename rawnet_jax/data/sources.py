@@ -53,20 +53,14 @@ def scoring_source(
 ) -> BatchSource:
     """Return batches to score: each clip once, from its first sample, as it was recorded.
 
-    Args:
-        cache: the clips.
-        data: how clips become rows.
-        evaluation: batch size.
-        process_index: of this process.
-        process_count: number of processes.
+    Args are those of `training_source`; `evaluation` has the batch size.
     """
-    longest = data.num_samples
-    shorter = tuple(bound for bound in data.bucket_samples if bound < longest)
+    shorter = tuple(bound for bound in data.bucket_samples if bound < data.num_samples)
     return BatchSource(
         cache,
         batch_size=evaluation.batch_size,
-        num_samples=longest,
-        bucket_samples=(*shorter, longest),
+        num_samples=data.num_samples,
+        bucket_samples=(*shorter, data.num_samples),
         pad=data.pad,
         process_index=process_index,
         process_count=process_count,

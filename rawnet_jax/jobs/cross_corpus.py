@@ -27,6 +27,7 @@ from rawnet_jax.evaluation.kept_scores import KeptScores
 from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.measuring import MeasuringOptions
+from rawnet_jax.jobs.options import RunOptions
 from rawnet_jax.jobs.trained_run import (
     KeptScorer,
     Model,
@@ -51,15 +52,12 @@ EXIT_INCOMPLETE = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossCorpusOptions(MeasuringOptions):
+class CrossCorpusOptions(MeasuringOptions, RunOptions):
     """Options of ``cross-corpus``, named as its flags; see ``cross-corpus --help``."""
 
-    workdir: Path
     corpora: Sequence[ListedCorpus]
     list: Path | None
     own: bool
-    checkpoint: str
-    overrides: Sequence[str]
     dev: bool
     output: Path | None
     progress: bool

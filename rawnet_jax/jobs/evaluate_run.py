@@ -1,6 +1,6 @@
 """``evaluate --workdir``: scores a trained run and says everything about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from rawnet_jax.evaluation.seeds import SeedRun
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.measuring import AssessingOptions
+from rawnet_jax.jobs.options import RunOptions
 from rawnet_jax.jobs.processes import ProcessOptions, joined
 from rawnet_jax.jobs.seeds import report_seeds
 from rawnet_jax.jobs.trained_run import (
@@ -55,12 +56,9 @@ from rawnet_jax.training.writer import epoch_history
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateRunOptions(AssessingOptions, ProcessOptions):
+class EvaluateRunOptions(AssessingOptions, RunOptions, ProcessOptions):
     """Options of ``evaluate --workdir``, named as its flags; see ``evaluate --help``."""
 
-    workdir: Path
-    checkpoint: str
-    overrides: Sequence[str]
     dev: bool
 
 

@@ -17,8 +17,8 @@ from rawnet_jax.explain.clip_model import clip_model_of
 from rawnet_jax.explain.explanation import Settings, explain
 from rawnet_jax.explain.parts import DEFAULT_BAND_EDGES_HZ, parse_bands
 from rawnet_jax.explain.record import UNITS, explanation_record, summary_lines
-from rawnet_jax.jobs.checks import at_least, check_prior
 from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, complain, say
+from rawnet_jax.jobs.options import VerdictOptions, at_least
 from rawnet_jax.labels import Label
 from rawnet_jax.reports.explanation_picture import Caption, explanation_png
 from rawnet_jax.run import Run
@@ -28,18 +28,12 @@ from rawnet_jax.scoring.windows import hop_samples
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainOptions:
+class ExplainOptions(VerdictOptions):
     """Options of ``explain``, named as its flags; see ``explain --help``."""
 
-    workdir: Path
     paths: Sequence[str]
-    checkpoint: str
-    overrides: Sequence[str]
     output: Path | None
     window: str
-    channel: int | None
-    p_spoof: float
-    threshold: float | None
     spans: int
     bands: str | None
     fill: str
@@ -50,8 +44,7 @@ class ExplainOptions:
     progress: bool
 
     def __post_init__(self) -> None:
-        check_prior(self.p_spoof)
-        at_least("--channel", self.channel, 1)
+        super().__post_init__()
         at_least("--spans", self.spans, 1)
         at_least("--max-gradients", self.max_gradients, 2)
         at_least("--seed", self.seed, 0)

@@ -18,8 +18,8 @@ from rawnet_jax.export.formats import WRITERS, check_format
 from rawnet_jax.export.program import Program, program_of
 from rawnet_jax.export.verify import TOLERANCE, CheckClips, make_check_clips, write_verified
 from rawnet_jax.export_formats import INT8
-from rawnet_jax.jobs.checks import at_least
 from rawnet_jax.jobs.console import say_written
+from rawnet_jax.jobs.options import RunOptions, at_least
 from rawnet_jax.run import Run
 
 NUM_RECORDINGS = 8
@@ -27,12 +27,9 @@ NUM_RECORDINGS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(RunOptions):
     """Options of ``export``, named as its flags; see ``export --help``."""
 
-    workdir: Path
-    checkpoint: str
-    overrides: Sequence[str]
     format: str
     output: Path | None
     num_samples: int | None

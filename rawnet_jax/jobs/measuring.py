@@ -10,7 +10,7 @@ from rawnet_jax.evaluation.assess import AssessOptions
 from rawnet_jax.evaluation.columns import parse_breakdowns
 from rawnet_jax.evaluation.decision import ThresholdRule
 from rawnet_jax.evaluation.resampling import Resampling
-from rawnet_jax.jobs.checks import at_least
+from rawnet_jax.jobs.options import at_least
 from rawnet_jax.metrics.breakdown import Column
 from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS, CostModel
 from rawnet_jax.progress import BatchBars

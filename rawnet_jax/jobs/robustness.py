@@ -14,9 +14,9 @@ from rawnet_jax.data.trial import labels_of
 from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.columns import SPEAKER, columns_of
 from rawnet_jax.evaluation.kept_scores import KeptScores, fingerprint
-from rawnet_jax.jobs.checks import at_least
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.measuring import MeasuringOptions
+from rawnet_jax.jobs.options import RunOptions, at_least
 from rawnet_jax.jobs.trained_run import (
     KeptScorer,
     Model,
@@ -61,13 +61,10 @@ class _Trials:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RobustnessOptions(MeasuringOptions):
+class RobustnessOptions(MeasuringOptions, RunOptions):
     """Options of ``evaluate --robustness``, named as its flags; see ``evaluate --help``."""
 
-    workdir: Path
     partition: str
-    checkpoint: str
-    overrides: Sequence[str]
     dev: bool
     limit: int
     conditions: Sequence[str] | None

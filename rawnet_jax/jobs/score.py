@@ -15,8 +15,8 @@ from rawnet_jax.data.cache_build import usable_cores
 from rawnet_jax.data.inputs import STDIN, find_inputs, picture_names, stdin_as_file
 from rawnet_jax.data.score_file import SCORE_FILE_FORMS
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.jobs.checks import at_least, check_prior
 from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, complain, say
+from rawnet_jax.jobs.options import VerdictOptions, at_least
 from rawnet_jax.labels import Label
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.scoring.envelope import Envelope
@@ -37,19 +37,13 @@ _HEADER = "verdict          score       llr  P(spoof)  scored of s    file"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions:
+class ScoreOptions(VerdictOptions):
     """Options of ``score``, named as its flags; see ``score --help``."""
 
-    workdir: Path
     paths: Sequence[str]
     lists: Sequence[str]
-    checkpoint: str
-    overrides: Sequence[str]
     seed: str | None
     aggregate: str | None
-    channel: int | None
-    p_spoof: float
-    threshold: float | None
     max_duration: float
     format: str | None
     output: Path | None
@@ -63,8 +57,7 @@ class ScoreOptions:
     def __post_init__(self) -> None:
         if not self.paths and not self.lists:
             raise ConfigError("score: give a file, a folder, - or --list")
-        check_prior(self.p_spoof)
-        at_least("--channel", self.channel, 1)
+        super().__post_init__()
         at_least("--num-workers", self.num_workers, 0)
         if not self.max_duration > 0:
             raise ConfigError(f"--max-duration {self.max_duration:g}: it must be above 0 seconds")

@@ -4,9 +4,8 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from rawnet_jax.data.live_audio import LiveAudio, listen, open_live
 from rawnet_jax.data.pcm_stream import raw_format
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.jobs.console import complain
+from rawnet_jax.jobs.options import VerdictOptions
 from rawnet_jax.labels import Label
 from rawnet_jax.scoring.verdict import CANNOT_JUDGE, DecisionRule, verdict_record
 
@@ -28,21 +28,15 @@ _CLEAR_LINE = "\r\x1b[K"
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamOptions:
+class StreamOptions(VerdictOptions):
     """Options of ``stream``, named as its flags; see ``stream --help``."""
 
-    workdir: Path
-    checkpoint: str
-    overrides: Sequence[str]
     input: str
     microphone: str | None
     format: str | None
     rate: int | None
     channels: int | None
-    channel: int | None
     hop: float | None
-    p_spoof: float
-    threshold: float | None
     jsonl: bool
 
 
@@ -79,7 +73,7 @@ def _open(
 
 
 def _score(options: StreamOptions, run: "Run", audio: LiveAudio) -> None:
-    if options.channel is not None and not 1 <= options.channel <= audio.num_channels:
+    if options.channel is not None and options.channel > audio.num_channels:
         raise ConfigError(
             f"--channel {options.channel}: the audio has {audio.num_channels}; the first is 1"
         )

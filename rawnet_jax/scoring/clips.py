@@ -9,8 +9,7 @@ import numpy as np
 
 from rawnet_jax.data.divided_cache import ALONE, Share
 from rawnet_jax.data.loader import WaveformSource
-from rawnet_jax.scoring.file_scorer import FileScore, Rows, score_files
-from rawnet_jax.scoring.file_windows import Reading
+from rawnet_jax.scoring.file_scorer import FileScore, score_files
 from rawnet_jax.scoring.gate import Reason
 from rawnet_jax.scoring.recordings import Recipe
 from rawnet_jax.scoring.windows import ScoreBatch, aggregate
@@ -71,21 +70,8 @@ def score_clips(
         for position in range(len(clips))
         if share.index == (position % share.count if owner is None else owner[position])
     ]
-    reading = Reading(
-        window=recipe.window,
-        hop=recipe.hop,
-        whole=bool(recipe.aggregation),
-        gate=recipe.gate,
-        keeps_refused=True,
-    )
-    shorter = tuple(bound for bound in recipe.bucket_samples if bound < recipe.window)
-    rows = Rows(
-        lengths=(*shorter, recipe.window),
-        batch_size=batch_size,
-        pad=recipe.pad,
-        bucket_samples=recipe.bucket_samples,
-        how=recipe.aggregation,
-    )
+    reading = recipe.reading(keeps_refused=True)
+    rows = recipe.rows(batch_size, recipe.bucket_samples)
     recordings = [(str(position), partial(clips.waveform, position)) for position in mine]
     found = score_files(recordings, score_batch, reading, rows, num_threads=num_threads)
     numbers = np.zeros((len(mine), 7))

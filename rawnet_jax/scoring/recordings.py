@@ -35,6 +35,17 @@ class Recipe:
     audio: AudioConfig = field(default_factory=AudioConfig)
     batch_size: int = 64
 
+    def reading(self, *, all_windows: bool = False, **more: Any) -> Reading:
+        """Return how recordings become windows; `more` are fields of `Reading`."""
+        whole = bool(self.aggregation) or all_windows
+        fields: dict[str, Any] = {"audio": self.audio, "gate": self.gate, **more}
+        return Reading(self.window, self.hop, whole, **fields)
+
+    def rows(self, batch_size: int, shorter: Sequence[int] = ()) -> Rows:
+        """Return how windows become rows; `shorter` are lengths of rows beside the window's."""
+        lengths = (*(length for length in shorter if length < self.window), self.window)
+        return Rows(lengths, batch_size, self.pad, self.bucket_samples, self.aggregation)
+
 
 def recipe_of(config: Config) -> Recipe:
     """Return how a run with this config scores recordings.
@@ -85,22 +96,10 @@ def score_recordings(
     Yields:
         One result per recording. What is wrong with a recording is in its result.
     """
-    reading = Reading(
-        window=recipe.window,
-        hop=recipe.hop,
-        whole=bool(recipe.aggregation) or all_windows,
-        audio=replace(recipe.audio, max_duration_s=max_duration_s),
-        gate=recipe.gate,
-        channel=channel,
-    )
+    audio = replace(recipe.audio, max_duration_s=max_duration_s)
+    reading = recipe.reading(all_windows=all_windows, audio=audio, channel=channel)
     sources = [source for _, source in recordings]
-    rows = Rows(
-        lengths=(recipe.window,),
-        batch_size=fitting_batch_size(sources, reading, recipe.batch_size, num_devices),
-        pad=recipe.pad,
-        bucket_samples=recipe.bucket_samples,
-        how=recipe.aggregation,
-    )
+    rows = recipe.rows(fitting_batch_size(sources, reading, recipe.batch_size, num_devices))
     return score_files(
         recordings, score_batch, reading, rows, num_threads=num_threads, watcher=watcher
     )

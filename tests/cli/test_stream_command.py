@@ -147,7 +147,7 @@ def test_windows_are_those_of_the_evaluation(folder, capsys, tmp_path):
         (["--microphone", "--format=u8"], "takes no FILE and no --format"),
         (["talk.wav", "--channel=2"], "the audio has 1"),
         (["talk.wav", "--hop=0.5"], "at most a window, 0.2 s"),
-        (["talk.wav", "--p-spoof=1"], "prior of spoof"),
+        (["talk.wav", "--p-spoof=1"], "--p-spoof 1: it must be above 0"),
         (["talk.wav", "--checkpoint=latest"], "no latest checkpoint"),
         (["talk.wav", "--config.train.seed=1"], "belongs to the training"),
         (["runs"], "not a file"),

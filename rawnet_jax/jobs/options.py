@@ -1,0 +1,40 @@
+"""Options that several jobs have, named as the flags that set them, and their checks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rawnet_jax.errors import ConfigError
+
+
+def at_least(flag: str, number: int | None, least: int) -> None:
+    """Check a number; None = not given.
+
+    Raises:
+        ConfigError: it is smaller.
+    """
+    if number is not None and number < least:
+        raise ConfigError(f"{flag} {number}: it must be {least} or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Which checkpoint of which run, with which settings."""
+
+    workdir: Path
+    checkpoint: str
+    overrides: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictOptions(RunOptions):
+    """How recordings are read, and their scores."""
+
+    channel: int | None
+    p_spoof: float
+    threshold: float | None
+
+    def __post_init__(self) -> None:
+        at_least("--channel", self.channel, 1)
+        if not 0 < self.p_spoof < 1:
+            raise ConfigError(f"--p-spoof {self.p_spoof:g}: it must be above 0 and below 1")

@@ -102,7 +102,7 @@ def _of_partition(trials: list[Trial], place: PartitionPlace) -> list[Trial]:
         return kept
     if not place.named and place.protocol.stem == "manifest":
         raise DataError(
-            f"{place.protocol}: has no column partition; add one, or say which partition it is "
+            f"{place.protocol}: has no column partition; add one, or give the partition it is "
             f"with --config.data.{place.partition}_protocol={place.protocol.name}"
         )
     return trials

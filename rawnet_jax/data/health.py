@@ -165,7 +165,7 @@ def _examine_audio(
 
     summary = AudioSummary()
     durations: list[float] = []
-    # A task a file would hold as many futures as there are files, up to a million.
+    # A task per file would hold as many futures as there are files, up to a million.
     tasks = [clips[i : i + _FILES_A_TASK] for i in range(0, len(clips), _FILES_A_TASK)]
     with (
         ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,

@@ -1,1 +1,1 @@
-"""Figures from scores: numpy in, numbers out."""
+"""Metrics from scores: numpy in, numbers out."""

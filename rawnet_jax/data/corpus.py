@@ -90,7 +90,7 @@ def _tree_of(root: Path) -> list[str]:
 
 
 def _of_partition(trials: list[Trial], place: PartitionPlace) -> list[Trial]:
-    """Keep the lines of a manifest that belong to a partition, where it says so."""
+    """Keep the lines of a manifest that belong to a partition, where it names one."""
     named = {trial.metadata["partition"] for trial in trials if "partition" in trial.metadata}
     if named:
         kept = [trial for trial in trials if trial.metadata["partition"] == place.partition]

@@ -16,7 +16,7 @@ from rawnet_jax.errors import ConfigError, DataError
 PLACE_FIELDS = (
     *("corpus", "root", "train_protocol", "dev_protocol", "eval_protocol", "audio_dir", "subset"),
 )
-"""Fields of `DataConfig` that say where a corpus is; all others stay those of the run."""
+"""Fields of `DataConfig` that tell where a corpus is; all others stay those of the run."""
 
 _OWN_FIELDS = ("partitions", "problems", "same_attacks")
 _FORM = "NAME=CORPUS:ROOT[,FIELD=VALUE…]"

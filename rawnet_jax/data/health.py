@@ -110,7 +110,7 @@ def examine(config: DataConfig, *, decode: bool = False, progress: bool = True) 
     policy = ProblemLedger(config.problems)
     present = present_partitions(config)
     if not present:
-        locate_partition(config, next(iter(layout_of(config).partitions)))  # says what it misses
+        locate_partition(config, next(iter(layout_of(config).partitions)))  # names what it misses
     partitions = tuple(
         _examine_partition(config, name, decode=decode, progress=progress) for name in present
     )

@@ -38,7 +38,7 @@ class PcmFormat:
 
     Attributes:
         encoding: one of `ENCODINGS`.
-        sample_rate_hz: frames a second.
+        sample_rate_hz: frames per second.
         num_channels: samples in a frame.
     """
 
@@ -164,7 +164,7 @@ class PcmStream:
         return found
 
     def _parsed(self, body: bytes) -> PcmFormat:
-        """Return what a format chunk says."""
+        """Return the format that a format chunk names."""
         if len(body) < 16:
             raise AudioError(self._name, "damaged", f"{len(body)} bytes of WAV format")
         code, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])

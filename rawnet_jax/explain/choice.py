@@ -100,7 +100,7 @@ def _window_scores(
 
 
 def parse_window(text: str) -> str | float:
-    """Read which window a user wants: one of the two words, or a time in s.
+    """Read which window a user asks for: one of the two words, or a time in s.
 
     Raises:
         ConfigError: it is neither.

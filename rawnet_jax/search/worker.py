@@ -159,7 +159,7 @@ class Workers:
     def _last_line(self, number: int) -> str:
         lines = Path(self._logs[number].name).read_text(errors="replace").split("\n")
         said = [line for line in lines if line.strip()]
-        return said[-1].removeprefix("error: ") if said else "without a word"
+        return said[-1].removeprefix("error: ") if said else "without a message"
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -200,7 +200,7 @@ def test_sources_that_cannot_be(tmp_path):
     with pytest.raises(DataError, match="holds no audio file"):
         write(tmp_path / "empty", tmp_path / "out")
     source = write_source(tmp_path / "two", "ab")
-    with pytest.raises(DataError, match=r"2 speaker\(s\) found \(a, b\); 3 or more"):
+    with pytest.raises(DataError, match=r"2 speaker\(s\) found \(a, b\); there must be 3 or more"):
         write(source, tmp_path / "out")
     with pytest.raises(DataError, match="lies in the source folder"):
         write(source, source / "out")

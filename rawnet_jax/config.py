@@ -252,9 +252,9 @@ class EvalConfig(Section):
 
 @dataclass
 class GateConfig(Section):
-    """Input to refuse a score for. What is checked is the part that would be scored.
+    """Input that gets no score. What is checked is the part that would be scored.
 
-    The bounds let every real clip pass that they were tried on; docs/scoring.md has the numbers.
+    Every real clip that the bounds were tried on passes; docs/scoring.md has the numbers.
     """
 
     enabled: bool = True  # look at all

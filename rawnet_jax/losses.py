@@ -69,7 +69,7 @@ def cross_entropy(
 def focal(
     output: ModelOutput, label: jax.Array, weight: jax.Array, *, gamma: float = 2.0
 ) -> jax.Array:
-    """Cross-entropy that rows already scored well count less in: (1 - p)^gamma · (-log p).
+    """Cross-entropy in which rows already scored well count less: (1 - p)^gamma · (-log p).
 
     Lin et al., Focal loss for dense object detection (ICCV 2017), eq. 4; here on ``[spoof,
     bonafide]`` logits [B, 2].

@@ -221,7 +221,7 @@ def _refuse_duplicates(trials: Sequence[Trial], protocol: str) -> None:
         if earlier is not trial:
             raise DataError(
                 f"{trial.source or protocol}: {trial.utterance_id} was named before "
-                f"({earlier.source or protocol}); each utterance must be there once"
+                f"({earlier.source or protocol}); name each utterance once"
             )
 
 

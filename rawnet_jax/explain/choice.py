@@ -77,9 +77,7 @@ def choose_window(
 def _window_scores(
     waveform: np.ndarray, model: ClipModel, hop: int, gate: GateConfig | None
 ) -> WindowScores:
-    if (
-        len(waveform) <= model.window
-    ):  # its only window, which is explained whatever the gate decides
+    if len(waveform) <= model.window:  # its only window, explained whatever the gate decides
         gate = None
     recipe = Recipe(
         window=model.window,

@@ -91,13 +91,13 @@ class _Machine:
     def _pop(self, kind: type) -> Any:
         value = self._stack.pop()
         if type(value) is not kind:
-            raise ValueError(f"{type(value).__name__} where a {kind.__name__} must be")
+            raise ValueError(f"{type(value).__name__} instead of {kind.__name__}")
         return value
 
     def _top(self, kind: type) -> Any:
         value = self._stack[-1]
         if type(value) is not kind:
-            raise ValueError(f"{type(value).__name__} where a {kind.__name__} must be")
+            raise ValueError(f"{type(value).__name__} instead of {kind.__name__}")
         return value
 
     def _pop_mark(self) -> list[Any]:

@@ -1,7 +1,7 @@
 """Who is wrongly rejected: false rejection of bona fide speech, by group, at one threshold.
 
-A detector that flags the speakers of one accent, gender or telephone again and again has a low
-error rate nevertheless where they are few. So every group is counted by itself, with an interval
+A detector that flags the speakers of one accent, gender or telephone again and again can
+have a low error rate where they are few. So every group is counted by itself, with an interval
 that shows how far its rate can be trusted.
 """
 

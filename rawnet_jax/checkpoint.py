@@ -3,7 +3,7 @@
 ``WORKDIR/checkpoints/latest/STEP`` and ``…/best/STEP`` are written by orbax, under a temporary name
 until they are whole. A checkpoint has three parts: ``variables`` (all that scoring needs),
 ``optimizer`` (the rest of the training state) and ``run`` (JSON: loader position, resolved config,
-figures of the epoch so far).
+metrics of the epoch so far).
 """
 
 import contextlib
@@ -77,7 +77,7 @@ def read_or_explain(manager: ocp.CheckpointManager, step: int, read: Callable[[]
         CheckpointError: it fails; in one line, with the step that can be used instead.
     """
     # Reads of other arrays that are under way when one fails end in tracebacks on stderr, from
-    # threads of tensorstore; the one line that we raise says it all.
+    # threads of tensorstore; the one line that we raise is enough.
     with contextlib.redirect_stderr(io.StringIO()):
         try:
             return read()
@@ -110,7 +110,9 @@ def restore_variables(
     """
     folder = (workdir / FOLDER).absolute()
     if which not in (BEST, LATEST, SWA) and not which.isdigit():
-        raise CheckpointError(f"checkpoint {which!r}: wanted best, latest, swa or a step number")
+        raise CheckpointError(
+            f"checkpoint {which!r}: it must be best, latest, swa or a step number"
+        )
     for kind in (which,) if which in (LATEST, SWA) else (BEST, LATEST):
         if not (folder / kind).is_dir():
             continue

@@ -48,7 +48,7 @@ class Section:
 
 
 def unknown_field(name: str, known: typing.Iterable[str]) -> str:
-    """Say that a field does not exist and name the nearest that does."""
+    """Report that a field does not exist and name the nearest that does."""
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}?" if nearest else "known: " + ", ".join(known)
     return f"unknown config field {name!r}; {hint}"
@@ -124,7 +124,7 @@ class DataConfig(Section):
     # length; the last is num_samples; () = every row is num_samples long
     bucket_samples: tuple[int, ...] = ()
     # in training each clip is cut to a length drawn from this to what it has, at a place drawn at
-    # random whatever crop says; 0 = off
+    # random whatever crop is; 0 = off
     min_samples: int = at_least(0, 0)
     # in training an epoch is divided equally over the values of the first of these, each part over
     # those of the second, and so on; () = each clip once
@@ -132,7 +132,7 @@ class DataConfig(Section):
     host_augment: HostAugmentConfig = field(default_factory=HostAugmentConfig)
 
     cache_dir: str = ""  # decoded audio; "" = $RAWNET_JAX_CACHE or ~/.cache/rawnet_jax
-    num_workers: int = at_least(0, 0)  # decoding processes; 0 = one a core
+    num_workers: int = at_least(0, 0)  # decoding processes; 0 = one per core
     num_threads: int = at_least(1, 1)  # threads that assemble batches
     prefetch_batches: int = at_least(8, 1)  # batches kept ready on the host
     # of several processes, each decodes and reads only its share of the clips, and its rows of a
@@ -185,7 +185,7 @@ class ScheduleConfig(Section):
     name: str = one_of("constant", "cosine", "step", "exponential", "noam")
     warmup_steps: int = 0  # linear from 0; 0 = none; noam: where the rate is highest
     final_factor: float = 0.0  # cosine: factor at the last step
-    decay_factor: float = 0.5  # step, exponential: factor a period
+    decay_factor: float = 0.5  # step, exponential: factor per period
     decay_epochs: float = 10.0  # step, exponential: length of a period in epochs
     noam_dim: int = at_least(64, 1)  # noam: the rate is divided by the root of this
     # after so many epochs without a better dev accuracy, time in the schedule runs twice as fast
@@ -194,7 +194,7 @@ class ScheduleConfig(Section):
 
 @dataclass
 class OptimizerConfig(Section):
-    """How parameters move. Defaults are the seed's: Keras Adam."""
+    """How parameters move. Defaults are the notebook's: Keras Adam."""
 
     name: str = one_of("adam", "amsgrad", "adamw", "sgd", "rmsprop")
     learning_rate: float = at_least(1e-3, 0.0)
@@ -231,7 +231,7 @@ class TrainConfig(Section):
     init_from: str = ""  # work directory of a run whose best checkpoint this one starts from
     # models with the seeds seed, seed + 1, … trained side by side in one program
     num_seeds: int = at_least(1, 1)
-    # what layers compute in; parameters, gradients and statistics are float32 all the same
+    # what layers compute in; parameters, gradients and statistics stay float32
     compute_dtype: str = one_of("float32", "bfloat16")
     # steps in one program: 0 = as many as take about a second where the corpus is resident, else 1
     steps_per_dispatch: int = at_least(0, 0)
@@ -252,14 +252,14 @@ class EvalConfig(Section):
 
 @dataclass
 class GateConfig(Section):
-    """Input that no score should be given for. What is judged is the part that would be scored.
+    """Input that gets no score. What is checked is the part that would be scored.
 
-    The bounds let every real clip pass that they were tried on; docs/scoring.md has the figures.
+    Every real clip that the bounds were tried on passes; docs/scoring.md has the numbers.
     """
 
     enabled: bool = True  # look at all
-    # evaluate: "report" counts such clips and scores them, as every published figure does;
-    # "refuse" leaves them out of scores and figures
+    # evaluate: "report" counts such clips and scores them, as every published number does;
+    # "refuse" leaves them out of scores and metrics
     action: str = one_of("report", "refuse")
     min_duration_s: float = at_least(0.1, 0.0)  # shorter is "too short"
     silence_dbfs: float = -80.0  # RMS of 20 ms; 0 = a square wave of full scale; below is silence
@@ -286,7 +286,7 @@ class Config(Section):
     """One experiment."""
 
     name: str = "experiment"
-    note: str = ""  # stands in the report: what a reader of its figures must know
+    note: str = ""  # stands in the report: what a reader of its numbers must know
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)

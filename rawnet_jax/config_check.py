@@ -12,14 +12,14 @@ def checked(config: Config) -> Config:
     """Return a frozen deep copy of a config after checking types, choices and bounds.
 
     Raises:
-        ConfigError: naming the field, what it is and what was wanted.
+        ConfigError: naming the field, what it is and what it must be.
     """
     for name, section, f in walk(config):
         _check_field(name, getattr(section, f.name), f)
     if len(config.loss.class_weights) != 2 or min(config.loss.class_weights) < 0:
         raise ConfigError(
-            f"config.loss.class_weights is {config.loss.class_weights}; two numbers of at least 0 "
-            "were wanted: (spoof, bonafide)"
+            f"config.loss.class_weights is {config.loss.class_weights}; it must be two "
+            "numbers of at least 0: (spoof, bonafide)"
         )
     check_buckets(config.data.bucket_samples, config.data.num_samples)
     _check_combinations(config)
@@ -37,7 +37,7 @@ def check_buckets(bounds: tuple[int, ...], num_samples: int) -> None:
         whole and bounds[0] > 0 and bounds[-1] == num_samples and bounds == _ascending(bounds)
     ):
         raise ConfigError(
-            f"config.data.bucket_samples is {bounds}; whole numbers of at least 1 were wanted, "
+            f"config.data.bucket_samples is {bounds}; it must be whole numbers of at least 1, "
             f"ascending up to config.data.num_samples, {num_samples}"
         )
 
@@ -78,13 +78,13 @@ def _check_field(name: str, value: Any, f: Any) -> None:
         ok = type(value) is wanted
     if not ok:
         expected = getattr(wanted, "__name__", wanted)
-        raise ConfigError(f"{name} is {value!r} ({type(value).__name__}); wanted: {expected}")
+        raise ConfigError(f"{name} is {value!r} ({type(value).__name__}); it must be {expected}")
     choices = f.metadata.get("choices")
     if choices and value not in choices:
         raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
     members = f.metadata.get("members")
     if members and not set(value) <= set(members):
-        raise ConfigError(f"{name} is {value!r}; a tuple of {', '.join(members)} was wanted")
+        raise ConfigError(f"{name} is {value!r}; it must be a tuple of {', '.join(members)}")
     lowest = f.metadata.get("lowest")
     if lowest is not None and not value >= lowest:
         raise ConfigError(f"{name} is {value}; it must be at least {lowest}")

@@ -40,7 +40,7 @@ FREE_TO_CHANGE = (
     "config.gate",
     "config.runtime",
 )
-"""What may differ when a run goes on: it does not change what the steps compute."""
+"""What may differ when a run resumes: it does not change what the steps compute."""
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
@@ -85,7 +85,9 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
 
 def _config_of(path: str) -> Config:
     if not Path(path).is_file():
-        raise ConfigError(f"{path}: no such config file; wanted a Python file with get_config()")
+        raise ConfigError(
+            f"{path}: no such config file; it must be a Python file with get_config()"
+        )
     try:
         with _importable(Path(path).absolute().parent.parent):
             get_config = runpy.run_path(path).get("get_config")
@@ -95,7 +97,7 @@ def _config_of(path: str) -> Config:
     except Exception as error:  # a config file is code: whatever it raises is its own mistake
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
     if not isinstance(config, Config):
-        raise ConfigError(f"{path}: wanted a function get_config() that returns a Config")
+        raise ConfigError(f"{path}: it must have a function get_config() that returns a Config")
     return config
 
 
@@ -211,12 +213,12 @@ def read_config(workdir: Path) -> Config:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
-            f"{workdir}: no run here ({FILE_NAME} is missing); wanted the --workdir of a training"
+            f"{workdir}: no run here ({FILE_NAME} is missing); give the --workdir of a training"
         ) from error
     except (ValueError, OSError) as error:
         raise ConfigError(f"{path}: damaged: {error}") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: damaged: wanted an object of config sections")
+        raise ConfigError(f"{path}: damaged: it must be an object of config sections")
     return from_dict(values, str(path))
 
 

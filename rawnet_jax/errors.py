@@ -1,7 +1,7 @@
 """Errors that a user can act on.
 
 Whatever is raised from here ends, at the command line, in one line on standard error and exit
-status 2. Every message says what is wrong, where, and what was wanted.
+status 2. Every message says what is wrong, where, and what must be.
 """
 
 
@@ -45,7 +45,7 @@ class CheckpointError(RawnetError):
 
 
 class TrainingError(RawnetError):
-    """Training cannot go on, for example after a loss that is not a number."""
+    """Training cannot continue, for example after a loss that is not a number."""
 
 
 class ExportError(RawnetError):

@@ -2,7 +2,7 @@
 
 A countermeasure score is a float, and **higher means more bona fide**. Anything that comes from
 elsewhere with another convention is flipped where it enters, by its converter, and nowhere else.
-The seed's report (spoof is the positive class, threshold .5 on P(spoof)) is derived from that
+The notebook's report (spoof is the positive class, threshold .5 on P(spoof)) is derived from that
 score by `spoof_probability`; it is not a second convention.
 """
 

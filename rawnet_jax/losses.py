@@ -1,4 +1,4 @@
-"""Losses: each takes what a model returned and says how wrong every row is.
+"""Losses: each takes what a model returned and computes how wrong every row is.
 
 A loss is a pure function ``(output: ModelOutput, label int32 [B], weight float32 [B]) -> float32
 [B]``. ``weight`` is what a row counts in the mean, as `row_weights` gives it: the weight of its
@@ -27,7 +27,7 @@ Loss = Callable[[ModelOutput, jax.Array, jax.Array], jax.Array]
 
 
 def bce(output: ModelOutput, label: jax.Array, weight: jax.Array) -> jax.Array:
-    """Binary cross-entropy on one logit a row.
+    """Binary cross-entropy on one logit per row.
 
     Args:
         output: its ``logits`` [B] are the log odds of bona fide speech.
@@ -69,7 +69,7 @@ def cross_entropy(
 def focal(
     output: ModelOutput, label: jax.Array, weight: jax.Array, *, gamma: float = 2.0
 ) -> jax.Array:
-    """Cross-entropy that rows already judged well count less in: (1 - p)^gamma · (-log p).
+    """Cross-entropy in which rows already scored well count less: (1 - p)^gamma · (-log p).
 
     Lin et al., Focal loss for dense object detection (ICCV 2017), eq. 4; here on ``[spoof,
     bonafide]`` logits [B, 2].
@@ -166,7 +166,7 @@ def triplet_hard(
         output: ``embedding`` [B, D], and ``logits`` [B, 2] for the cross-entropy.
         label: int32 [B].
         weight: float32 [B]; rows of weight 0 are not mined.
-        margin: Euclidean distance between the classes that is wanted.
+        margin: Euclidean distance that the classes must keep.
         triplet_weight: factor on the triplet term.
         cross_entropy_weight: factor on the cross-entropy.
 
@@ -221,7 +221,7 @@ def eabn(
     """EABN's combined loss: focal, triplet-centre and the attention branch's cross-entropy.
 
     Rostami et al., EABN (CSSP 2023), in the form of its published code: the class term is the focal
-    loss (the abstract says cross-entropy), and the triplet term is divided by the number of rows
+    loss (the abstract names cross-entropy), and the triplet term is divided by the number of rows
     where the others are divided by the sum of the class weights.
 
     Args:

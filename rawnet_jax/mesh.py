@@ -45,7 +45,7 @@ def start_distributed(coordinator: str, num_processes: int | None, process_id: i
             )
         host, _, port = coordinator.rpartition(":")
         if not host or not port.isdigit():
-            raise ConfigError(f"--coordinator={coordinator}: wanted HOST:PORT or auto")
+            raise ConfigError(f"--coordinator={coordinator}: it must be HOST:PORT or auto")
         where |= {"num_processes": num_processes, "process_id": process_id}
     try:
         jax.distributed.initialize(**where, **_heartbeat())

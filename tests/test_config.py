@@ -71,8 +71,8 @@ def test_a_config_in_use_cannot_be_changed():
 @pytest.mark.parametrize(
     ("group", "name", "value", "message"),
     [
-        ("train", "batch_size", "32", r"config\.train\.batch_size is '32' \(str\); wanted: int"),
-        ("train", "batch_size", True, r"wanted: int"),
+        ("train", "batch_size", "32", r"config\.train\.batch_size is '32' \(str\); it must be int"),
+        ("train", "batch_size", True, r"it must be int"),
         ("data", "root", None, r"config\.data\.root is None"),
         ("optimizer", "learning_rate", -1.0, r"must be at least 0\.0"),
         ("optimizer", "name", "adagrad", r"must be one of adam, amsgrad, adamw, sgd"),

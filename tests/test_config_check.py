@@ -26,7 +26,7 @@ CODED = host_augment_config({"mp3": {}})
         ({"data__bucket_samples": (8_000,)}, "bucket_samples is .* up to .*, 16000"),
         ({"data__bucket_samples": (8_000.0, 16_000)}, "whole numbers of at least 1"),
         ({"data__min_samples": 16_001}, "min_samples is 16001; .* at most .*, 16000"),
-        ({"data__balance": ("class", "sex")}, "a tuple of class, attack, speaker was wanted"),
+        ({"data__balance": ("class", "sex")}, "it must be a tuple of class, attack, speaker"),
         ({"data__balance": "class"}, "balance is 'class'"),
         ({"data__bucket_samples": BUCKETS, "data__resident": "on"}, "use auto or off"),
         ({"data__host_augment": CODED, "data__resident": "on"}, "use auto or off"),

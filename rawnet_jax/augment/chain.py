@@ -24,10 +24,10 @@ class Step:
 
     Attributes:
         probability: that it is applied to a clip; drawn for every clip.
-        lots_from: it is applied to clips whose lot, from 0 to 1, is neither below this nor above by
-            the probability or more. Of steps that read one lot and have intervals apart, a clip
+        lots_from: it is applied to clips whose draw, from 0 to 1, is at least this and less than
+            the probability above it. Of steps that read one draw and have intervals apart, a clip
             gets one at most.
-        reads: which of the chain's lots, one a step.
+        reads: which of the chain's draws, one per step.
         function: ``(key, waveform [T], num_samples, [bank]) -> waveform [T]``, with its fields.
         bank: as in `registry.Augmentation`.
         resizes: as in `registry.Augmentation`.
@@ -48,7 +48,7 @@ class Step:
         waveform: jax.Array,
         num_samples: jax.Array,
     ) -> tuple[jax.Array, jax.Array]:
-        """Apply to one clip if its lots, [steps], say so. A filler row stays as it is."""
+        """Apply to one clip by its `lots`, [steps]. A filler row stays as it is."""
         bank = (getattr(banks, self.bank),) if self.bank else ()
         changed = self.function(key, waveform, num_samples, *bank)
         after, length = changed if self.resizes else (changed, num_samples)
@@ -148,7 +148,7 @@ def make_chain(config: AugmentConfig, mesh: Mesh | None = None) -> Chain:
     if total > 1.0 + _ROUNDING:
         raise ConfigError(
             f"config.augment.exclusive: the probabilities of {', '.join(config.exclusive)} add up "
-            f"to {total:g}; wanted: 1 at most, as a clip gets one of them at most"
+            f"to {total:g}; it must be 1 at most, as a clip gets one of them at most"
         )
     return Chain(tuple(steps), mesh)
 

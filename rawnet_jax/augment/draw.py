@@ -2,7 +2,7 @@
 
 An effect asks `jax.random` once, for a seed for each thing that it draws; numbers come from hashes
 of 0, 1, 2, … under that seed. `jax.random`'s own generator would take longer than most effects for
-what is drawn once a sample, and seconds to compile for what is drawn once a clip.
+what is drawn once per sample, and seconds to compile for what is drawn once per clip.
 """
 
 import math

@@ -56,9 +56,9 @@ def _checked(what: str, value: Any, default: Any, limits: tuple[float, float]) -
         return _checked_range(what, value, limits)
     fits = type(value) is type(default) or (type(value) is int and type(default) is float)
     if not fits:
-        raise ConfigError(f"{what} is {value!r}; wanted: {type(default).__name__}")
+        raise ConfigError(f"{what} is {value!r}; it must be {type(default).__name__}")
     if not limits[0] <= value <= limits[1]:
-        raise ConfigError(f"{what} is {value!r}; wanted: from {limits[0]:g} to {limits[1]:g}")
+        raise ConfigError(f"{what} is {value!r}; it must be from {limits[0]:g} to {limits[1]:g}")
     return type(default)(value)
 
 
@@ -71,5 +71,5 @@ def _checked_range(what: str, value: Any, limits: tuple[float, float]) -> tuple[
     )
     if not is_range:
         bounds = "" if math.isinf(limits[1]) else f" within {limits[0]:g} to {limits[1]:g}"
-        raise ConfigError(f"{what} is {value!r}; wanted: (lowest, highest){bounds}")
+        raise ConfigError(f"{what} is {value!r}; it must be (lowest, highest){bounds}")
     return float(value[0]), float(value[1])

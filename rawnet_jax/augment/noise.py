@@ -57,7 +57,7 @@ def coloured_noise(
         waveform: float32 [T], zeros behind `num_samples`.
         num_samples: int32 scalar.
         snr_db: drawn uniformly.
-        slope_db: power an octave, drawn uniformly: 0 white, -3 pink, -6 brown, 6 violet.
+        slope_db: power per octave, drawn uniformly: 0 white, -3 pink, -6 brown, 6 violet.
 
     Returns:
         float32 [T].

@@ -163,7 +163,7 @@ def draw_impulses(
 def notch_response(bands: NotchBands) -> jax.Array:
     """Design filters that stop bands, scaled to a peak gain.
 
-    One filter a band (Hamming window), multiplied; the largest response at 512 frequencies from 0
+    One filter per band (Hamming window), multiplied; the largest response at 512 frequencies from 0
     Hz to below 8 kHz is the gain.
 
     Args:

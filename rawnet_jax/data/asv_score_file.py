@@ -1,7 +1,7 @@
 """ASV score files of ASVspoof 2019: ``group key score``, separated by spaces, no header.
 
 The group is the attack of a spoof trial and ``bonafide`` of the others; the key is ``target``,
-``nontarget`` or ``spoof``. One line a trial, for example ``bonafide target 7.981530``.
+``nontarget`` or ``spoof``. One line per trial, for example ``bonafide target 7.981530``.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ def read_asv_scores(path: str | Path) -> AsvScores:
         if row[1] not in _KEYS:
             raise DataError(
                 f"{path}:{number}: key {row[1]!r} in the second of three columns; "
-                f"one of {', '.join(_KEYS)} was wanted"
+                f"it must be one of {', '.join(_KEYS)}"
             )
     groups, keys, values = zip(*rows, strict=True)
     scores = parse_scores(path, values, numbers)

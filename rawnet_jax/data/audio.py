@@ -216,7 +216,7 @@ def _check_file(path: str | PathLike[str]) -> None:
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise AudioError(path, "unreadable", str(error)) from None
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        raise AudioError(path, "not a file", "a regular file was wanted")
+        raise AudioError(path, "not a file", "it must be a regular file")
     if status.st_size == 0:
         raise AudioError(path, "empty", "the file has no bytes")
 
@@ -225,7 +225,7 @@ def _why_not_opened(source: Any, error: Exception) -> tuple[str, str]:
     if isinstance(source, str | PathLike) and not os.access(source, os.R_OK):
         return "unreadable", "no permission to read it"
     text = getattr(error, "error_string", str(error))
-    return "not audio", f"WAV, FLAC, Ogg or MP3 was wanted: {text}"
+    return "not audio", f"it must be WAV, FLAC, Ogg or MP3: {text}"
 
 
 def _check_bounds(path: object, channels: int, rate: int, config: AudioConfig) -> None:
@@ -288,7 +288,7 @@ def _check_length(path: object, num_frames: int, file: Any, config: AudioConfig)
         raise AudioError(
             path,
             "too short",
-            f"{num_frames / file.samplerate:.4f} s; wanted {config.min_duration_s:g} s or more",
+            f"{num_frames / file.samplerate:.4f} s; it must be {config.min_duration_s:g} s or more",
         )
 
 

@@ -92,7 +92,7 @@ class BatchPlan:
                 the shortest that holds it, see also `Balance`; () = all rows are the longest.
             crop: which part of a longer clip: "first", or "random" (another one each epoch).
             min_samples: least samples of crops whose length is drawn, up to what the clip has and
-                the row holds, and whose place is drawn whatever `crop` says; 0 = not drawn.
+                the row holds, and whose place is drawn whatever `crop` is; 0 = not drawn.
             pad: how a shorter clip is filled: "zero" or "repeat".
             shuffle: whether each epoch has an order of its own; else it is the list's, and of
                 buckets the longest come first.

@@ -57,7 +57,7 @@ class Cache:
 
     Attributes:
         folder: where it lies.
-        trials: one a waveform.
+        trials: one per waveform.
         num_samples: int64 [len], length of each waveform at 16 kHz.
         clip_numbers: int64 [len], where each stands in the list it comes from.
         owner: None: every process can read every clip; see `rawnet_jax.data.divided_cache`.
@@ -100,7 +100,7 @@ def open_or_build(
         progress: whether to show a progress bar while decoding.
 
     Raises:
-        DataError: if the ledger's policy says so, if no clip can be used, or if the cache cannot
+        DataError: if the ledger's policy demands it, if no clip can be used, or if the cache cannot
             be written.
     """
     if not clips:

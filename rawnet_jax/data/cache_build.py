@@ -1,4 +1,4 @@
-"""Decode clips into the parts of a cache, in several processes, and go on where a run was cut off.
+"""Decode clips into the parts of a cache, in several processes, and resume where a run was cut off.
 
 The processes are plain children that read jobs from a pipe. `multiprocessing` is not used: a fork
 would copy JAX's threads in a broken state, and its other start methods import the caller's main
@@ -59,7 +59,7 @@ def build_parts(
         folder: of the cache; its lock is held.
         plan: what it is to hold.
         audio: bounds on what is accepted.
-        num_workers: processes; 0 = one a core.
+        num_workers: processes; 0 = one per core.
         progress: whether to show a progress bar.
 
     Raises:
@@ -72,7 +72,7 @@ def build_parts(
     num_clips = sum(len(part.paths) for part in plan.parts)
     num_done = num_clips - sum(len(part.paths) for part in missing)
     if num_done and missing:
-        _LOG.info("audio cache %s: going on from %d of %d clips", folder, num_done, num_clips)
+        _LOG.info("audio cache %s: resuming at %d of %d clips", folder, num_done, num_clips)
     num_workers = min(num_workers or usable_cores(), -(-len(missing) // _PARTS_A_WORKER))
     bar = tqdm(
         total=num_clips, initial=num_done, unit="clip", desc="decoding", disable=not progress

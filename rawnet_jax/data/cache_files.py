@@ -4,7 +4,7 @@
 |---|---|
 | ``part-00000.i16`` | the samples of a run of clips, int16 little-endian, one after the other |
 | ``part-00000.json`` | what is in that part; written after it: a part without it is not finished |
-| ``index.npy`` | one `index_dtype` record a clip that can be used |
+| ``index.npy`` | one `index_dtype` record per clip that can be used |
 | ``index.json`` | checksums, and the clips that cannot be used; written last |
 
 Every file is written under another name and renamed, so it is there in full or not at all. A folder

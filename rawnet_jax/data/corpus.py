@@ -90,7 +90,7 @@ def _tree_of(root: Path) -> list[str]:
 
 
 def _of_partition(trials: list[Trial], place: PartitionPlace) -> list[Trial]:
-    """Keep the lines of a manifest that belong to a partition, where it says so."""
+    """Keep the lines of a manifest that belong to a partition, where it names one."""
     named = {trial.metadata["partition"] for trial in trials if "partition" in trial.metadata}
     if named:
         kept = [trial for trial in trials if trial.metadata["partition"] == place.partition]
@@ -102,7 +102,7 @@ def _of_partition(trials: list[Trial], place: PartitionPlace) -> list[Trial]:
         return kept
     if not place.named and place.protocol.stem == "manifest":
         raise DataError(
-            f"{place.protocol}: has no column partition; add one, or say which partition it is "
+            f"{place.protocol}: has no column partition; add one, or give the partition it is "
             f"with --config.data.{place.partition}_protocol={place.protocol.name}"
         )
     return trials

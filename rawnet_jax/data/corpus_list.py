@@ -1,4 +1,4 @@
-"""Lists of corpora that a run is evaluated on: a flag a corpus, or a TOML or JSON file."""
+"""Lists of corpora that a run is evaluated on: one flag per corpus, or a TOML or JSON file."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from rawnet_jax.errors import ConfigError, DataError
 PLACE_FIELDS = (
     *("corpus", "root", "train_protocol", "dev_protocol", "eval_protocol", "audio_dir", "subset"),
 )
-"""Fields of `DataConfig` that say where a corpus is; all others stay those of the run."""
+"""Fields of `DataConfig` that tell where a corpus is; all others stay those of the run."""
 
 _OWN_FIELDS = ("partitions", "problems", "same_attacks")
 _FORM = "NAME=CORPUS:ROOT[,FIELD=VALUE…]"
@@ -54,7 +54,7 @@ def parse_corpus_flag(text: str) -> ListedCorpus:
     pairs = [setting.partition("=") for setting in settings]
     if not (name and has_name and corpus and has_root and root) or not all(p[1] for p in pairs):
         raise ConfigError(
-            f"--corpus {text}: {_FORM} was wanted, such as "
+            f"--corpus {text}: it must be {_FORM}, such as "
             "itw=in_the_wild:/data/release_in_the_wild; a root with a comma goes into a --list"
         )
     values: dict[str, Any] = {"corpus": corpus, "root": root}
@@ -69,7 +69,7 @@ def parse_corpus_flag(text: str) -> ListedCorpus:
 
 
 def read_corpus_list(path: Path) -> list[ListedCorpus]:
-    """Read a list: a table a corpus, under its name; TOML, or JSON where the name ends in .json.
+    """Read a list: a table per corpus, under its name; TOML, or JSON where the name ends in .json.
 
     Raises:
         DataError: the file cannot be read or is neither.
@@ -81,9 +81,9 @@ def read_corpus_list(path: Path) -> list[ListedCorpus]:
     except OSError as error:
         raise DataError(f"--list {path}: {error.strerror}") from error
     except ValueError as error:  # both decoders' own errors
-        raise DataError(f"--list {path}: {error}; TOML or .json was wanted") from error
+        raise DataError(f"--list {path}: {error}; it must be TOML or .json") from error
     if not isinstance(values, dict) or not values:
-        raise DataError(f"--list {path}: no corpus in it; a table a corpus was wanted: [name]")
+        raise DataError(f"--list {path}: no corpus in it; give one table per corpus: [name]")
     return [_listed(name, table, f"--list {path}: {name}") for name, table in values.items()]
 
 
@@ -121,7 +121,7 @@ def unique_names(corpora: Sequence[ListedCorpus]) -> list[ListedCorpus]:
 
 def _listed(name: str, values: Any, source: str) -> ListedCorpus:
     if not isinstance(values, dict):
-        raise ConfigError(f"{source}: a table with corpus and root was wanted")
+        raise ConfigError(f"{source}: it must be a table with corpus and root")
     known = (*PLACE_FIELDS, *_OWN_FIELDS)
     for key in values:
         if key not in known:

@@ -110,7 +110,7 @@ def examine(config: DataConfig, *, decode: bool = False, progress: bool = True) 
     policy = ProblemLedger(config.problems)
     present = present_partitions(config)
     if not present:
-        locate_partition(config, next(iter(layout_of(config).partitions)))  # says what it misses
+        locate_partition(config, next(iter(layout_of(config).partitions)))  # names what it misses
     partitions = tuple(
         _examine_partition(config, name, decode=decode, progress=progress) for name in present
     )
@@ -165,7 +165,7 @@ def _examine_audio(
 
     summary = AudioSummary()
     durations: list[float] = []
-    # A task a file would hold as many futures as there are files, up to a million.
+    # A task per file would hold as many futures as there are files, up to a million.
     tasks = [clips[i : i + _FILES_A_TASK] for i in range(0, len(clips), _FILES_A_TASK)]
     with (
         ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,

@@ -1,7 +1,7 @@
 """Augmentation on the host: what devices cannot do, on a crop before it is laid into a batch.
 
-What is drawn for a row depends on its lot alone, which the batch plan draws by seed, epoch and
-clip: threads, processes and restarts change nothing.
+The change of a row depends on its draw alone, which the batch plan makes by seed, epoch and clip:
+threads, processes and restarts change nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence

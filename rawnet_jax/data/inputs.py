@@ -26,15 +26,15 @@ def find_inputs(words: Sequence[str], lists: Sequence[str] = ()) -> tuple[list[s
     A word that names a file is that file, whatever its extension. A folder stands for all audio
     files in it and below it, sorted by name. Any other word with ``*``, ``?`` or ``[`` is a
     pattern, in which ``**`` stands for folders at any depth; ``-`` is standard input. A word that
-    names nothing stays as it is: whoever opens it says what is wrong.
+    names nothing stays as it is: whoever opens it reports what is wrong.
 
     Args:
         words: files, folders, patterns, ``-``.
-        lists: text files with such a word a line; ``-`` = standard input. Names are relative to
+        lists: text files with one such word per line; ``-`` = standard input. Names are relative to
             the current folder.
 
     Returns:
-        The paths, and what holds no audio, in words.
+        The paths, and what holds no audio, as text.
 
     Raises:
         DataError: a list or a folder cannot be read.
@@ -66,7 +66,7 @@ def stdin_as_file(stream: BinaryIO | None = None) -> Iterator[Path]:
     """
     if stream is None:
         if sys.stdin.isatty():
-            raise ConfigError(f"{STDIN}: standard input is a terminal; audio was wanted there")
+            raise ConfigError(f"{STDIN}: standard input is a terminal; it must be audio")
         stream = sys.stdin.buffer
     with tempfile.TemporaryDirectory(prefix="rawnet_jax_stdin_") as folder:
         path = Path(folder) / "stdin"

@@ -22,7 +22,7 @@ NUM_SHOWN = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Joined:
-    """Scores with what a protocol says of their trials, in the protocol's order.
+    """Scores with what a protocol states of their trials, in the protocol's order.
 
     Attributes:
         trials: N trials that have a score.
@@ -101,7 +101,7 @@ def join_scores(
     """Give every trial of a protocol its score.
 
     Args:
-        table: one score an utterance.
+        table: one score per utterance.
         trials: of a protocol, each utterance once.
         source: the score file, for messages.
         protocol: the protocol, for messages.
@@ -151,7 +151,7 @@ def align_scores(tables: Mapping[str, ScoreTable], *, allow_missing: bool = Fals
             an utterance.
     """
     if not tables:
-        raise DataError("no score file to align; at least one was wanted")
+        raise DataError("no score file to align; give at least one")
     names = tuple(tables)
     first = tables[names[0]]
     row_of = [{u: row for row, u in enumerate(table.utterance_ids)} for table in tables.values()]
@@ -198,7 +198,7 @@ def read_aligned(
     tables: dict[str, ScoreTable] = {}
     for path in paths:
         if str(path) in tables:
-            raise DataError(f"{path}: is given twice; one file a system was wanted")
+            raise DataError(f"{path}: is given twice; give one file per system")
         table = read_scores(path)
         if trials is not None:
             joined = join_scores(
@@ -221,7 +221,7 @@ def _refuse_duplicates(trials: Sequence[Trial], protocol: str) -> None:
         if earlier is not trial:
             raise DataError(
                 f"{trial.source or protocol}: {trial.utterance_id} was named before "
-                f"({earlier.source or protocol}); each utterance once was wanted"
+                f"({earlier.source or protocol}); name each utterance once"
             )
 
 
@@ -277,7 +277,7 @@ def _not_the_same(
     row_of: Sequence[Mapping[str, int]],
     left_out: Mapping[str, Sequence[str]],
 ) -> str:
-    """Say which system lacks what another one scored, for each system that lost something."""
+    """Name which system lacks what another one scored, for each system that lost something."""
     problems = []
     for name, lost in left_out.items():
         lacking = [

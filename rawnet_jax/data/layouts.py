@@ -1,6 +1,6 @@
 """Where the published corpora keep their lists and their audio, and how much they hold.
 
-One row of `CORPORA` a corpus. Places are tried in order, below the folder given as root and below
+One row of `CORPORA` per corpus. Places are tried in order, below the folder given as root and below
 the folders that the archives unpack into, so that a root may be the corpus or its parent.
 """
 

@@ -106,7 +106,7 @@ def _is_pipe(path: str) -> bool:
     try:
         return not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path)
     except (OSError, ValueError):
-        return False  # decoding says what is wrong
+        return False  # decoding reports what is wrong
 
 
 def _file_blocks(path: str, file: soundfile.SoundFile) -> Iterator[np.ndarray]:

@@ -18,7 +18,7 @@ from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import CheckpointError
 
 Change = Callable[[np.ndarray, int, int], np.ndarray]
-"""From a waveform float32 [n], its clip's position and a lot to another of n samples; the same for
+"""From a waveform float32 [n], its clip's position and a draw to another of n samples; the same for
 the same three, in whichever thread or process."""
 
 
@@ -196,14 +196,14 @@ class BatchIterator:
         step = state.get("step")
         if not isinstance(step, int) or not 0 <= step <= len(self._source):
             raise CheckpointError(
-                f"loader position {state!r}: a step of 0 to {len(self._source)} was wanted;"
+                f"loader position {state!r}: step must be 0 to {len(self._source)};"
                 " were the data, batch size or number of epochs changed?"
             )
         self.close()
         self._step = step
 
     def close(self) -> None:
-        """End the threads, each after the batch in hand. The position stays; `next` goes on."""
+        """End the threads, each after the batch in hand. The position stays; `next` resumes."""
         if self._batches is not None:
             self._batches.close()
             self._batches = None

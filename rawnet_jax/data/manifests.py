@@ -150,7 +150,7 @@ def _split(line: str, delimiter: str) -> list[str] | None:
 
 
 def _problem_of(fields: list[str] | None, columns: list[str]) -> str:
-    """Say what is wrong with a row; "" = nothing."""
+    """Return what is wrong with a row; "" = nothing."""
     if fields is None:
         return "a quoted value is not closed, or text follows its closing quote"
     if len(fields) != len(columns):

@@ -38,7 +38,7 @@ class PcmFormat:
 
     Attributes:
         encoding: one of `ENCODINGS`.
-        sample_rate_hz: frames a second.
+        sample_rate_hz: frames per second.
         num_channels: samples in a frame.
     """
 
@@ -71,7 +71,7 @@ class PcmStream:
 
         Raises:
             AudioError: there is no WAV header, or it holds no PCM; or there is one before samples
-                that are said to be raw.
+                that are declared raw.
         """
         self._file = file
         self._name = name
@@ -84,7 +84,7 @@ class PcmStream:
         if raw is None and not start:
             raise AudioError(name, "empty", "there are no bytes")
         if raw is None and not is_wav:
-            what = "no WAV header; for raw samples say --format, --rate and --channels"
+            what = "no WAV header; for raw samples give --format, --rate and --channels"
             raise AudioError(name, "not audio", what)
         self._pending = start if raw is not None else b""
         self.format = self._read_header() if raw is None else raw
@@ -98,10 +98,10 @@ class PcmStream:
         rate, channels = self.format.sample_rate_hz, self.format.num_channels
         low, high = bounds.min_sample_rate_hz, bounds.max_sample_rate_hz
         if not low <= rate <= high:
-            what = f"{rate} Hz; wanted {low} to {high} Hz"
+            what = f"{rate} Hz; it must be {low} to {high} Hz"
             raise AudioError(self._name, "sample rate out of bounds", what)
         if not 1 <= channels <= bounds.max_channels:
-            what = f"{channels}; wanted 1 to {bounds.max_channels}"
+            what = f"{channels}; it must be 1 to {bounds.max_channels}"
             raise AudioError(self._name, "number of channels out of bounds", what)
 
     def blocks(self) -> Iterator[np.ndarray]:
@@ -164,7 +164,7 @@ class PcmStream:
         return found
 
     def _parsed(self, body: bytes) -> PcmFormat:
-        """Return what a format chunk says."""
+        """Return the format that a format chunk names."""
         if len(body) < 16:
             raise AudioError(self._name, "damaged", f"{len(body)} bytes of WAV format")
         code, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
@@ -172,7 +172,7 @@ class PcmStream:
             code = int.from_bytes(body[24:26], "little")
         encoding = _WAV_ENCODINGS.get((code, bits))
         if encoding is None:
-            what = f"WAV of format {code} with {bits} bits; PCM or float was wanted"
+            what = f"WAV of format {code} with {bits} bits; it must be PCM or float"
             raise AudioError(self._name, "not PCM", what)
         return PcmFormat(encoding, rate, channels)
 
@@ -193,10 +193,10 @@ def raw_format(
     """
     if encoding is None:
         if sample_rate_hz is not None or num_channels is not None:
-            raise ConfigError("--rate and --channels describe raw samples: --format was wanted too")
+            raise ConfigError("--rate and --channels describe raw samples: give --format too")
         return None
     if sample_rate_hz is None:
-        raise ConfigError(f"--format {encoding} has no header: --rate was wanted too")
+        raise ConfigError(f"--format {encoding} has no header: give --rate too")
     return PcmFormat(encoding, sample_rate_hz, num_channels or 1)
 
 

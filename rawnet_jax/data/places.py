@@ -70,7 +70,7 @@ def locate_partition(config: DataConfig, partition: str) -> PartitionPlace:
 
 
 def locate_protocol(config: DataConfig, partition: str) -> tuple[Path, bool]:
-    """Find the list of a partition, and say whether the config names it.
+    """Find the list of a partition, and whether the config names it.
 
     Raises:
         ConfigError: unknown corpus or partition.

@@ -59,11 +59,11 @@ def _detect(lines: Sequence[str], path: str | Path) -> Parser:
         return next(iter(keyed))
     names = ", ".join(name for corpora in keyed.values() for name in corpora)
     if keyed:
-        problem = f"fits several corpora ({names}); say which with --corpus"
+        problem = f"fits several corpora ({names}); give one with --corpus"
     elif without_key:
         problem = "has no key (bonafide or spoof) where a protocol has one"
     else:
-        problem = f"fits no corpus; say which of {', '.join(PROTOCOL_CORPORA)} with --corpus"
+        problem = f"fits no corpus; give one of {', '.join(PROTOCOL_CORPORA)} with --corpus"
     columns = len(first.split())
     raise DataError(f"{path}:{number}: a line of {columns} columns that {problem}: {first[:60]!r}")
 

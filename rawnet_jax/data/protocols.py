@@ -1,4 +1,4 @@
-"""From the lines of a published protocol to trials: one pure parser a corpus.
+"""From the lines of a published protocol to trials: one pure parser per corpus.
 
 All parsers share one signature, ``(lines, source, ledger) -> trials``. `source` is the file that
 the lines are from and appears in messages and in `Trial.source`. Blank lines, trailing blanks, a
@@ -115,7 +115,7 @@ def parse_asvspoof5(lines: Iterable[str], source: str, ledger: ProblemLedger) ->
 class TrialCollector:
     """Checks the rows of one list and makes trials of them.
 
-    Metadata of rows that say the same is one shared object: the 943,110 trials of ASVspoof 2021 PA
+    Equal metadata of several rows is one shared object: the 943,110 trials of ASVspoof 2021 PA
     would otherwise carry as many dictionaries.
 
     Attributes:
@@ -270,7 +270,7 @@ def _form_of(fields: list[str], forms: Sequence[_Columns]) -> _Columns | None:
 
 
 def _no_trials(source: str) -> DataError:
-    return DataError(f"{source}: no usable line in it; a list of trials was wanted")
+    return DataError(f"{source}: no usable line in it; it must be a list of trials")
 
 
 def _tuple_getter(positions: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
@@ -281,4 +281,4 @@ def _tuple_getter(positions: list[int]) -> Callable[[list[str]], tuple[str, ...]
 
 def _wrong_width(fields: list[str], wanted: list[int]) -> str:
     columns = " or ".join(str(width) for width in wanted)
-    return f"{len(fields)} columns where {columns} were wanted: {' '.join(fields)[:80]!r}"
+    return f"{len(fields)} columns; there must be {columns}: {' '.join(fields)[:80]!r}"

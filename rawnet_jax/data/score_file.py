@@ -1,4 +1,4 @@
-"""Score files: one line a trial, in the three forms that the ASVspoof challenges use.
+"""Score files: one line per trial, in the three forms that the ASVspoof challenges use.
 
 - ``asvspoof2019``: ``utterance attack key score``, separated by spaces, no header; attack ``-`` for
   bona fide or unknown, key ``bonafide``, ``spoof`` or ``-``;
@@ -56,7 +56,7 @@ class ScoreTable:
         if wrong.size:
             raise DataError(
                 f"the score of {self.utterance_ids[wrong[0]]!r} is {self.scores[wrong[0]]}; "
-                "a finite number was wanted"
+                "it must be a finite number"
             )
         if self.labels is not None and not np.isin(self.labels, list(Label)).all():
             raise DataError("a label is neither 0 (spoof) nor 1 (bona fide)")
@@ -109,7 +109,7 @@ def read_scores(path: str | Path) -> ScoreTable:
         _check_names(path, names, numbers)
         return ScoreTable(names, parse_scores(path, values, numbers))
     raise DataError(
-        f"{path}:{numbers[0]}: {len(rows[0])} columns; wanted 'utterance attack key score', "
+        f"{path}:{numbers[0]}: {len(rows[0])} columns; they must be 'utterance attack key score', "
         f"'utterance score', or a header naming {NAME_COLUMN!r} and {SCORE_COLUMN!r}"
     )
 
@@ -134,7 +134,7 @@ def parse_scores(path: str | Path, values: Sequence[str], numbers: Sequence[int]
     if good:
         return scores
     wrong = next(i for i, value in enumerate(values) if not _is_finite_number(value))
-    raise DataError(f"{path}:{numbers[wrong]}: score {values[wrong]!r}; a finite number was wanted")
+    raise DataError(f"{path}:{numbers[wrong]}: score {values[wrong]!r}; it must be a finite number")
 
 
 def write_scores(path: str | Path, table: ScoreTable, form: str = "asvspoof2019") -> None:
@@ -255,7 +255,7 @@ def _columns(rows: list[list[str]]) -> list[list[str]]:
 def _check_widths(path: str | Path, rows: list[list[str]], numbers: list[int], wanted: int) -> None:
     for row, number in zip(rows, numbers, strict=True):
         if len(row) != wanted:
-            raise DataError(f"{path}:{number}: {len(row)} columns; {wanted} as above were wanted")
+            raise DataError(f"{path}:{number}: {len(row)} columns; there must be {wanted} as above")
 
 
 def _check_names(path: str | Path, names: list[str], numbers: list[int]) -> None:
@@ -266,7 +266,7 @@ def _check_names(path: str | Path, names: list[str], numbers: list[int]) -> None
         first = names.index(names[second])
         raise DataError(
             f"{path}:{numbers[second]}: {names[second]!r} was scored in line {numbers[first]} "
-            "already; one score an utterance was wanted"
+            "already; give one score per utterance"
         )
 
 
@@ -286,7 +286,7 @@ def _labels(path: str | Path, keys: list[str], numbers: list[int]) -> np.ndarray
     if unknown:
         wrong = next(i for i, key in enumerate(keys) if key in unknown)
         raise DataError(
-            f"{path}:{numbers[wrong]}: key {keys[wrong]!r}; 'bonafide' or 'spoof' was wanted "
+            f"{path}:{numbers[wrong]}: key {keys[wrong]!r}; it must be 'bonafide' or 'spoof' "
             f"(or {_NONE!r} in every line)"
         )
     return np.array([label_of[key] for key in keys], dtype=np.int8)

@@ -115,7 +115,7 @@ def _share_with_speaker(trials: Sequence[Trial]) -> float:
 def _labels_of(
     trials: Sequence[Trial], what: str, wanted: Sequence[Label] = tuple(Label)
 ) -> np.ndarray:
-    """Return int64 [num_trials]; refuse trials without label, and that a wanted class is absent."""
+    """Return int64 [num_trials]; refuse trials without label, and an absent class."""
     for trial in trials:
         if trial.label is None:
             raise DataError(f"{trial.source}: no label, but {what} needs one for every trial")
@@ -161,7 +161,7 @@ def _choose_speakers(shares: np.ndarray, fraction: float, seed: int) -> np.ndarr
 
     Args:
         shares: [num_speakers, num_classes], part of the class that a speaker holds.
-        fraction: wanted sum over the chosen, for every class.
+        fraction: target sum over the chosen, for every class.
         seed: of the orders.
 
     Returns:
@@ -183,7 +183,7 @@ def _choose_speakers(shares: np.ndarray, fraction: float, seed: int) -> np.ndarr
 
 
 def _cost(held_out: np.ndarray, fraction: float) -> float:
-    """Squared distance from the wanted shares; a class that one part lacks counts for more."""
+    """Squared distance from the target shares; a class that one part lacks counts for more."""
     lacking = (held_out <= 0.0) | (held_out >= 1.0 - 1e-9)
     return float(np.sum((held_out - fraction) ** 2) + np.count_nonzero(lacking))
 

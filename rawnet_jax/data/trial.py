@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One utterance of a protocol with everything that the protocol says about it.
+    """One utterance of a protocol with everything that the protocol states about it.
 
     Attributes:
         utterance_id: name in score files; unique in a protocol.
@@ -53,7 +53,7 @@ def labels_of(trials: Iterable[Trial]) -> np.ndarray | None:
 
 
 class ProblemLedger:
-    """Collects what is wrong with a corpus: raises where the policy says so, else counts.
+    """Collects what is wrong with a corpus: raises where the policy demands it, else counts.
 
     The first few cases of a kind are logged in full; `summary` gives the numbers.
 
@@ -81,7 +81,7 @@ class ProblemLedger:
         return cls(ProblemPolicy(**{f.name: "warn" for f in fields(ProblemPolicy)}), log=False)
 
     def is_fatal(self, kind: str) -> bool:
-        """Say whether the policy stops at this kind of problem."""
+        """Return whether the policy stops at this kind of problem."""
         return self._policy[kind] == "error"
 
     def report(self, kind: str, message: str) -> None:
@@ -89,7 +89,7 @@ class ProblemLedger:
 
         Args:
             kind: a field of `ProblemPolicy`.
-            message: what, where (file:line) and what was wanted.
+            message: what, where (file:line) and what must be.
 
         Raises:
             DataError: if the policy for this kind is ``"error"``.
@@ -104,5 +104,5 @@ class ProblemLedger:
                 _LOG.warning("%s", message)
 
     def summary(self) -> list[str]:
-        """Return one line a kind that was counted, such as ``missing_audio: 3``."""
+        """Return one line per kind that was counted, such as ``missing_audio: 3``."""
         return [f"{kind}: {number}" for kind, number in sorted(self.counts.items())]

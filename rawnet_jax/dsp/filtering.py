@@ -43,7 +43,7 @@ def _filtered_by_transform(waveform: jax.Array, bank: np.ndarray) -> jax.Array:
     import scipy.fft  # takes long to import, and few networks need it
 
     num_samples, num_taps = waveform.shape[1], bank.shape[1]
-    # What wraps round falls on the first num_taps - 1 outputs, which are not wanted.
+    # What wraps round falls on the first num_taps - 1 outputs, which are dropped.
     length = scipy.fft.next_fast_len(num_samples, real=True)
     response = np.fft.rfft(bank[:, ::-1].astype(np.float64), length).astype(np.complex64)
     spectrum = jnp.fft.rfft(waveform, length)[:, None, :] * response

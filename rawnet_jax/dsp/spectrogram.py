@@ -3,7 +3,7 @@
 Pure jnp; windows and kernels are designed on the host in float64, and all transforms are products
 with them, which export to every runtime, where an FFT does not. Both take clips of unlike length
 in one array, ``waveform [B, T]`` and ``num_samples [B]``, treat every clip as if nothing followed
-its own samples, and say how many of the returned frames are its own. What stands in the other
+its own samples, and tell how many of the returned frames are its own. What stands in the other
 frames means nothing (but is finite).
 """
 
@@ -101,7 +101,7 @@ def log_power_cqt(waveform: jax.Array, num_samples: jax.Array) -> tuple[jax.Arra
 
     Octaves are computed at the lowest rate that leaves them in the lower half of the band. The
     longest kernel, 4.6 s, has then as few taps as the others, and memory stays that of a few
-    hundred values a frame.
+    hundred values per frame.
 
     Args:
         waveform: float32 [B, T], full scale = 1.

@@ -165,7 +165,7 @@ _READERS: dict[str, Callable[[Any, np.ndarray, int], AttentionMap]] = {
 
 
 def _resampled(values: np.ndarray, edges: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the mean of a piecewise constant function over each wanted interval."""
+    """Return the mean of a piecewise constant function over each given interval."""
     low = np.maximum(edges[None, :-1], wanted[:-1, None])
     high = np.minimum(edges[None, 1:], wanted[1:, None])
     overlap = np.maximum(high - low, 0.0)

@@ -23,7 +23,7 @@ class Choice:
     Attributes:
         start: its first sample.
         waveform: float32 [n], n at most a window.
-        how: why this one, in words; "" where the clip is no longer than a window.
+        how: why this one, as text; "" where the clip is no longer than a window.
         windows: the scores of all windows of the clip.
     """
 
@@ -77,7 +77,7 @@ def choose_window(
 def _window_scores(
     waveform: np.ndarray, model: ClipModel, hop: int, gate: GateConfig | None
 ) -> WindowScores:
-    if len(waveform) <= model.window:  # its only window, which is explained whatever the gate says
+    if len(waveform) <= model.window:  # its only window, explained whatever the gate decides
         gate = None
     recipe = Recipe(
         window=model.window,
@@ -98,7 +98,7 @@ def _window_scores(
 
 
 def parse_window(text: str) -> str | float:
-    """Read which window a user wants: one of the two words, or a time in s.
+    """Read which window a user asks for: one of the two words, or a time in s.
 
     Raises:
         ConfigError: it is neither.
@@ -111,7 +111,7 @@ def parse_window(text: str) -> str | float:
         start_s = math.nan
     if not math.isfinite(start_s):
         raise ConfigError(
-            f"--window {text}: {MOST_SPOOFED}, {MOST_BONAFIDE} or a time in s was wanted"
+            f"--window {text}: it must be {MOST_SPOOFED}, {MOST_BONAFIDE} or a time in s"
         )
     return start_s
 

@@ -20,7 +20,7 @@ GRADIENT_BATCH = 4  # what a gradient keeps of every layer is many times a score
 
 
 class ClipModel:
-    """Scores clips as a run would, each by itself, and says what the score hangs on.
+    """Scores clips as a run would, each by itself, and tells what the score depends on.
 
     Clips are filled up to the length of the network's window inside, so that a gradient is one by
     the clip's own samples, however often they are repeated.
@@ -71,7 +71,7 @@ class ClipModel:
 
         Args:
             waveforms: float32 [n] each, 1 <= n <= `window`, n the same for all.
-            progress: a bar to move by one a clip.
+            progress: a bar to move by one per clip.
 
         Returns:
             float64 [K], higher = more bona fide.
@@ -103,7 +103,7 @@ class ClipModel:
 
         Args:
             waveforms: float32 [K, n], n <= `window`.
-            progress: a bar to move by one a clip.
+            progress: a bar to move by one per clip.
 
         Returns:
             Scores, float64 [K], and the gradient of each by its own waveform, float64 [K, n]: how
@@ -123,7 +123,7 @@ class ClipModel:
         return np.concatenate(scores), np.concatenate(gradients)
 
     def attention(self, waveform: np.ndarray) -> list[AttentionMap]:
-        """Return what the network's own attention says of a clip; empty where it has none.
+        """Return what the network's own attention weighs in a clip; empty where it has none.
 
         Args:
             waveform: float32 [n], n <= `window`.

@@ -150,6 +150,6 @@ def _check(settings: Settings, length: int, window: int) -> None:
             f"gradient is {settings.gradient!r}; it must be one of {', '.join(GRADIENTS)}"
         )
     if settings.max_gradients < 2:
-        raise ConfigError(f"{settings.max_gradients} gradients: 2 or more were wanted")
+        raise ConfigError(f"{settings.max_gradients} gradients: there must be 2 or more")
     if not 1 <= length <= window:
-        raise ConfigError(f"{length} samples: 1 to {window}, a window of the network, were wanted")
+        raise ConfigError(f"{length} samples: there must be 1 to {window}, a window of the network")

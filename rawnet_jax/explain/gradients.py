@@ -1,4 +1,4 @@
-"""The score's gradient by the waveform, and what it says of each sample's share in the score.
+"""The score's gradient by the waveform, and each sample's share in the score by it.
 
 Integrated gradients: Sundararajan, Taly, Yan, "Axiomatic attribution for deep networks", ICML 2017,
 equation 1. SmoothGrad: Smilkov, Thorat, Kim, Viégas, Wattenberg, "SmoothGrad: removing noise by
@@ -152,7 +152,7 @@ def smooth_gradients(
 ) -> Attribution:
     """Average the gradient over noisy copies of a waveform.
 
-    It says what a small change would do to the score as it is; shares do not sum to anything.
+    It tells what a small change would do to the score as it is; shares do not sum to anything.
 
     Args:
         waveform: float32 [n].

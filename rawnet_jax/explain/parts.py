@@ -68,20 +68,20 @@ def make_parts(num_samples: int, num_spans: int, band_edges_hz: tuple[float, ...
 
     Args:
         num_samples: n, of the waveform.
-        num_spans: as many as wanted; fewer where they would be shorter than `MIN_SPAN_S`.
+        num_spans: how many; fewer where they would be shorter than `MIN_SPAN_S`.
         band_edges_hz: rising from 0 to 8,000.
 
     Raises:
         ConfigError: there is no span, or the edges of bands make no sense.
     """
     if num_spans < 1 or num_samples < 1:
-        raise ConfigError(f"{num_spans} spans over {num_samples} samples: at least 1 was wanted")
+        raise ConfigError(f"{num_spans} spans over {num_samples} samples: there must be at least 1")
     edges_hz = np.asarray(band_edges_hz, np.float64)
     rising = len(edges_hz) > 1 and bool(np.all(np.diff(edges_hz) >= MIN_BAND_HZ))
     if not rising or edges_hz[0] != 0 or edges_hz[-1] != NYQUIST_HZ:
         raise ConfigError(
-            f"bands with edges at {', '.join(f'{hz:g}' for hz in edges_hz)} Hz: rising edges from "
-            f"0 to {NYQUIST_HZ:g} Hz, {MIN_BAND_HZ:g} Hz or more apart, were wanted"
+            f"bands with edges at {', '.join(f'{hz:g}' for hz in edges_hz)} Hz: they must rise "
+            f"from 0 to {NYQUIST_HZ:g} Hz, {MIN_BAND_HZ:g} Hz or more apart"
         )
     duration_s = num_samples / SAMPLE_RATE_HZ
     count = min(num_spans, max(1, int(duration_s / MIN_SPAN_S)))
@@ -100,7 +100,7 @@ def parse_bands(text: str) -> tuple[float, ...]:
         ConfigError: it is neither.
     """
     problem = ConfigError(
-        f"--bands {text}: a number of bands, or edges in Hz such as 0,300,3400,8000 were wanted"
+        f"--bands {text}: it must be a number of bands, or edges in Hz such as 0,300,3400,8000"
     )
     try:
         numbers = [float(word) for word in text.split(",")]

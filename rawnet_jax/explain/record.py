@@ -1,4 +1,4 @@
-"""An explanation as plain numbers and words: what is written as JSON, and said on a terminal."""
+"""An explanation as plain numbers and words: what is written as JSON, and printed on a terminal."""
 
 import math
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def explanation_record(found: Explanation, choice: Choice) -> dict[str, Any]:
 
 
 def summary_lines(found: Explanation, choice: Choice, count: int = 3) -> list[str]:
-    """Say which spans and bands moved the score most, by occlusion.
+    """Return as text which spans and bands moved the score most, by occlusion.
 
     Args:
         found: the explanation.

@@ -207,7 +207,7 @@ def _values(storage: StorageRecord, block: memoryview, order: ByteOrder) -> np.n
     if len(block) != storage.numel * dtype.itemsize:
         raise CheckpointError(
             f"damaged: storage {shortened(storage.key)!r} has {len(block):,} bytes, its tensors "
-            f"want {storage.numel:,} values of {dtype.itemsize}"
+            f"need {storage.numel:,} values of {dtype.itemsize}"
         )
     values = np.frombuffer(block, dtype.newbyteorder(order))
     values = values.astype(dtype, copy=False)
@@ -250,7 +250,7 @@ def _state_dict(content: Any) -> dict[str, TensorRecord]:
         content = inner
     if type(content) is not dict:
         what = "one tensor" if type(content) is TensorRecord else f"a {type(content).__name__}"
-        raise CheckpointError(f"holds {what}; wanted a state dict, names with their tensors")
+        raise CheckpointError(f"holds {what}; it must be a state dict, names with their tensors")
     if not content:
         raise CheckpointError("holds an empty state dict")
     other = [key for key, value in content.items() if type(value) is not TensorRecord]

@@ -91,13 +91,13 @@ class _Machine:
     def _pop(self, kind: type) -> Any:
         value = self._stack.pop()
         if type(value) is not kind:
-            raise ValueError(f"{type(value).__name__} where a {kind.__name__} was wanted")
+            raise ValueError(f"{type(value).__name__} instead of {kind.__name__}")
         return value
 
     def _top(self, kind: type) -> Any:
         value = self._stack[-1]
         if type(value) is not kind:
-            raise ValueError(f"{type(value).__name__} where a {kind.__name__} was wanted")
+            raise ValueError(f"{type(value).__name__} instead of {kind.__name__}")
         return value
 
     def _pop_mark(self) -> list[Any]:
@@ -208,7 +208,7 @@ class _Machine:
         raise whole_module(self._pop(Name))
 
     def build(self, _: Any) -> None:
-        # The state of an OrderedDict: PyTorch hangs version numbers of modules there.
+        # The state of an OrderedDict: PyTorch keeps version numbers of modules there.
         self._stack.pop()
         self._top(dict)
 

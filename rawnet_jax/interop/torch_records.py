@@ -1,6 +1,6 @@
 """What the names in a state dict's pickle stand for: records of numbers, checked as they are made.
 
-A `ValueError` here means a damaged pickle; `rawnet_jax.interop.torch_pickle` says so.
+A `ValueError` here means a damaged pickle; `rawnet_jax.interop.torch_pickle` reports it.
 """
 
 from collections.abc import Callable
@@ -143,7 +143,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Ten
         raise ValueError("tensor without a storage")
     sizes, steps = _counts(shape, "shape"), _counts(strides, "strides")
     if len(sizes) != len(steps):
-        raise ValueError("as many strides as axes were wanted")
+        raise ValueError("there must be as many strides as axes")
     return TensorRecord(storage, _count(offset, "storage offset"), sizes, steps)
 
 

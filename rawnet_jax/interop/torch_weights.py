@@ -1,6 +1,6 @@
 """Between a PyTorch state dict (names to numpy arrays) and our variables, both ways.
 
-One table of names a family (`rawnet_jax.models.torch_names`) serves both directions, so what was
+One table of names per family (`rawnet_jax.models.torch_names`) serves both directions, so what was
 imported can be exported again bit for bit. Layouts: a convolution's (out, in, …) against our
 (…, in, out); a linear layer's (out, in) against (in, out); everything else is as it is.
 """
@@ -25,7 +25,7 @@ def variables_from_torch(
     """Convert a state dict.
 
     Args:
-        state: PyTorch name -> array. BatchNorm's step counters are left out of account.
+        state: PyTorch name -> array. BatchNorm's step counters are ignored.
         names: of the family.
         template: our initial variables ``{"params", "batch_stats"}``, for shapes, and for the
             values of what a checkpoint may lack; shapes alone will do where it `lacks` nothing.
@@ -135,11 +135,11 @@ def _name(path: Any) -> str:
 
 
 def _fault(name: str, array: np.ndarray, slot: _Slot) -> str:
-    """Say what is wrong with a tensor; empty if nothing is."""
+    """Return what is wrong with a tensor; empty if nothing is."""
     if array.shape != slot.torch_shape:
-        return f"{name} is {array.shape}, wanted {slot.torch_shape}"
+        return f"{name} is {array.shape}, must be {slot.torch_shape}"
     if not np.issubdtype(array.dtype, np.floating):
-        return f"{name} is {array.dtype}, wanted floats"
+        return f"{name} is {array.dtype}, must be floats"
     with np.errstate(over="ignore"):
         finite = np.isfinite(array.astype(np.float32)).all()
     return "" if finite else f"{name} is not finite"

@@ -1,4 +1,4 @@
-"""The speaker verification (ASV) side of tandem figures: scores, error rates, operating point.
+"""The speaker verification (ASV) side of tandem metrics: scores, error rates, operating point.
 
 An ASV score is higher = more likely the claimed speaker; a trial is accepted where its score is at
 least the threshold. Three kinds of trial lead to three error rates, all fractions in [0, 1]:
@@ -33,7 +33,7 @@ class AsvScores:
 
     Raises:
         MetricError: a class is empty or holds what is no finite number, or there is not one attack
-            a spoof trial.
+            per spoof trial.
     """
 
     target: np.ndarray
@@ -47,8 +47,8 @@ class AsvScores:
             object.__setattr__(self, name, checked)
         if self.attack_ids is not None and len(self.attack_ids) != self.spoof.size:
             raise MetricError(
-                f"{self.spoof.size} ASV spoof scores and {len(self.attack_ids)} attack ids; one "
-                "attack a score was wanted"
+                f"{self.spoof.size} ASV spoof scores and {len(self.attack_ids)} attack ids; "
+                "give one per score"
             )
 
     def of_attack(self, attack_id: str) -> "AsvScores":
@@ -94,7 +94,7 @@ class AsvOperatingPoint:
         for name in ("p_miss", "p_fa", "p_fa_spoof", "eer"):
             rate = getattr(self, name)
             if not 0.0 <= rate <= 1.0:
-                raise MetricError(f"{name} of the ASV system is {rate}; a fraction was wanted")
+                raise MetricError(f"{name} of the ASV system is {rate}; it must be a fraction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,8 @@ class TripleCurve:
 def operating_point(asv: AsvScores) -> AsvOperatingPoint:
     """Set the ASV system to its EER threshold, targets against nontargets.
 
-    Threshold and EER come from the official steps, `eer_official`, because published t-DCFs hang on
-    them; accepting at ``score >= threshold`` then gives the three rates.
+    Threshold and EER come from the official steps, `eer_official`, because published t-DCFs depend
+    on them; accepting at ``score >= threshold`` then gives the three rates.
 
     Source: ASVspoof 2019 and 2021 evaluation plans, and their evaluation packages
     (``obtain_asv_error_rates``).

@@ -10,8 +10,8 @@ computed from the drawn ones, and the quantiles of many such replicates make the
   are in it; a group that is alone in its stratum is in every replicate. A trial whose group is not
   known is a group by itself.
 
-Trials of one speaker are alike, so intervals by trial are too narrow where a metric is to say
-something about other speakers; those by speaker are wider and to be believed. The threshold that a
+Trials of one speaker are alike, so intervals by trial are too narrow where a metric is to hold
+for other speakers; those by speaker are wider and to be believed. The threshold that a
 metric finds by itself (EER, minimum costs) is found again in each replicate; what is handed to a
 metric, such as an ASV operating point, stays.
 
@@ -161,7 +161,7 @@ def paired_bootstrap(
     """Test whether two systems differ in a metric, from their scores on the same trials.
 
     Each replicate draws trials once and uses them for both systems, so that what is hard for both
-    cancels out; two overlapping intervals of single systems say much less.
+    cancels out; two overlapping intervals of single systems tell much less.
 
     Args:
         system_a: [N], higher = more bona fide.
@@ -270,7 +270,7 @@ class _SortedScores:
         bona_weights: np.ndarray,
         spoof_weights: np.ndarray,
     ) -> list[float]:
-        """Return the metrics of the trials, each counted as often as its weight says."""
+        """Return the metrics of the trials, each counted by its weight."""
         weights = bona_weights[self._orders[0]], spoof_weights[self._orders[1]]
         curve: DetCurve | None = None
         scores: tuple[np.ndarray, np.ndarray] | None = None

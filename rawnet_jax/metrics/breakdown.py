@@ -1,4 +1,4 @@
-"""Figures by group: by any column, or pair of columns, that a protocol gives for its trials.
+"""Metrics by group: by any column, or pair of columns, that a protocol gives for its trials.
 
 A column that bona fide trials have too (codec, speaker, gender …) splits both classes: a group has
 its own bona fide and its own spoof trials. A column that only spoof trials have (attack, playback
@@ -51,7 +51,7 @@ class GroupRow:
 
     @property
     def name(self) -> str:
-        """The values in one word, such as ``A07 × alaw``."""
+        """The values as one text, such as ``A07 × alaw``."""
         return " × ".join(self.group)
 
     @property

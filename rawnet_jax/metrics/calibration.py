@@ -1,7 +1,7 @@
 """Calibration: from scores to natural-log likelihood ratios, bona fide over spoof.
 
 A calibration is fitted on the scores of a development set and applied to any others. Fitted on the
-scores that are then measured it is an oracle and says nothing about new recordings.
+scores that are then measured it is an oracle and tells nothing about new recordings.
 """
 
 import logging
@@ -51,7 +51,7 @@ class AffineCalibration:
     """``llr = scale * score + offset``: the order of trials, and with it the EER, stays.
 
     Attributes:
-        scale: nats a unit of score; 0 or below means that the scores tell nothing, or the reverse.
+        scale: nats per unit of score; 0 or below: the scores tell nothing, or the reverse.
         offset: in nats.
         p_bonafide: prior that the fit is best for.
         num_bonafide: bona fide trials that it was fitted on.
@@ -71,9 +71,7 @@ class AffineCalibration:
 
     def __post_init__(self) -> None:
         if not np.isfinite([self.scale, self.offset]).all():
-            raise MetricError(
-                f"scale {self.scale} and offset {self.offset}; finite numbers were wanted"
-            )
+            raise MetricError(f"scale {self.scale} and offset {self.offset}; they must be finite")
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -304,5 +302,5 @@ def _finite(scores: ArrayLike) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise MetricError(f"scores are not numbers: {error}") from error
     if not np.isfinite(array).all():
-        raise MetricError("a score is not finite; finite numbers were wanted")
+        raise MetricError("a score is not finite; all must be")
     return array

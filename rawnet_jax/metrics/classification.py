@@ -102,7 +102,7 @@ def confusion_at(scores: ArrayLike, labels: ArrayLike, spoof_threshold: float = 
         MetricError: see `validate_labelled`; or the threshold is not in [0, 1].
     """
     if not 0.0 <= spoof_threshold <= 1.0:
-        raise MetricError(f"spoof_threshold is {spoof_threshold}; a value from 0 to 1 was wanted")
+        raise MetricError(f"spoof_threshold is {spoof_threshold}; it must be from 0 to 1")
     score, label = validate_labelled(scores, labels)
     called_spoof = spoof_probability(score) >= spoof_threshold
     is_spoof = label == Label.SPOOF

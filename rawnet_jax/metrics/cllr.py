@@ -1,11 +1,11 @@
 """How much scores, read as log-likelihood ratios, cost: C_llr and what calibration could save.
 
 A score s is read as the natural log-likelihood ratio of bona fide speech against spoof. C_llr is in
-bits: 0 for a perfect system, 1 for one that always says s = 0, above 1 for scores that mislead.
+bits: 0 for a perfect system, 1 for one that always gives s = 0, above 1 for scores that mislead.
 
 Source: Brümmer and du Preez, "Application-independent evaluation of speaker detection", Computer
 Speech & Language 20, 2006, C_llr in its equation for two equally weighted classes and min C_llr by
-the PAV algorithm; as a secondary figure in the ASVspoof 5 evaluation plan.
+the PAV algorithm; as a secondary metric in the ASVspoof 5 evaluation plan.
 """
 
 import numpy as np
@@ -52,7 +52,7 @@ def min_cllr(bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> float:
 
     Args:
         bonafide_scores: [Nb], higher = more bona fide; any strictly rising map of them gives the
-            same figure.
+            same number.
         spoof_scores: [Ns].
 
     Returns:

@@ -4,7 +4,7 @@ All costs are normalised: 1 is what the better of two systems costs that ignore 
 that accepts everything and one that rejects everything; lower is better. Scores are higher = more
 bona fide, and a trial is accepted where its score is at least the threshold.
 
-**Two figures are called t-DCF.** `min_tdcf_legacy` is that of ASVspoof 2019, `min_tdcf_revised`
+**Two metrics are called t-DCF.** `min_tdcf_legacy` is that of ASVspoof 2019, `min_tdcf_revised`
 that of ASVspoof 2021. Their values cannot be compared: the revised one also counts the errors that
 the ASV system makes by itself, so that even a perfect countermeasure costs `CostWeights.floor`.
 
@@ -76,7 +76,7 @@ class CostModel:
     def __post_init__(self) -> None:
         if not 0.0 < self.p_spoof < 1.0:
             raise MetricError(
-                f"costs {self.name!r}: p_spoof is {self.p_spoof}; 0 < p < 1 is wanted"
+                f"costs {self.name!r}: p_spoof is {self.p_spoof}; it must be in (0, 1)"
             )
         _check_costs(self.name, {"c_miss": self.c_miss, "c_fa": self.c_fa})
 
@@ -124,9 +124,7 @@ class TandemCosts:
     def __post_init__(self) -> None:
         priors = (self.p_target, self.p_nontarget, self.p_spoof)
         if not (min(priors) >= 0.0 and abs(sum(priors) - 1.0) < 1e-9):
-            raise MetricError(
-                f"costs {self.name!r}: the priors are {priors}; three that sum to 1 were wanted"
-            )
+            raise MetricError(f"costs {self.name!r}: the priors are {priors}; they must sum to 1")
         costs = {"c_miss": self.c_miss, "c_fa": self.c_fa, "c_fa_spoof": self.c_fa_spoof}
         _check_costs(self.name, costs)
 
@@ -134,7 +132,7 @@ class TandemCosts:
 def _check_costs(name: str, costs: dict[str, float]) -> None:
     for field, cost in costs.items():
         if not (cost > 0.0 and math.isfinite(cost)):
-            raise MetricError(f"costs {name!r}: {field} is {cost}; a cost above 0 was wanted")
+            raise MetricError(f"costs {name!r}: {field} is {cost}; it must be above 0")
 
 
 ASVSPOOF5_COSTS = CostModel("ASVspoof 5", 0.05, 1.0, 10.0, "ASVspoof 5 evaluation plan, track 1")
@@ -158,7 +156,7 @@ ASVSPOOF5_ADCF = TandemCosts(
 ODYSSEY2024_ADCF = TandemCosts(
     "Odyssey 2024", 0.9, 0.05, 0.05, 1.0, 10.0, 20.0, "Shim et al., a-DCF, Odyssey 2024"
 )
-"""The a-DCF script's own defaults, for numbers that were made without saying the costs."""
+"""The a-DCF script's own defaults, for numbers that were made without naming the costs."""
 
 
 @dataclass(frozen=True, slots=True)

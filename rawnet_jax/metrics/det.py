@@ -115,7 +115,7 @@ def det_curve(bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> DetCurve:
 
 
 def det_curve_official(bonafide_scores: ArrayLike, spoof_scores: ArrayLike) -> DetCurve:
-    """Compute the DET curve as the ASVspoof challenges do, one trial a step.
+    """Compute the DET curve as the ASVspoof challenges do, one trial per step.
 
     Equal scores are moved one after the other, bona fide first, so that with ties the curve depends
     on that order and holds points that no threshold reaches.

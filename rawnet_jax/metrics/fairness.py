@@ -1,8 +1,8 @@
 """Who is wrongly rejected: false rejection of bona fide speech, by group, at one threshold.
 
-A detector that flags the speakers of one accent, gender or telephone again and again has a low
-error rate all the same where they are few. So every group is counted by itself, with an interval
-that says how far its rate can be trusted.
+A detector that flags the speakers of one accent, gender or telephone again and again can
+have a low error rate where they are few. So every group is counted by itself, with an interval
+that shows how far its rate can be trusted.
 """
 
 import math
@@ -82,7 +82,7 @@ class FairnessTable:
         return None if not self.worst else self.worst.p_miss - self.overall.p_miss
 
     def stands_out(self, row: FairnessRow) -> bool:
-        """Say whether a group's rate is clearly above that of all trials.
+        """Return whether a group's rate is clearly above that of all trials.
 
         Its whole joint interval lies above; among hundreds of groups a few of the plain intervals
         would do so by chance.
@@ -164,7 +164,7 @@ def wilson_interval(num_hits: float, num_trials: float, level: float = 0.95) -> 
     if not 0 <= num_hits <= num_trials or num_trials <= 0:
         raise MetricError(f"{num_hits} of {num_trials} trials is not a share")
     if not 0 < level < 1:
-        raise MetricError(f"level is {level}; a value between 0 and 1 was wanted")
+        raise MetricError(f"level is {level}; it must be between 0 and 1")
     z = NormalDist().inv_cdf((1 + level) / 2)
     share = num_hits / num_trials
     shrink = 1 + z**2 / num_trials
@@ -216,7 +216,7 @@ def _extremes(
     judged = large or stated
     if not judged:
         return None, None, False
-    # Among equals the larger group says more.
+    # Among equals the larger group tells more.
     worst = max(judged, key=lambda row: (row.p_miss, row.num_bonafide))
     best = min(judged, key=lambda row: (row.p_miss, -row.num_bonafide))
     return worst, best, not large

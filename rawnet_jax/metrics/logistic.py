@@ -59,12 +59,12 @@ def fit_logistic(bonafide: np.ndarray, spoof: np.ndarray, p_bonafide: float = 0.
     comparisons to regularized likelihood methods", 1999.
     """
     if not 0.0 < p_bonafide < 1.0:
-        raise MetricError(f"p_bonafide is {p_bonafide}; a value between 0 and 1 was wanted")
+        raise MetricError(f"p_bonafide is {p_bonafide}; it must be between 0 and 1")
     features = np.concatenate((bonafide, spoof))
     with np.errstate(over="ignore", invalid="ignore"):
         mean, spread = features.mean(axis=0), features.std(axis=0)
     if not (np.isfinite(mean).all() and np.isfinite(spread).all()):
-        raise MetricError("the scores are too large to fit; a spread below 1e150 was wanted")
+        raise MetricError("the scores are too large to fit; their spread must be below 1e150")
     # The mean of equal numbers may miss them by a rounding error, which is no spread.
     constant = np.ptp(features, axis=0) == 0
     spread = np.where(constant, 1.0, spread)

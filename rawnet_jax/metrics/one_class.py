@@ -1,8 +1,8 @@
 """A threshold from bona fide scores alone: a boundary around genuine speech.
 
-Attacks of tomorrow are in no development set, so a threshold that today's attacks have a say in is
+Attacks of tomorrow are in no development set, so a threshold that depends on today's attacks is
 fitted to them. One that is chosen by how much genuine speech it may reject is not; what it does to
-attacks is then found out, not promised.
+attacks is then measured, not promised.
 """
 
 import numpy as np

@@ -85,7 +85,7 @@ class Metric:
             is read by ``float()``; a `CurveMetric` is many times faster in the bootstrap.
         unit: and range.
         better: the direction.
-        words: what the metric says, in the glossary of the report.
+        words: what the metric means, in the glossary of the report.
         note: what else a reader of the number must know.
         is_rate: written in per cent; else a plain number.
         needs_asv: computed only beside a speaker verification system.

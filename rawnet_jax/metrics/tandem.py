@@ -17,7 +17,7 @@ make both errors equal, since it only adds misses and takes away false acceptanc
 
 All paths cross where p_miss = p_fa = p_fa_spoof, whatever ρ is: the *concurrent t-EER*. On a finite
 list the three are never quite the same. As in the authors' script, the point is the one on the path
-of ρ = ½ with the least |P_fa^asv / P_fa,spoof^asv − P_fa^cm / (1 − P_miss^cm)|, and the figure is
+of ρ = ½ with the least |P_fa^asv / P_fa,spoof^asv − P_fa^cm / (1 − P_miss^cm)|, and the t-EER is
 p_fa_spoof there.
 
 Source: Kinnunen, Lee, Tak, Evans and Nautsch, "t-EER: Parameter-Free Tandem Evaluation of
@@ -190,7 +190,7 @@ def t_eer_path(
     Source: see this module's docstring.
     """
     if not 0.0 <= spoof_prevalence <= 1.0:
-        raise MetricError(f"spoof_prevalence is {spoof_prevalence}; a value from 0 to 1 was wanted")
+        raise MetricError(f"spoof_prevalence is {spoof_prevalence}; it must be from 0 to 1")
     cm = det_curve(bonafide_scores, spoof_scores)
     curve = triple_curve(asv.target, asv.nontarget, asv.spoof)
     on_path, point = _path(cm, curve, spoof_prevalence)

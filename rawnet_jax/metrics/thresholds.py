@@ -1,9 +1,9 @@
-"""Thresholds that are chosen on one set of scores (dev) and judged on another (eval).
+"""Thresholds that are chosen on one set of scores (dev) and applied to another (eval).
 
 A trial is accepted, that is called bona fide, where its score is at least the threshold. All rules
 but `at_bayes_risk` look for the best of the thresholds that tell the given trials apart: each
 distinct score, and the next number above the highest. Trials with equal scores change sides
-together, so a wanted rate is met from below where no threshold meets it exactly.
+together, so a given rate is met from below where no threshold meets it exactly.
 """
 
 import math
@@ -24,7 +24,7 @@ class Threshold:
 
     Attributes:
         value: accept where ``score >= value``; finite.
-        rule: by which it was chosen, in words.
+        rule: by which it was chosen, as text.
         p_miss: share of bona fide trials that it rejects on the scores that it was chosen on; None
             where it was chosen without scores.
         p_fa: share of spoof trials that it accepts there.
@@ -181,7 +181,7 @@ def decisions_at(
         spoof = validate_class_scores(spoof_scores, "spoof")
     value = threshold.value if isinstance(threshold, Threshold) else float(threshold)
     if np.isnan(value):
-        raise MetricError("the threshold is NaN; a number was wanted")
+        raise MetricError("the threshold is NaN; it must be a number")
     return Rates(
         value,
         bonafide.size,
@@ -199,7 +199,7 @@ def _chosen(
 
 
 def _finite_threshold(value: float, bonafide: np.ndarray, spoof: np.ndarray) -> float:
-    # Infinity would reject whatever comes; JSON has no word for it either.
+    # Infinity would reject whatever comes; JSON cannot write it either.
     if np.isfinite(value):
         return value
     return float(np.nextafter(max(bonafide.max(), spoof.max()), np.inf))
@@ -212,7 +212,7 @@ def check_rate(rate: float) -> None:
         MetricError: it is not in [0, 1].
     """
     if not 0.0 <= rate <= 1.0:
-        raise MetricError(f"rate is {rate}; a fraction from 0 to 1 was wanted")
+        raise MetricError(f"rate is {rate}; it must be from 0 to 1")
 
 
 def _in_words(costs: CostModel) -> str:

@@ -65,14 +65,14 @@ def validate_labelled(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray,
     label = np.asarray(labels)
     if label.shape != checked.shape:
         raise MetricError(
-            f"{checked.size} scores and labels of shape {label.shape}; one label a score was wanted"
+            f"{checked.size} scores and labels of shape {label.shape}; give one label per score"
         )
     if not checked.size:
         raise MetricError("there are no trials to measure")
     wrong = np.flatnonzero((label != Label.SPOOF) & (label != Label.BONAFIDE))
     if wrong.size:
         raise MetricError(
-            f"labels[{wrong[0]}] is {label[wrong[0]]}; 0 (spoof) or 1 (bona fide) was wanted"
+            f"labels[{wrong[0]}] is {label[wrong[0]]}; it must be 0 (spoof) or 1 (bona fide)"
         )
     return checked, label.astype(np.int8)
 
@@ -89,11 +89,11 @@ def _finite_vector(scores: ArrayLike, name: str) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise MetricError(f"{name} are not numbers: {error}") from error
     if array.ndim != 1:
-        raise MetricError(f"{name} have shape {array.shape}; one dimension was wanted")
+        raise MetricError(f"{name} have shape {array.shape}; they must have one dimension")
     wrong = np.flatnonzero(~np.isfinite(array))
     if wrong.size:
         raise MetricError(
             f"{name}[{wrong[0]}] is {array[wrong[0]]}, as {wrong.size} of {array.size} that are "
-            "not finite; finite numbers were wanted"
+            "not finite; all must be"
         )
     return array

@@ -45,7 +45,7 @@ PERCEPTIONS = ("efficientnet_a0", "se_res2net50")
 
 
 class Classified(NamedTuple):
-    """What the network says of N maps.
+    """What the network returns for N maps.
 
     Attributes:
         logits: float32 [N, 2], [spoof, bonafide].
@@ -329,7 +329,7 @@ def cut_slices(
     """
     if not 1 <= slice_hop <= slice_frames:
         raise ValueError(
-            f"slice_hop is {slice_hop} and slice_frames {slice_frames}; wanted: "
+            f"slice_hop is {slice_hop} and slice_frames {slice_frames}; it must be "
             "1 <= slice_hop <= slice_frames"
         )
     count = num_slices(features.shape[2], slice_frames, slice_hop)

@@ -3,10 +3,10 @@
 This project's own: an LFCC-ResNet18 sees what a spectrum looks like, modulation spectra how it
 moves (`rawnet_jax.dsp.modulation`), and they err on different attacks. Each branch is trained by
 its own cross-entropy, as if the other were not there; the score is a weighted mean of their log
-odds, in which both have a say. Figures, and of each branch alone: docs/results.md.
+odds, in which both count. Results, also of each branch alone: docs/results.md.
 
     LFCC-ResNet18 with the softmax head                                   [B, 2]
-    modulation spectra, a row of them                                     [B, 540]
+    modulation spectra, one row of them                                     [B, 540]
     BatchNorm - dropout - Dense 64 - BatchNorm - ReLU - dropout - Dense   [B, 2]
 
 Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``logits [B, 2, 2]``

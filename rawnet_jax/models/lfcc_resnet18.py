@@ -11,7 +11,7 @@ Zhang, Jiang, Duan, "One-class learning towards synthetic voice spoofing detecti
     attentive statistics - Dense = embedding                  [B, 256]
 
 Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``embedding [B, 256]``.
-Any T works; `num_samples` says how much of a row is the clip, and only that is tiled to 750 frames
+Any T works; `num_samples` tells how much of a row is the clip, and only that is tiled to 750 frames
 (pad with zeros in the loader). With `variable_length` it keeps its own frames, however many. Three
 heads, each what its published loss reads:
 

@@ -12,7 +12,7 @@ published forms, which are rows of the registry:
     BatchNorm - SELU - GRU 3 x 1024, its last state            [B, 1024]
     Dense 1024 = embedding - Dense 2 = [spoof, bonafide]
 
-The paper's table says LeakyReLU after the first BatchNorm; all published code has SELU, and so has
+The paper's table has LeakyReLU after the first BatchNorm; all published code has SELU, and so has
 this.
 
 Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``logits [B, 2]`` and

@@ -72,7 +72,7 @@ def kernel_gradient(x: jax.Array, grad: jax.Array, size: _Pair, strides: _Pair) 
 
 
 def _products(taps: list[jax.Array], change: jax.Array) -> jax.Array:
-    """Return [taps, C, features], float32, of inputs [N, C] a tap and [N, features]."""
+    """Return [taps, C, features], float32, of inputs [N, C] per tap and [N, features]."""
 
     def product(inputs: jax.Array) -> jax.Array:
         return jnp.dot(inputs.T, change, preferred_element_type=jnp.float32)

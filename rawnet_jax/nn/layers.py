@@ -59,8 +59,8 @@ def conv(
     Args:
         in_features: channels that come in.
         features: channels that go out.
-        kernel_size: width a dimension.
-        strides: step, one or one a dimension.
+        kernel_size: width per dimension.
+        strides: step, one or one per dimension.
         padding: as in `nn.Conv`; ((1, 1), (0, 1)) pads rows by 1 and 1, columns by 0 and 1.
         bias: whether there is one.
         groups: in_features = depthwise.
@@ -182,7 +182,7 @@ def max_pool_1d(x: jax.Array, size: int) -> jax.Array:
 
     Written as a maximum of strided slices because the gradient of XLA's reduce-window
     (select-and-scatter) is several times slower on a CPU. The gradient goes to the first of equal
-    values; for it, a byte a window is kept and not the input.
+    values; for it, a byte per window is kept and not the input.
 
     Args:
         x: [B, T, C].

@@ -1,4 +1,4 @@
-"""How much of an activation is clip, from layer to layer: what `variable_length` goes by.
+"""How much of an activation is clip, from layer to layer: what `variable_length` relies on.
 
 Every activation of every network is ``[B, …, T, C]``: time is the second axis from the end. A row
 holds a clip's frames first and padding behind them. Published networks take the padding for signal;
@@ -111,8 +111,8 @@ class Extent(NamedTuple):
 
         Args:
             x: [B, …, T, C].
-            kernel_size: one width a dimension, time last.
-            strides: one step a dimension, time last.
+            kernel_size: one width per dimension, time last.
+            strides: one step per dimension, time last.
         """
         if self.num_frames is None:
             return "SAME"

@@ -56,8 +56,8 @@ def fingerprint_clips(clips: WaveformSource, rows: np.ndarray) -> str:
 def stratified(trials: Sequence[Trial], limit: int) -> np.ndarray:
     """Choose at most about `limit` trials, with the shares of classes and attacks kept.
 
-    Every attack, and bona fide speech, keeps at least one trial. Which trials are taken hangs on
-    their names alone, so that a larger choice holds the smaller one.
+    Every attack, and bona fide speech, keeps at least one trial. Which trials are taken depends
+    on their names alone, so that a larger choice holds the smaller one.
 
     Args:
         trials: all of them.

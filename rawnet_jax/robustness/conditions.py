@@ -21,7 +21,7 @@ from rawnet_jax.simulate.rooms import Environment, coloured_noise, room_impulse_
 
 CLEAN = "clean"
 SNRS_DB = (20, 10, 5, 0)
-NOISE_SLOPES_DB = {"white": 0.0, "pink": 3.0}  # fall an octave; that of speech is about pink
+NOISE_SLOPES_DB = {"white": 0.0, "pink": 3.0}  # fall per octave; that of speech is about pink
 MP3_RATES_KBIT_S = (64, 32)
 CLIP_SHARES = (0.5, 0.25)
 GAINS_DB = (-20, 20)

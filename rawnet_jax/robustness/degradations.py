@@ -74,12 +74,12 @@ def mp3(waveform: np.ndarray, kbit_s: float) -> np.ndarray:
 
 
 def why_no_mp3() -> str:
-    """Say why `mp3` does not work on this machine; "" where it does."""
+    """Return why `mp3` does not work on this machine; "" where it does."""
     if has_codec("mp3"):
         return ""
     return (
-        f"libsndfile {soundfile.__libsndfile_version__} cannot encode MP3 here; 1.1.0 or later, "
-        "built with LAME, was wanted"
+        f"libsndfile {soundfile.__libsndfile_version__} cannot encode MP3 here; it must be "
+        "1.1.0 or later, built with LAME"
     )
 
 

@@ -23,7 +23,7 @@ _CONTENT = "robustness report"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One condition; figures are None where they are not known.
+    """One condition; numbers are None where they are not known.
 
     Attributes:
         name: of the condition.
@@ -76,7 +76,7 @@ class Robustness:
         num_bonafide: bona fide trials.
         num_spoof: spoof trials.
         threshold: on scores, the same for all conditions; None = none was chosen.
-        threshold_rule: in words.
+        threshold_rule: as text.
         interval_level: of the EERs' intervals; None without.
         rows: clean first.
     """
@@ -151,7 +151,7 @@ class Judged:
 def measure_rows(
     conditions: Sequence[Condition | Missing], scores: Mapping[str, np.ndarray], judged: Judged
 ) -> tuple[Row, ...]:
-    """Compute the figures of every condition.
+    """Compute the metrics of every condition.
 
     Args:
         conditions: in the order of the report.

@@ -46,7 +46,7 @@ def train_trial(run: TrialRun) -> float:
     Only the best checkpoint stays, and only if training went to its end.
 
     Raises:
-        optuna.TrialPruned: it was not worth going on.
+        optuna.TrialPruned: the trial was not worth continuing.
         Interrupted: the process shall stop; all is saved.
         Exception: whatever goes wrong.
     """

@@ -6,7 +6,7 @@ from rawnet_jax.errors import ConfigError
 
 
 def optuna_module() -> ModuleType:
-    """Import Optuna and keep it quiet: what it would say is in our own table.
+    """Import Optuna and keep it quiet: its output is in our own table.
 
     Raises:
         ConfigError: it is not installed.

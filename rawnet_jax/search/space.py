@@ -149,7 +149,7 @@ def parse_space(declarations: Sequence[str], config: Config) -> Space:
         config: whose fields they are; every end of a range and every choice is tried on it.
 
     Raises:
-        ConfigError: naming the declaration and what was wanted; for a field that does not exist,
+        ConfigError: naming the declaration and what it must be; for a field that does not exist,
             the nearest that does.
     """
     parameters: list[Parameter] = []
@@ -170,7 +170,7 @@ def _parse(declaration: str, config: Config) -> Parameter:
     name, equals, text = declaration.strip().removeprefix("--").partition("=")
     if not equals or not name.startswith("config.") or not text:
         raise ConfigError(
-            "wanted config.GROUP.FIELD=VALUES, where VALUES is such as 0.1..0.7, log:1e-4..1e-2, "
+            "it must be config.GROUP.FIELD=VALUES, VALUES such as 0.1..0.7, log:1e-4..1e-2, "
             "16,32,64 or (16,32)|(32,64)"
         )
     now = _at_place(config, Parameter(name))
@@ -201,16 +201,16 @@ def _value_in(config: Config, parameter: Parameter) -> Value:
 
 def _range(name: str, found: re.Match[str], now: Any) -> Parameter:
     if isinstance(now, bool) or not isinstance(now, int | float):
-        raise ConfigError(f"it is {now!r}; wanted choices such as A|B, not a range")
+        raise ConfigError(f"it is {now!r}; give choices such as A|B, not a range")
     kind = type(now)
     try:
         low, high = kind(found["low"]), kind(found["high"])
     except ValueError as error:
         wanted = "whole numbers" if kind is int else "numbers"
-        raise ConfigError(f"wanted {wanted} for the ends of its range, LOW..HIGH") from error
+        raise ConfigError(f"the ends of its range, LOW..HIGH, must be {wanted}") from error
     log = bool(found["log"])
     if not (math.isfinite(low) and math.isfinite(high) and low < high) or (log and low <= 0):
-        raise ConfigError(f"wanted a range LOW..HIGH from low to high{', above 0' * log}")
+        raise ConfigError(f"its range must be LOW..HIGH, from low to high{', above 0' * log}")
     return Parameter(name, low=low, high=high, log=log, whole=kind is int)
 
 

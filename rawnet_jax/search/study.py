@@ -1,9 +1,9 @@
-"""A study on disk: its trials in SQLite, one folder a trial, any number of processes at work on it.
+"""A study on disk: its trials in SQLite, a folder per trial, any number of processes at work on it.
 
 ``FOLDER/study.db`` holds what was drawn and what came of it, ``FOLDER/trials/0007`` is the work
 directory of trial 7. Whoever runs a trial holds a lock on its file in ``FOLDER/locks``, which the
 operating system takes back when the process ends, however it ends. So a trial that is under way
-but not locked was killed, and its successor goes on in its folder.
+but not locked was killed, and its successor resumes in its folder.
 """
 
 import math
@@ -87,7 +87,7 @@ class TrialRun:
         config: of the trial.
         workdir: of the trial; may hold what a killed process has left.
         report: takes the number of the epoch, from 1, and the lowest dev EER up to it, as a
-            fraction; raises `optuna.TrialPruned` where going on is not worth it.
+            fraction; raises `optuna.TrialPruned` where it should stop.
     """
 
     config: Config
@@ -146,7 +146,7 @@ class SearchStudy:
             self._retry_dead()
 
     def next_trial(self) -> "tuple[Trial, BaseFileLock] | None":
-        """Draw a trial, or take one that waits; None if there are as many as wanted.
+        """Draw a trial, or take one that waits; None if there are enough.
 
         Returns:
             The trial, and the lock to release when it is finished.
@@ -242,7 +242,7 @@ class SearchStudy:
             lock.release()
 
     def _take_over(self, trial: "Trial") -> None:
-        """Let a trial go on where the one that it continues was killed."""
+        """Let a trial resume where the one that it continues was killed."""
         number = trial.user_attrs.get(CONTINUES)
         if number is None:
             return
@@ -276,7 +276,7 @@ def _in_one_line(error: Exception) -> str:
 
 
 def open_study(folder: Path, plan: Plan, config: Config, space: Space) -> SearchStudy:
-    """Begin a study, or go on with the one in a folder.
+    """Begin a study, or resume the one in a folder.
 
     Raises:
         ConfigError: the folder holds a study of another config or space, or cannot be written.
@@ -284,7 +284,7 @@ def open_study(folder: Path, plan: Plan, config: Config, space: Space) -> Search
     try:
         (folder / LOCKS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"--study {folder}: {error.strerror}; wanted a folder") from error
+        raise ConfigError(f"--study {folder}: {error.strerror}; it must be a folder") from error
     with _lock_of_study(folder):
         study = _load(folder, plan, config, create=True)
         saved = study.user_attrs

@@ -15,7 +15,7 @@ from rawnet_jax.search.study import Objective, SearchStudy, TrialRun
 
 WORKERS = "workers"
 MAX_FAILURES_IN_A_ROW = 5
-"""So many trials fail one after another before a worker says that something else is wrong."""
+"""So many trials fail one after another before a worker reports that something else is wrong."""
 MAX_KILLED = 5
 """So often is a worker replaced that was killed from outside, as by a system out of memory."""
 
@@ -23,7 +23,7 @@ _POLL_S = 0.5
 
 
 def work(study: SearchStudy, objective: Objective, orphaned: Callable[[], bool]) -> None:
-    """Carry out trials until there are as many as wanted.
+    """Carry out trials until there are enough.
 
     Args:
         study: of any number of processes.
@@ -61,7 +61,7 @@ def work(study: SearchStudy, objective: Objective, orphaned: Callable[[], bool])
 class Workers:
     """The processes that carry out trials for one command.
 
-    On a CPU each gets its share of the cores: two trainings that both want all of them hinder each
+    On a CPU each gets its share of the cores: two trainings that both use all of them hinder each
     other.
 
     Args:
@@ -159,11 +159,11 @@ class Workers:
     def _last_line(self, number: int) -> str:
         lines = Path(self._logs[number].name).read_text(errors="replace").split("\n")
         said = [line for line in lines if line.strip()]
-        return said[-1].removeprefix("error: ") if said else "without a word"
+        return said[-1].removeprefix("error: ") if said else "without a message"
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    raise Interrupted("stopped; the same command goes on from there", number)
+    raise Interrupted("stopped; the same command resumes from there", number)
 
 
 def _environment(count: int) -> dict[str, str]:

@@ -32,7 +32,7 @@ from rawnet_jax.simulate.devices import ENVIRONMENTS, device_rows
 from rawnet_jax.simulate.rooms import Environment
 
 MANIFEST = "corpus.json"
-"""File in a written corpus that says what wrote it, and marks it as ours to replace."""
+"""File in a written corpus that names what wrote it, and marks it as ours to replace."""
 
 LEVEL_DBFS = (-32.0, -22.0)
 """Range from which a clip's RMS level is drawn, whatever its class."""
@@ -54,7 +54,7 @@ class ProtocolEntry:
         file_name: such as ``T_1000001.wav``.
         key: ``genuine`` or ``spoof``.
         speaker_id: who speaks.
-        phrase_id: what is said; ``-`` where unknown.
+        phrase_id: what is spoken; ``-`` where unknown.
         replay_ids: environment, playback and recording device; ``-`` for genuine speech.
     """
 
@@ -85,7 +85,7 @@ class CorpusSummary:
         root: the corpus.
         was_written: False if it was there already.
         counts: number of clips by (partition, key).
-        problems: one line a source file that was left out.
+        problems: one line per source file that was left out.
     """
 
     root: Path
@@ -161,7 +161,7 @@ def count_clips(entries: Iterable[ProtocolEntry]) -> Counter[tuple[str, str]]:
 
 
 def write_protocols(root: Path, entries: Iterable[ProtocolEntry]) -> None:
-    """Write one protocol a partition, lines in the order of entries."""
+    """Write one protocol per partition, lines in the order of entries."""
     lines: dict[str, list[str]] = {}
     for entry in entries:
         lines.setdefault(entry.partition, []).append(entry.line)
@@ -179,7 +179,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def write_device_table(root: Path, environments: Sequence[Environment] = ENVIRONMENTS) -> None:
-    """Write ``devices.tsv``, which says what the ids in the protocols mean."""
+    """Write ``devices.tsv``, which lists what the ids in the protocols mean."""
     rows = [("id", "description", "used in"), *device_rows(environments)]
     write_lines(root / "devices.tsv", ["\t".join(row) for row in rows])
 
@@ -245,7 +245,7 @@ def run_tasks(
     Args:
         function: must be importable, as workers are started afresh ("spawn").
         tasks: picklable.
-        num_workers: processes; 0 = one a core, 1 = this process.
+        num_workers: processes; 0 = one per core, 1 = this process.
         progress: show a bar on the terminal.
         description: its label.
 
@@ -256,7 +256,7 @@ def run_tasks(
         DataError: if a worker process dies. What `function` raises comes through.
     """
     if num_workers < 0:
-        raise DataError(f"num_workers is {num_workers}; it must be 0 (one a core) or more")
+        raise DataError(f"num_workers is {num_workers}; it must be 0 (one per core) or more")
     num_workers = min(num_workers or os.cpu_count() or 1, max(1, len(tasks) // _CHUNK))
     bar = partial(_bar, total=len(tasks), description=description, progress=progress)
     if num_workers == 1:
@@ -295,7 +295,7 @@ def _check_free(output: Path, overwrite: bool) -> None:
     if not output.exists():
         return
     if not output.is_dir():
-        raise DataError(f"{output}: is a file; a new folder was wanted")
+        raise DataError(f"{output}: is a file; it must be a new folder")
     if not any(output.iterdir()):
         return
     if not overwrite:

@@ -1,7 +1,7 @@
 """The embedded demo corpus: synthetic voices, and the same voices replayed, as ASVspoof 2017.
 
 Nothing is downloaded and nothing was recorded. The corpus lets the whole pipeline run anywhere; its
-figures say nothing about real attacks.
+metrics tell nothing about real attacks.
 """
 
 from collections.abc import Iterator
@@ -62,8 +62,8 @@ genuine: voices of a small source-filter synthesiser in simulated rooms.
 spoof:   other utterances of the same synthetic speakers, played over a simulated loudspeaker in a
          simulated room and recorded again. Ids are in devices.tsv.
 
-This corpus is synthetic. It shows that the pipeline runs and learns. Error rates on it say
-nothing about detecting real attacks, and must not be compared with any published figure.
+This corpus is synthetic. It shows that the pipeline runs and learns. Error rates on it tell
+nothing about detecting real attacks, and must not be compared with any published number.
 """
 
 
@@ -95,7 +95,7 @@ def write_demo_corpus(
         output_dir: new folder; with the same complete corpus in it, nothing is done.
         num_clips: even, at least 20.
         seed: decides every sample, whatever the number of workers.
-        num_workers: processes; 0 = one a core, 1 = this process.
+        num_workers: processes; 0 = one per core, 1 = this process.
         progress: show a bar on the terminal.
         overwrite: replace another corpus of ours that is there.
 
@@ -107,8 +107,8 @@ def write_demo_corpus(
     """
     if num_clips < MIN_CLIPS or num_clips % 2:
         raise DataError(
-            f"the demo corpus was asked to have {num_clips} clips; an even number of"
-            f" {MIN_CLIPS} or more is wanted"
+            f"the demo corpus was asked to have {num_clips} clips; it must be an even"
+            f" number of {MIN_CLIPS} or more"
         )
     if seed < 0:
         raise DataError(f"the demo corpus's seed is {seed}; it must be 0 or more")
@@ -173,7 +173,7 @@ def _draw_microphone(rng: np.random.Generator) -> RecordingDevice:
 
 
 def _plan(num_clips: int, seed: int) -> Iterator[_Clip]:
-    """Who says what in which clip, and over which chain; a pure function of its arguments."""
+    """Who speaks what in which clip, and over which chain; a pure function of its arguments."""
     num_held_out = 2 * round(num_clips / 10)
     sizes = {"train": num_clips - 2 * num_held_out, "dev": num_held_out, "eval": num_held_out}
     first_speaker = 1

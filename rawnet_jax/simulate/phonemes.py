@@ -1,4 +1,4 @@
-"""What the synthesiser can say: an inventory of English phonemes and ten fixed phrases.
+"""What the synthesiser can speak: an inventory of English phonemes and ten fixed phrases.
 
 Names are ARPAbet; a ``1`` behind a vowel marks a stressed syllable. Formant targets are those of an
 average man: vowels after Peterson and Barney, "Control methods used in a study of the vowels",

@@ -47,7 +47,7 @@ genuine: recordings of {source}, each written again under one level law.
 spoof:   the same recordings, played over a simulated loudspeaker in a simulated or measured room
          and recorded again. Ids are in devices.tsv; sources.tsv names each clip's recording.
 
-The attacks are simulated. Error rates on this corpus say how well a detector finds this
+The attacks are simulated. Error rates on this corpus tell how well a detector finds this
 simulation, not how well it finds real replay.
 """
 
@@ -89,18 +89,18 @@ def write_replay_corpus(
         source_dir: folder of WAV, FLAC, Ogg or MP3 files of any rate, searched recursively.
         output_dir: new folder.
         speaker_pattern: regular expression, searched in each file's path below `source_dir`, with
-            a group ``speaker`` and, if wanted, one ``phrase``, such as
+            a group ``speaker`` and, if needed, one ``phrase``, such as
             ``(?P<phrase>\d)_(?P<speaker>\w+)_\d+\.wav``. None = the first sub-folder is the
             speaker.
         copies_per_clip: replays of each recording.
         partition_shares: shares of speakers in train, dev and eval; a share of 0 leaves the
             partition out, every other one gets at least one speaker.
-        impulse_response_dir: measured room responses, one a file, to take instead of the simulated
-            rooms.
+        impulse_response_dir: measured room responses, one per file, to take instead of the
+            simulated rooms.
         audio: bounds on what is decoded; None = the defaults.
         skip_bad_audio: leave unusable recordings out and list them, instead of stopping.
         seed: decides partitions, chains and noise.
-        num_workers: processes; 0 = one a core, 1 = this process.
+        num_workers: processes; 0 = one per core, 1 = this process.
         progress: show a bar on the terminal.
         overwrite: replace a corpus of ours that is there.
 
@@ -114,7 +114,7 @@ def write_replay_corpus(
     """
     source_root = _checked_source(source_dir, output_dir)
     if copies_per_clip < 1:
-        raise DataError(f"copies_per_clip is {copies_per_clip}; at least 1 is wanted")
+        raise DataError(f"copies_per_clip is {copies_per_clip}; it must be at least 1")
     if seed < 0:
         raise DataError(f"the replay corpus's seed is {seed}; it must be 0 or more")
     audio = audio or AudioConfig()
@@ -156,7 +156,7 @@ def write_replay_corpus(
 def measured_environments(
     folder: str | PathLike[str], audio: AudioConfig | None = None
 ) -> tuple[Environment, ...]:
-    """Environments ``E101``, ``E102`` … from measured impulse responses, one a file, by name.
+    """Environments ``E101``, ``E102`` … from measured impulse responses, one per file, by name.
 
     Raises:
         AudioError: for a file that cannot be used.
@@ -186,7 +186,7 @@ def _checked_source(source_dir: str | PathLike[str], output_dir: str | PathLike[
 
 def _audio_files(root: Path) -> list[Path]:
     if not root.is_dir():
-        raise DataError(f"{root}: is not a folder; a folder of recordings was wanted")
+        raise DataError(f"{root}: is not a folder; it must be a folder of recordings")
     files = sorted(
         path
         for path in root.rglob("*")
@@ -213,8 +213,8 @@ def _speaker(path: Path, root: Path, expression: re.Pattern[str] | None) -> tupl
     if expression is None:
         if len(relative.parts) < 2:
             raise DataError(
-                f"{path}: no speaker is known for it; put recordings into one folder a speaker, or"
-                " give a speaker pattern such as '(?P<speaker>[^_]+)_.*'"
+                f"{path}: no speaker is known for it; put recordings into one folder per speaker,"
+                " or give a speaker pattern such as '(?P<speaker>[^_]+)_.*'"
             )
         return _column(relative.parts[0]), "-"
     match = expression.search(relative.as_posix())
@@ -232,12 +232,12 @@ def _partition_speakers(
     speakers: Sequence[str], shares: tuple[float, float, float], seed: int
 ) -> dict[str, str]:
     if min(shares) < 0.0 or not math.isclose(sum(shares), 1.0, abs_tol=1e-6):
-        raise DataError(f"partition_shares are {shares}; three shares of 0 or more, sum 1, wanted")
+        raise DataError(f"partition_shares are {shares}; they must be 3, of 0 or more, sum 1")
     used = [index for index, share in enumerate(shares) if share > 0.0]
     if len(speakers) < len(used):
         raise DataError(
-            f"{len(speakers)} speaker(s) found ({', '.join(speakers)}); {len(used)} or more are"
-            " wanted, so that none is in two partitions"
+            f"{len(speakers)} speaker(s) found ({', '.join(speakers)}); there must be"
+            f" {len(used)} or more, so that none is in two partitions"
         )
     # One each first, then each further speaker to the partition that lacks most of its share.
     counts = np.zeros(len(shares))

@@ -129,7 +129,7 @@ def add_background(
 def coloured_noise(
     num_samples: int, slope_db: float, rng: np.random.Generator, corner_hz: float = 60.0
 ) -> np.ndarray:
-    """Gaussian noise [num_samples] of RMS 1 that falls by `slope_db` an octave above a corner."""
+    """Gaussian noise [num_samples] of RMS 1 that falls by `slope_db` per octave above a corner."""
     # Other draws than `augment.noise`, whose are JAX's: no JAX is imported here.
     num_fft = next_fast_len(num_samples, real=True)
     spectrum = rfft(rng.standard_normal(num_fft))

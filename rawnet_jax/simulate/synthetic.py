@@ -38,7 +38,7 @@ class Voice:
         f0_span_st: height of an accent in semitones.
         declination_st: fall of the fundamental over a phrase in semitones.
         tract_scale: factor on all formants; above 1 = a shorter vocal tract.
-        formant_offset: factor a formant [3] that makes this speaker's vowels their own.
+        formant_offset: factor per formant [3] that makes this speaker's vowels their own.
         bandwidth_scale: factor on all formant bandwidths.
         open_quotient: share of a period with the glottis open.
         tilt: coefficient of a one-pole low-pass on the source, 0 = none.

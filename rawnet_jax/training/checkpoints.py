@@ -33,7 +33,7 @@ class Checkpoints:
 
     Args:
         workdir: of the run: the latest states, of all seeds together.
-        best_workdirs: one a seed, for its best states.
+        best_workdirs: one per seed, for its best states.
         keep_best: how many of the best to keep of each.
     """
 
@@ -49,7 +49,7 @@ class Checkpoints:
         self._best = [open_manager(one, BEST, best) for one in best_workdirs]
 
     def save_latest(self, state: TrainState, step: int, run: dict[str, Any]) -> None:
-        """Save a state to go on from, of all seeds; returns once it may be changed."""
+        """Save a state to resume from, of all seeds; returns once it may be changed."""
         variables, optimizer = _split(state)
         self._wait()
         if step in self._latest.all_steps():

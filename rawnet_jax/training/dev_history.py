@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class DevHistory:
-    """Best figures on dev so far.
+    """Best metrics on dev so far.
 
     Attributes:
         best_eer: lowest EER, as a fraction.

@@ -55,7 +55,7 @@ class StreamFeed:
     """Batches that the host's threads read ahead.
 
     Args:
-        sources: one a seed; each seed has its own order of clips.
+        sources: one per seed; each seed has its own order of clips.
         mesh: the devices.
         config: how many threads, and how far they read ahead.
         step: the first to be taken.
@@ -111,7 +111,7 @@ class ResidentFeed:
 
     Args:
         cache: the clips.
-        sources: one a seed.
+        sources: one per seed.
         mesh: the devices.
         bars: packing the corpus shows one.
         max_steps: see `Feed`.
@@ -168,11 +168,11 @@ def make_feed(
     step: int,
     bars: BatchBars,
 ) -> Feed:
-    """Choose where batches come from, as ``config.data.resident`` says.
+    """Choose where batches come from, by ``config.data.resident``.
 
     Args:
         cache: the clips.
-        sources: one a seed.
+        sources: one per seed.
         mesh: the devices.
         config: of the data.
         steps_per_dispatch: at most so many; 0 = as suits.

@@ -1,4 +1,4 @@
-"""The figures of an epoch: collected step by step, kept across a stop, worked out at the end."""
+"""The metrics of an epoch: collected step by step, kept across a stop, worked out at the end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class EpochRecord:
     interval: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
     def add(self, output: StepOutput) -> None:
-        """Take in one step's figures, on the host."""
+        """Take in one step's numbers, on the host."""
         real = output.index >= 0
         self.loss_sum += float(output.loss_sum)
         self.weight_sum += float(output.weight_sum)

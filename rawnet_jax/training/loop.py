@@ -1,4 +1,4 @@
-"""The one train loop: batches in, checkpoints and a log out; it goes on where it stopped."""
+"""The one train loop: batches in, checkpoints and a log out; it resumes where it stopped."""
 
 import hashlib
 import time
@@ -55,7 +55,7 @@ soon. Of dispatches that take a second, one ahead is enough."""
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Steps that the devices were asked for, and where their figures will be."""
+    """Steps that the devices were asked for, and where their numbers will be."""
 
     position: int  # steps before it
     count: int
@@ -169,7 +169,7 @@ class Trainer:
             member.load(values)
         position = int(run["loader"]["next_step"])
         if self.first:
-            print(f"going on from step {position} of {self.num_steps} in {self.workdir}")
+            print(f"resuming from step {position} of {self.num_steps} in {self.workdir}")
         return state, position
 
     def _first_state(self) -> TrainState:
@@ -187,7 +187,7 @@ class Trainer:
         return state
 
     def fail(self, state: TrainState, number: int, step: int) -> None:
-        """Keep the last good state and say which batch it was."""
+        """Keep the last good state and report which batch it was."""
         good = state.replace(failed_step=jnp.full_like(state.failed_step, NO_FAILURE))
         self.checkpoints.save_latest(good, step, self.run_part(step))
         epoch, batch = divmod(step, self.per_epoch)
@@ -215,7 +215,7 @@ class Trainer:
         """End the run on request; all is saved."""
         self.checkpoints.close()
         raise Interrupted(
-            f"stopped at step {position} of {self.num_steps}; the same command goes on from there",
+            f"stopped at step {position} of {self.num_steps}; the same command resumes from there",
             stop.signal_number or 0,
         )
 
@@ -286,7 +286,7 @@ class Trainer:
             )
 
     def _score_dev(self, variables: dict[str, Any]) -> list[dict[str, float]]:
-        """Return the figures of each seed."""
+        """Return the metrics of each seed."""
         source = self._source(self.dev_cache, None)
         with (
             self.bars("dev", source.batches_per_epoch) as bar,
@@ -362,7 +362,7 @@ class _Epochs:
             trainer.leave(position, self._stop)
 
     def _collect(self, state: TrainState, dispatch: Dispatch, bar: Any) -> None:
-        """Fetch the figures of a dispatch, log them, and stop at a step that failed."""
+        """Fetch the numbers of a dispatch, log them, and stop at a step that failed."""
         trainer = self._trainer
         output, failed = jax.device_get((dispatch.output, dispatch.failed))
         self._pace.done(dispatch.count)
@@ -381,7 +381,7 @@ class _Epochs:
 
 
 def _fingerprint(cache: Clips, banks: Sequence[np.ndarray]) -> str:
-    """Name what a run is trained on: it may only go on with what it began with."""
+    """Name what a run is trained on: it may only resume with what it began with."""
     digest = hashlib.sha256()
     for trial in cache.trials:
         digest.update(f"{trial.utterance_id} {trial.label}\n".encode())

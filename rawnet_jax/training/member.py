@@ -1,4 +1,4 @@
-"""One seed of a run: its log, its figures, its memory of earlier epochs; its part of the state."""
+"""One seed of a run: its log, its metrics, its memory of earlier epochs; its part of the state."""
 
 import copy
 from pathlib import Path
@@ -22,7 +22,7 @@ class Member:
         workdir: of this seed.
 
     Attributes:
-        record: figures of the running epoch.
+        record: metrics of the running epoch.
         dev_history: of the epochs before.
         log: None until `open_log`.
     """
@@ -74,6 +74,6 @@ def with_seed(tree: Any, number: int, num_seeds: int, part: Any) -> Any:
 
 
 def step_of(output: StepOutput, step: int, seed: int, num_seeds: int) -> StepOutput:
-    """Pick the figures of one step and seed out of those of a dispatch, on the host."""
+    """Pick the numbers of one step and seed out of those of a dispatch, on the host."""
     at = (step,) if num_seeds == 1 else (step, seed)
     return StepOutput(*(np.asarray(column)[at] for column in output))

@@ -1,4 +1,4 @@
-"""What a run says on the terminal."""
+"""What a run prints on the terminal."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,8 @@ def epoch_line(
 
     Args:
         title: such as ``epoch 3/10``.
-        trains: figures of each seed on the clips it trained on.
-        devs: figures of each seed on dev.
+        trains: metrics of each seed on the clips it trained on.
+        devs: metrics of each seed on dev.
         seconds: of the epoch.
     """
 

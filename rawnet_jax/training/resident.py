@@ -4,9 +4,9 @@ The same rows come out as from the loader, bit for bit; nothing but their number
 host. Clips are packed into blocks, so that positions stay small integers however large a corpus is,
 and so that a row is fetched by copying a few whole blocks.
 
-A row lies on one device and is wanted on another. Each device looks up the rows that it holds of
+A row lies on one device and is needed on another. Each device looks up the rows that it holds of
 the whole batch, has zeros for the others, and a sum that is scattered by rows brings every device
-its part: a few megabytes a step. This keeps the order of clips that one device alone would have.
+its part: a few megabytes per step. This keeps the order of clips that one device alone would have.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class ResidentCorpus:
         on_clip: called after each clip that this process packs.
 
     Attributes:
-        blocks: int16 [devices, blocks a device, BLOCK], split over the mesh.
+        blocks: int16 [devices, blocks per device, BLOCK], split over the mesh.
     """
 
     def __init__(

@@ -47,10 +47,10 @@ def train_step(
         class_weights: (spoof, bonafide).
         augment: what happens to the clips before the model sees them; None = nothing.
         compute_dtype: what the model computes in. Parameters, their gradients, the optimiser and
-            BatchNorm's statistics are float32 all the same.
+            BatchNorm's statistics stay float32.
 
     Returns:
-        The state after the step, unchanged if the loss or a gradient was not finite; the figures of
+        The state after the step, unchanged if the loss or a gradient was not finite; the numbers of
         the batch as the parameters before the step saw it (dropout on); and a copy of
         ``failed_step`` that outlives the donated state.
     """
@@ -124,7 +124,7 @@ def train_steps(
         batch_of: makes a batch of ``fixed["corpus"]`` and one step's rows.
 
     Returns:
-        As `train_step`, with figures and failures of each step on a first axis of K; those from
+        As `train_step`, with numbers and failures of each step on a first axis of K; those from
         `count` on are zeros.
     """
 

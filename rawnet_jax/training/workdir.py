@@ -72,7 +72,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"--workdir {folder}: {error.strerror}; wanted a folder") from error
+        raise ConfigError(f"--workdir {folder}: {error.strerror}; it must be a folder") from error
 
 
 def member_config(config: Config, number: int) -> Config:

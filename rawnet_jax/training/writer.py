@@ -1,4 +1,4 @@
-"""The log of a run: one JSON line an event, and the same figures for TensorBoard."""
+"""The log of a run: one JSON line per event, and the same numbers for TensorBoard."""
 
 import json
 import math
@@ -43,7 +43,7 @@ class RunLog:
 
     Args:
         workdir: of the run.
-        step: the run goes on after this step; later events of an earlier try are dropped.
+        step: the run resumes after this step; later events of an earlier try are dropped.
         active: False on all processes but the first, which alone writes.
     """
 

@@ -94,7 +94,9 @@ def test_exclusive_probabilities_that_leave_no_room_are_refused():
     config = augment_config(fields, exclusive=("polarity", "gain"))
     assert len(make_chain(config).steps) == 3
     config.exclusive = ("polarity", "gain", "clipping")
-    with pytest.raises(ConfigError, match=r"polarity, gain, clipping add up to 1.9; wanted: 1 at"):
+    with pytest.raises(
+        ConfigError, match=r"polarity, gain, clipping add up to 1.9; it must be 1 at"
+    ):
         make_chain(config)
     config.chain = ("polarity", "gain")  # what the chain lacks is left out
     assert len(make_chain(config).steps) == 2
@@ -186,13 +188,13 @@ def test_a_name_without_fields_takes_the_defaults():
         (("nois",), {}, "unknown config field 'nois'; did you mean 'noise'"),
         ((), {"nois": {}}, "did you mean 'noise'"),
         ((), {"noise": {"snr": (1, 2)}}, "augmentation noise: .* did you mean 'snr_db'"),
-        ((), {"noise": {"snr_db": (2, 1)}}, r"snr_db is \(2, 1\); wanted: \(lowest, highest\)"),
-        ((), {"noise": {"snr_db": 3.0}}, "snr_db is 3.0; wanted"),
-        ((), {"noise": {"probability": 1.5}}, "probability is 1.5; wanted: from 0 to 1"),
+        ((), {"noise": {"snr_db": (2, 1)}}, r"snr_db is \(2, 1\); it must be \(lowest, highest\)"),
+        ((), {"noise": {"snr_db": 3.0}}, "snr_db is 3.0; it must be"),
+        ((), {"noise": {"probability": 1.5}}, "probability is 1.5; it must be from 0 to 1"),
         ((), {"rir": {"wet": (0, 2)}}, "within 0 to 1"),
-        ((), {"rawboost": {"algorithm": 9}}, "algorithm is 9; wanted: from 0 to 8"),
-        ((), {"rawboost": {"algorithm": 1.0}}, "wanted: int"),
-        ((), {"gain": {"clip": 1}}, "wanted: bool"),
+        ((), {"rawboost": {"algorithm": 9}}, "algorithm is 9; it must be from 0 to 8"),
+        ((), {"rawboost": {"algorithm": 1.0}}, "it must be int"),
+        ((), {"gain": {"clip": 1}}, "it must be bool"),
         ((), {"clipping": {"share": (0, 2)}}, "within 0 to 1"),
     ],
 )

@@ -169,7 +169,10 @@ ROWS: dict[str, tuple[Callable[[SimpleNamespace], list[str]], str]] = {
     "audio truncated": (cut_in_half, r"T_003\.flac: (truncated|damaged)"),
     # config
     "no config file": (lambda p: train(SimpleNamespace(config="x.py", new=p.new)), r"x\.py: no su"),
-    "config without function": (config_text("x = 1"), r"config\.py: wanted a function get_config"),
+    "config without function": (
+        config_text("x = 1"),
+        r"config\.py: it must have a function get_config",
+    ),
     "config with an error": (config_text("def f(:"), r"config\.py: SyntaxError"),
     "config with a misspelt field": (
         config_text(

@@ -114,7 +114,7 @@ def test_equal_names_of_files_are_told_apart(place, tmp_path):
 ROWS = {
     "no protocol": (["--by"], r"weak.txt: holds no keys"),
     "lost protocol": (["--protocol=nowhere.txt"], r"nowhere.txt: cannot be read"),
-    "another corpus": (["--corpus=asvspoof2019_la"], r"trials.txt:1: 8 columns where 5"),
+    "another corpus": (["--corpus=asvspoof2019_la"], r"trials.txt:1: 8 columns; there must be 5"),
     "names": (["--names", "a"], r"1 names for 2 score files"),
     "same names": (["--names", "a", "a"], r"a name is given twice"),
     "dev files": (["--dev-scores", "{place}/weak_dev.txt"], r"1 files for 2 systems"),

@@ -256,7 +256,7 @@ IMPORTS = {
     ),
     "other shape": (
         changed(lambda s: s.update({"head.bias": np.ones(2, np.float32)})),
-        r"wrong: head\.bias is \(2,\), wanted \(1,\).*--config\.model\.fields",
+        r"wrong: head\.bias is \(2,\), must be \(1,\).*--config\.model\.fields",
     ),
     "not finite": (
         changed(lambda s: s.update({"head.bias": np.full(1, np.nan, np.float32)})),
@@ -281,7 +281,7 @@ IMPORTS = {
     "unknown model field": (with_arguments("--config.model.fields.chanels=3"), r"'channels'"),
     "other model fields": (
         with_arguments("--config.model.fields.hidden_features=6"),
-        r"hidden\.weight is \(5, 4\), wanted \(6, 4\)",
+        r"hidden\.weight is \(5, 4\), must be \(6, 4\)",
     ),
     "loss of another output": (
         with_arguments("--config.loss.name=cross_entropy"),

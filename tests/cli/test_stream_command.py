@@ -141,8 +141,8 @@ def test_windows_are_those_of_the_evaluation(folder, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--format=s16le"], "--rate was wanted"),
-        (["--rate=8000"], "--format was wanted"),
+        (["--format=s16le"], "give --rate too"),
+        (["--rate=8000"], "give --format too"),
         (["nothing.wav"], "nothing.wav: missing"),
         (["--microphone", "--format=u8"], "takes no FILE and no --format"),
         (["talk.wav", "--channel=2"], "the audio has 1"),

@@ -26,7 +26,7 @@ def test_columns_become_the_three_classes(tmp_path: Path) -> None:
         (GOOD + "bonafide target\n", r":6: 2 columns; .* has three, 'group key score'"),
         ("LA_E_1 A07 spoof 0.5\n", ":1: 4 columns"),
         (GOOD + "LA_0007 LA_E_5013670 1.5\n", ":6: key 'LA_E_5013670' in the second of three"),
-        (GOOD + "A07 spoof high\n", ":6: score 'high'; a finite number"),
+        (GOOD + "A07 spoof high\n", ":6: score 'high'; it must be a finite number"),
         (GOOD + "A07 spoof nan\n", ":6: score 'nan'"),
         ("A07 spoof 1\nA07 spoof 2\n", "no target and no nontarget trials"),
         ("", "the file is empty"),

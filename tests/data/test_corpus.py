@@ -293,7 +293,7 @@ def test_a_manifest_without_partitions_serves_the_one_it_is_named_for(tmp_path):
     write(tmp_path / "wav/a.wav")
     write(tmp_path / "wav/b.m4a")  # not a kind that is searched for, but named by its owner
     config = DataConfig(corpus="manifest", root=str(tmp_path), audio_dir="wav")
-    with pytest.raises(DataError, match=r"no column partition; add one, or say .*eval_protocol="):
+    with pytest.raises(DataError, match=r"no column partition; add one, or give .*eval_protocol="):
         load(config, "eval")
     assert present_partitions(config) == ()
     config.eval_protocol = "manifest.csv"

@@ -55,9 +55,9 @@ def test_toml_and_json_say_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("text", "error", "complaint"),
     [
-        ("[a\n", DataError, "TOML or .json was wanted"),
+        ("[a\n", DataError, "it must be TOML or .json"),
         ("", DataError, "no corpus in it"),
-        ("a = 3\n", ConfigError, "a table with corpus and root was wanted"),
+        ("a = 3\n", ConfigError, "it must be a table with corpus and root"),
         ('[a]\ncorpus = "folders"\n', ConfigError, "corpus and root are both needed"),
         ('[a]\ncorpus = "folders"\nroot = 3\n', ConfigError, "take text"),
         ('[a]\nfolder = "x"\n', ConfigError, "unknown config field 'folder'"),

@@ -188,9 +188,9 @@ def test_effects_draw_for_themselves():
     [
         ({"mp4": {}}, "unknown config field 'mp4'; did you mean 'mp3'"),
         ({"mp3": {"kbit": (16, 32)}}, "did you mean 'kbps'"),
-        ({"mp3": {"kbps": (4, 32)}}, r"kbps is \(4, 32\); wanted: .* within 16 to 160"),
-        ({"second_speaker": {"bonafide_only": 1}}, "bonafide_only is 1; wanted: bool"),
-        ({"opus": {"probability": 1.5}}, "probability is 1.5; wanted: from 0 to 1"),
+        ({"mp3": {"kbps": (4, 32)}}, r"kbps is \(4, 32\); it must be .* within 16 to 160"),
+        ({"second_speaker": {"bonafide_only": 1}}, "bonafide_only is 1; it must be bool"),
+        ({"opus": {"probability": 1.5}}, "probability is 1.5; it must be from 0 to 1"),
     ],
 )
 def test_mistakes_are_named(steps, message):

@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
         (["in/odd[1].wav"], ["in/odd[1].wav"]),  # a name, not a pattern
         (["in/s*"], ["in/sub/c.mp3"]),  # a folder that matches stands for what is in it
         (["in/b.flac", "./in/b.flac", "in"], None),
-        (["in/gone.wav"], ["in/gone.wav"]),  # whoever opens it says what is wrong
+        (["in/gone.wav"], ["in/gone.wav"]),  # whoever opens it reports what is wrong
         (["-", "in/b.flac"], ["-", "in/b.flac"]),
     ],
 )

@@ -50,10 +50,10 @@ def test_every_corpus_is_recognised(corpus, named, tmp_path):
     [
         ("LA_E_1\nLA_E_2\n", "p.txt:1: a line of 1 columns that has no key"),
         ("LA_E_1 0.25\n", "2 columns that has no key"),
-        ("a b c\n", "3 columns that fits no corpus; say which of asvspoof2017"),
+        ("a b c\n", "3 columns that fits no corpus; give one of asvspoof2017"),
         ("x LA_E_1 - A11 fake\n", "5 columns that fits no corpus"),
         ("S a - - bonafide\nS a - - bonafide\n", "p.txt:2: utterance 'a' was named before"),
-        ("S a - - bonafide\nS b - -\n", "p.txt:2: 4 columns where 5"),
+        ("S a - - bonafide\nS b - -\n", "p.txt:2: 4 columns; there must be 5"),
     ],
 )
 def test_what_cannot_be_used_is_named(text, words, tmp_path):
@@ -69,7 +69,7 @@ def test_an_unknown_corpus_is_refused(tmp_path):
     path.write_text("S a - - bonafide\n")
     with pytest.raises(DataError, match="'folders' is unknown; known: asvspoof2017"):
         read_protocol(path, "folders")
-    with pytest.raises(DataError, match="5 columns where 1 or 8 were wanted"):
+    with pytest.raises(DataError, match="5 columns; there must be 1 or 8"):
         read_protocol(path, "asvspoof2021_la")
 
 

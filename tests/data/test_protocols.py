@@ -209,7 +209,7 @@ def test_a_byte_order_mark_and_line_ends_and_blanks_do_not_matter(parser, line, 
 def test_a_truncated_line_is_a_bad_line(parser, line, fields, metadata):
     whole = [line.replace(fields[0], f"U{i}") for i in range(3)]
     cut = " ".join(line.split()[:-1])
-    with pytest.raises(DataError, match=r"^list\.txt:3: \d+ columns where \d+ were wanted"):
+    with pytest.raises(DataError, match=r"^list\.txt:3: \d+ columns; there must be \d+:"):
         parse(parser, "\n".join([*whole[:2], cut, whole[2]]))
 
 
@@ -219,8 +219,8 @@ def test_the_first_line_that_fits_fixes_the_number_of_columns():
     trials = parse(parse_asvspoof2021_la, text, ledger)
     assert [trial.utterance_id for trial in trials] == ["LA_E_2", "LA_E_4"]
     assert ledger.counts == {"bad_line": 2}
-    assert "list.txt:1: 2 columns where 1 or 8 were wanted" in ledger.examples["bad_line"][0]
-    assert "list.txt:3: 8 columns where 1 were wanted" in ledger.examples["bad_line"][1]
+    assert "list.txt:1: 2 columns; there must be 1 or 8:" in ledger.examples["bad_line"][0]
+    assert "list.txt:3: 8 columns; there must be 1:" in ledger.examples["bad_line"][1]
 
 
 GOOD = "LA_0039 U1 - A11 spoof"
@@ -229,7 +229,7 @@ GOOD = "LA_0039 U1 - A11 spoof"
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
     [
-        ("bad_line", f"{GOOD}\nLA_0039 U2 - A11", r"list\.txt:2: 4 columns where 5 were wanted"),
+        ("bad_line", f"{GOOD}\nLA_0039 U2 - A11", r"list\.txt:2: 4 columns; there must be 5:"),
         ("unknown_key", f"{GOOD}\nLA_0039 U2 - A11 fake", r"list\.txt:2: key 'fake' is none of"),
         (
             "duplicate_utterance",

@@ -165,7 +165,7 @@ def test_a_damaged_file_is_named(kind, damage, tmp_path):
         ("logistic", [[1.0], [0.0]], [0, 0], ["A"], "no bonafide trials"),
         ("logistic", [[1.0], [math.nan]], [1, 0], ["A"], "a score of A is nan"),
         ("logistic", [1.0, 0.0], [1, 0], ["A"], "one column for each of A"),
-        ("logistic", [[1.0], [0.0]], [1, 0, 1], ["A"], "one label a score"),
+        ("logistic", [[1.0], [0.0]], [1, 0, 1], ["A"], "one label per score"),
         ("logistic", [[1.0, 1], [0.0, 1]], [1, 0], ["A", "A"], "different names"),
         ("logistic", [[], []], [1, 0], [], "at least one"),
     ],

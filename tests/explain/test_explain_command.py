@@ -124,7 +124,7 @@ def test_standard_input(run, files, monkeypatch):
     [
         (("--spans", "0"), "--spans 0"),
         (("--bands", "x"), "--bands x"),
-        (("--bands", "100,50"), "rising edges"),
+        (("--bands", "100,50"), "must rise from 0 to 8000 Hz"),
         (("--max-gradients", "1"), "--max-gradients 1"),
         (("--seed", "-1"), "--seed -1"),
         (("--p-spoof", "1"), "--p-spoof 1"),

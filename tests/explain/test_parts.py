@@ -80,7 +80,7 @@ def test_a_misspelt_band_is_one_line(text):
 
 @pytest.mark.parametrize("edges", [(0, 8000, 9000), (100, 8000), (0, 500, 400, 8000), (0,)])
 def test_bands_that_make_no_sense(edges):
-    with pytest.raises(ConfigError, match="rising edges"):
+    with pytest.raises(ConfigError, match="must rise from 0 to 8000 Hz"):
         make_parts(100, 1, edges)
     with pytest.raises(ConfigError, match="0 spans"):
         make_parts(100, 0, (0, 8000))

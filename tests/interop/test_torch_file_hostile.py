@@ -183,7 +183,7 @@ BROKEN_PICKLES = {
     "empty but huge": (dict_of(w=tensor((0, 2**40, 2**40), (0, 0, 0))), r"impossible shape"),
     "too many axes": (dict_of(w=tensor((1,) * 65, (1,) * 65)), r"impossible shape"),
     "fewer strides": (dict_of(w=tensor((3, 4), (1,))), r"as many strides"),
-    "number of a lie": (dict_of(w=tensor((), (), numel=13)), r"48 bytes, its tensors want 13"),
+    "number of a lie": (dict_of(w=tensor((), (), numel=13)), r"48 bytes, its tensors need 13"),
     "no such storage": (dict_of(w=tensor((), (), key=b"../0")), r"no record 'data/../0'"),
     "one storage, two kinds": (
         dict_of(a=tensor((), ()), b=tensor((), (), kind=b"torch\nIntStorage")),

@@ -133,26 +133,29 @@ BAD = {
     "left over": (with_(fc__weight=np.ones(3)), r"^left over: fc\.weight$"),
     "other shape": (
         with_(blocks__0__0__weight=np.ones((3, 2, 5), np.float32)),
-        r"^wrong: blocks\.0\.0\.weight is \(3, 2, 5\), wanted \(3, 1, 5\)$",
+        r"^wrong: blocks\.0\.0\.weight is \(3, 2, 5\), must be \(3, 1, 5\)$",
     ),
     "our layout": (
         with_(head__weight=np.ones((4, 2), np.float32)),
-        r"^wrong: head\.weight is \(4, 2\), wanted \(2, 4\)$",
+        r"^wrong: head\.weight is \(4, 2\), must be \(2, 4\)$",
     ),
-    "scalar": (with_(head__bias=np.zeros((), np.float32)), r"head\.bias is \(\), wanted \(2,\)"),
+    "scalar": (with_(head__bias=np.zeros((), np.float32)), r"head\.bias is \(\), must be \(2,\)"),
     "not a number": (
         with_(norm__bias=np.array([1, np.nan, 2], np.float32)),
         r"norm\.bias is not f",
     ),
     "too large": (with_(norm__bias=np.full(3, 1e60)), r"norm\.bias is not finite"),
-    "whole numbers": (with_(norm__bias=np.array([1, 2, 3])), r"norm\.bias is int64, wanted floats"),
+    "whole numbers": (
+        with_(norm__bias=np.array([1, 2, 3])),
+        r"norm\.bias is int64, must be floats",
+    ),
     "twice": (with_(center=np.ones((1, 6), np.float32)), r"^twice: loss\.center$"),
     "all three": (
         lambda state: (
             without("head.bias")(state),
             with_(x=np.ones(1), norm__bias=np.ones(9))(state),
         ),
-        r"^missing: head\.bias; left over: x; wrong: norm\.bias is \(9,\), wanted \(3,\)$",
+        r"^missing: head\.bias; left over: x; wrong: norm\.bias is \(9,\), must be \(3,\)$",
     ),
     "another network": (
         all_renamed,

@@ -102,5 +102,7 @@ def test_bad_scores_are_refused_with_the_reason(classes, attack_ids, message) ->
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, 24.6, np.nan])
 def test_rates_that_are_no_fractions_are_refused(rate) -> None:
-    with pytest.raises(MetricError, match=r"p_fa_spoof of the ASV system is .*; a fraction"):
+    with pytest.raises(
+        MetricError, match=r"p_fa_spoof of the ASV system is .*; it must be a fraction"
+    ):
         AsvOperatingPoint(0.0, 0.1, 0.1, rate, 0.1)

@@ -1,4 +1,4 @@
-"""Figures by group, against the obvious loop over trials."""
+"""Metrics by group, against the obvious loop over trials."""
 
 import numpy as np
 import pytest

@@ -160,7 +160,7 @@ def test_slices_repeat_a_clips_own_frames():
 
 
 def test_a_hop_beyond_the_slice_is_refused():
-    with pytest.raises(ConfigError, match=r"slice_hop is 9 and slice_frames 8; wanted: 1 <="):
+    with pytest.raises(ConfigError, match=r"slice_hop is 9 and slice_frames 8; it must be 1 <="):
         init_variables(Eabn(**(SMALL | {"slice_hop": 9})), jax.random.key(0), 2_000)
 
 

@@ -180,7 +180,7 @@ def test_measured_rooms_take_the_place_of_simulated_ones(tmp_path):
         ({"speaker_pattern": "a"}, "has no group"),
         ({"speaker_pattern": "(?P<speaker>xyz)"}, "finds no speaker"),
         ({"copies_per_clip": 0}, "copies_per_clip is 0"),
-        ({"partition_shares": (0.5, 0.2, 0.2)}, "sum 1, wanted"),
+        ({"partition_shares": (0.5, 0.2, 0.2)}, "of 0 or more, sum 1"),
         ({"partition_shares": (1.5, -0.5, 0.0)}, "0 or more"),
         ({"seed": -1}, "seed is -1"),
         ({"impulse_response_dir": "nowhere"}, "is not a folder"),
@@ -200,7 +200,7 @@ def test_sources_that_cannot_be(tmp_path):
     with pytest.raises(DataError, match="holds no audio file"):
         write(tmp_path / "empty", tmp_path / "out")
     source = write_source(tmp_path / "two", "ab")
-    with pytest.raises(DataError, match=r"2 speaker\(s\) found \(a, b\); 3 or more"):
+    with pytest.raises(DataError, match=r"2 speaker\(s\) found \(a, b\); there must be 3 or more"):
         write(source, tmp_path / "out")
     with pytest.raises(DataError, match="lies in the source folder"):
         write(source, source / "out")

@@ -1,4 +1,4 @@
-"""The loop as a whole: it learns, goes on exactly, stops politely, and devices do not matter."""
+"""The loop as a whole: it learns, resumes exactly, stops politely, and devices do not matter."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def test_log_and_checkpoints(straight):
 def test_kill_in_mid_epoch_and_restart_is_exact(straight, tiny_config, tmp_path):
     """2 epochs, then SIGKILL in the third, then the same command: the same bits, the same log."""
     workdir = tmp_path / "run"
-    # Saving goes on in the background, but waits for the save before it: when step 16 is being
+    # Saving continues in the background, but waits for the save before it: when step 16 is being
     # saved, step 15, in the middle of the third epoch, is on disk.
     arguments = train_arguments(tiny_config, workdir, "--config.train.save_every_steps=1")
     kill_at = 2 * STEPS_PER_EPOCH + 4
@@ -121,7 +121,7 @@ def test_kill_in_mid_epoch_and_restart_is_exact(straight, tiny_config, tmp_path)
     assert read_log(workdir)[-1]["step"] < NUM_STEPS
     again = run_child(CHILD, arguments, KILL_AT=-1, KILL_SIGNAL=signal.SIGKILL)
     assert again.returncode == 0, again.stderr
-    assert re.search(f"going on from step (15|16) of {NUM_STEPS}", again.stdout)
+    assert re.search(f"resuming from step (15|16) of {NUM_STEPS}", again.stdout)
     for a, b in zip(final_state(straight), final_state(workdir), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -139,7 +139,7 @@ def test_signal_saves_and_restart_is_exact(straight, tiny_config, tmp_path, numb
     stopped = run_child(CHILD, arguments, KILL_AT=9, KILL_SIGNAL=int(number))
     assert stopped.returncode == 128 + number
     assert stopped.stderr.strip() == (
-        f"stopped at step 10 of {NUM_STEPS}; the same command goes on from there"
+        f"stopped at step 10 of {NUM_STEPS}; the same command resumes from there"
     )
     assert Trainer(load_config(str(tiny_config)), workdir, progress=False).run().step == NUM_STEPS
     # This process has eight devices, so the last steps differ by rounding.

@@ -143,7 +143,7 @@ def test_a_lost_process_ends_the_run_and_a_restart_goes_on(tiny_config, tmp_path
     again = run_processes(2, arguments)
     ended = run_processes(2, train(tiny_config, straight, divided))
     assert [status for status, _, _ in (*again, *ended)] == [0] * 4, (again, ended)
-    assert re.search("going on from step (8|9|10) of 12", again[0][1])
+    assert re.search("resuming from step (8|9|10) of 12", again[0][1])
     assert epoch_figures(straight) == epoch_figures(workdir)
 
 

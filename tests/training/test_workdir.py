@@ -16,4 +16,4 @@ def test_two_trainings_do_not_share_a_folder(tiny_config, tmp_path, capsys):
 def test_a_folder_that_cannot_be_made_is_one_line(tiny_config, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["train", f"--config={tiny_config}", f"--workdir={tmp_path / 'file' / 'run'}"]) == 2
-    assert "wanted a folder" in capsys.readouterr().err
+    assert "must be a folder" in capsys.readouterr().err

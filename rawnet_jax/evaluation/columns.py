@@ -79,7 +79,7 @@ def parse_breakdowns(words: Sequence[str], columns: Mapping[str, Column]) -> lis
             known = ", ".join(columns) or "none"
             raise DataError(f"--by {word}: no column {unknown[0]!r}; the trials have {known}")
         if len(by) > 2 or len(set(by)) < len(by):
-            raise DataError(f"--by {word}: one column, or two different ones, were wanted")
+            raise DataError(f"--by {word}: it must be one column, or two different ones")
     return list(dict.fromkeys(parsed))
 
 
@@ -100,7 +100,7 @@ def filtered(trials: Sequence[Trial], conditions: Sequence[str]) -> list[Trial]:
     for condition in conditions:
         name, sign, value = condition.partition("=")
         if not sign:
-            raise DataError(f"--where {condition}: COLUMN=VALUE was wanted")
+            raise DataError(f"--where {condition}: it must be COLUMN=VALUE")
         wanted.setdefault(name, set()).add(value)
     columns = columns_of(trials) if wanted else {}
     for name, values in wanted.items():

@@ -201,7 +201,9 @@ def fit_fusion(
     if kind not in _FIT:
         raise MetricError(f"fusion {kind!r} is unknown; known: {', '.join(_FIT)}")
     if not names or len(set(names)) != len(names):
-        raise MetricError(f"systems {', '.join(names)}: different names, at least one, were wanted")
+        raise MetricError(
+            f"systems {', '.join(names)}: there must be one or more, with different names"
+        )
     scores = _columns(dev_scores, names)
     _, label = validate_labelled(np.zeros(len(scores)), labels)
     for wanted in Label:
@@ -309,19 +311,17 @@ def _columns(scores: ArrayLike, names: Sequence[str]) -> np.ndarray:
         raise MetricError(f"scores are not numbers: {error}") from error
     if array.ndim != 2 or array.shape[1] != len(names):
         raise MetricError(
-            f"scores of shape {array.shape}; one column for each of {', '.join(names)} was wanted"
+            f"scores of shape {array.shape}; there must be one column for each of {', '.join(names)}"
         )
     wrong = np.argwhere(~np.isfinite(array))
     if len(wrong):
         row, column = wrong[0]
-        raise MetricError(
-            f"a score of {names[column]} is {array[row, column]}; finite numbers were wanted"
-        )
+        raise MetricError(f"a score of {names[column]} is {array[row, column]}; it must be finite")
     return array
 
 
 def _array(record: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
     array = np.array(record[name], dtype=np.float64)
     if array.shape != shape or not np.isfinite(array).all():
-        raise ValueError(f"{name} of shape {array.shape}; finite numbers {shape} were wanted")
+        raise ValueError(f"{name} of shape {array.shape}; it must be finite numbers {shape}")
     return array

@@ -58,6 +58,6 @@ class KeptScores:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DataError(f"{self.folder}: {error.strerror}; wanted a folder") from error
+            raise DataError(f"{self.folder}: {error.strerror}; it must be a folder") from error
         write_scores(path, table)
         return path

@@ -128,7 +128,7 @@ def write_verified(
         if not difference.largest <= tolerance:  # NaN is not
             raise ExportError(
                 f"{path}: not written: the file's scores differ from Flax's by up to "
-                f"{difference.largest:.2g}; at most {tolerance:g} was wanted"
+                f"{difference.largest:.2g}; it must be at most {tolerance:g}"
             )
         os.replace(temporary, path)
     except OSError as error:

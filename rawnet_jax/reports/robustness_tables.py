@@ -115,8 +115,8 @@ def comparable(reports: Sequence[Robustness]) -> tuple[list[Robustness], list[st
             raise DataError(
                 f"{other.name} and {first.name} were measured on other trials "
                 f"({other.num_bonafide + other.num_spoof:,} and "
-                f"{first.num_bonafide + first.num_spoof:,}); the same --partition, --limit and "
-                "corpus were wanted"
+                f"{first.num_bonafide + first.num_spoof:,}); they must have the same "
+                "--partition, --limit and corpus"
             )
     known = [{row.name: row for row in report.rows if row.eer is not None} for report in reports]
     names = dict.fromkeys(row.name for report in reports for row in report.rows)
@@ -128,14 +128,14 @@ def comparable(reports: Sequence[Robustness]) -> tuple[list[Robustness], list[st
                 left_out.append(f"{name}: left out, not measured in {', '.join(lacking)}")
         elif len({rows[name].fingerprint for rows in known}) > 1:
             left_out.append(
-                f"{name}: left out, other recordings; wanted the same --noise-dir and --rir-dir"
+                f"{name}: left out, other recordings; --noise-dir and --rir-dir must be the same"
             )
         else:
             common.append(name)
     if len(common) < 2:
         raise DataError(
             f"{', '.join(report.name for report in reports)}: no condition was measured alike in "
-            "all of them; the same --conditions, --noise-dir and --rir-dir were wanted"
+            "all of them; --conditions, --noise-dir and --rir-dir must be the same"
         )
     return [
         replace(report, rows=tuple(rows[name] for name in common))

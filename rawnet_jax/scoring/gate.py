@@ -198,7 +198,7 @@ class ChannelMix:
 def _judge_mono(waveform: np.ndarray, config: GateConfig, sample_rate_hz: int) -> Refusal | None:
     duration_s = len(waveform) / sample_rate_hz
     if not len(waveform) or duration_s < config.min_duration_s:
-        what = f"{duration_s:.4f} s; {config.min_duration_s:g} s or more was wanted"
+        what = f"{duration_s:.4f} s; it must be {config.min_duration_s:g} s or more"
         return Refusal(Reason.TOO_SHORT, duration_s, config.min_duration_s, what)
     low, high = float(waveform.min()), float(waveform.max())
     if low == high == 0:
@@ -212,8 +212,8 @@ def _judge_mono(waveform: np.ndarray, config: GateConfig, sample_rate_hz: int) -
     active_s = _active_s(waveform, config.silence_dbfs, sample_rate_hz)
     if active_s < config.min_active_s:
         what = (
-            f"{active_s:.2f} s above {config.silence_dbfs:g} dBFS; {config.min_active_s:g} s or "
-            "more was wanted"
+            f"{active_s:.2f} s above {config.silence_dbfs:g} dBFS; it must be "
+            f"{config.min_active_s:g} s or more"
         )
         return Refusal(Reason.NEAR_SILENCE, active_s, config.min_active_s, what)
     margin = _AT_EXTREMES * (high - low) / 2

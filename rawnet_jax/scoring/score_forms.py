@@ -139,7 +139,7 @@ class Csv:
             if len(row) != len(self._columns):
                 if number == len(rows):
                     break
-                raise DataError(f"{number}: {len(row)} columns; {len(self._columns)} were wanted")
+                raise DataError(f"{number}: {len(row)} columns; there must be {len(self._columns)}")
             cells = dict(zip(self._columns, row, strict=True))
             found.append(row)
             if cells.get("part") == "window":
@@ -189,7 +189,7 @@ class ScoreFile:
         width = len(self._example)
         for number, row in enumerate(rows, num_above + 1):
             if len(row) != width:
-                raise DataError(f"{number}: {len(row)} columns; {width} were wanted")
+                raise DataError(f"{number}: {len(row)} columns; there must be {width}")
         return "".join(lines) or self.header, {row[0] for row in rows}
 
     @property

@@ -48,7 +48,9 @@ class ScoreOutput:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DataError(f"{path}: {error.strerror}; wanted a folder to write to") from error
+            raise DataError(
+                f"{path}: {error.strerror}; it must be a folder that can be written"
+            ) from error
         self._lock = FileLock(path.with_name(f".{path.name}.lock"))
         try:
             self._lock.acquire(timeout=0)

@@ -32,7 +32,7 @@ class StreamInput:
             ConfigError: a number makes no sense.
         """
         if sample_rate_hz < 1:
-            raise ConfigError(f"sample rate {sample_rate_hz} Hz: at least 1 was wanted")
+            raise ConfigError(f"sample rate {sample_rate_hz} Hz: it must be 1 or more")
         if channel is not None and channel < 1:
             raise ConfigError(f"channel {channel}: the first one is 1")
         self._channel = channel
@@ -110,7 +110,7 @@ def _columns(samples: np.ndarray) -> np.ndarray:
         samples = from_int16(samples)
     if samples.dtype.kind != "f" or samples.ndim not in (1, 2) or 0 in samples.shape[1:]:
         what = f"{samples.dtype} of shape {list(samples.shape)}"
-        wanted = "float or int16, [n] or [n, channels], was wanted"
-        raise AudioError(_STREAM, "not samples", f"{what}; {wanted}")
+        form = "it must be float or int16, [n] or [n, channels]"
+        raise AudioError(_STREAM, "not samples", f"{what}; {form}")
     samples = samples.astype(np.float32, copy=False)
     return samples[:, None] if samples.ndim == 1 else samples

@@ -102,7 +102,7 @@ class DecisionRule:
 
     def __post_init__(self) -> None:
         if not 0 < self.prior < 1:
-            raise ConfigError(f"prior of spoof {self.prior:g}: above 0 and below 1 was wanted")
+            raise ConfigError(f"prior of spoof {self.prior:g}: it must be above 0 and below 1")
         if self.point.on_llr and self.calibration is None:
             raise DataError("the threshold is of calibrated scores, and there is no calibration")
 
@@ -176,7 +176,7 @@ def load_operating_point(workdir: Path) -> OperatingPoint | None:
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: damaged: {error!r}") from error
     if not math.isfinite(point.threshold):
-        raise DataError(f"{path}: threshold {point.threshold}; a finite number was wanted")
+        raise DataError(f"{path}: threshold {point.threshold}; it must be finite")
     return point
 
 
@@ -248,7 +248,7 @@ def load_decision(
         )
     if threshold is not None:
         if not math.isfinite(threshold):
-            raise ConfigError(f"--threshold {threshold}: a finite number was wanted")
+            raise ConfigError(f"--threshold {threshold}: it must be finite")
         point = OperatingPoint(threshold, "given by the user")
     assert point is not None
     if calibration is None:

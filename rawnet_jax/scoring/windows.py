@@ -59,7 +59,7 @@ def hop_samples(window: int, hop: float) -> int:
         ConfigError: it is not.
     """
     if not 0 < hop <= 1:
-        raise ConfigError(f"config.eval.window_hop is {hop:g}; above 0 and at most 1 was wanted")
+        raise ConfigError(f"config.eval.window_hop is {hop:g}; it must be above 0 and at most 1")
     return max(1, round(hop * window))
 
 

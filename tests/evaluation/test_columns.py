@@ -76,7 +76,7 @@ def test_conditions_keep_trials():
 @pytest.mark.parametrize(
     ("conditions", "words"),
     [
-        (["codec"], "COLUMN=VALUE was wanted"),
+        (["codec"], "it must be COLUMN=VALUE"),
         (["accent=Scots"], "--where accent: no such column"),
         (["codec=opus"], "--where codec=opus: no trial has it; there are alaw, none"),
         (["attack=A07", "speaker=s1"], "no trial fulfils all of this"),

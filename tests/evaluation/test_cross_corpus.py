@@ -100,5 +100,5 @@ def test_kept_scores_are_found_by_all_that_made_them(tmp_path):
     path.write_text("a bonafide\n")
     assert store.get("noise", key, ["a", "b"]) is None
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="wanted a folder"):
+    with pytest.raises(DataError, match="it must be a folder"):
         KeptScores(tmp_path / "file").put("noise", key, table)

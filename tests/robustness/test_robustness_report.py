@@ -166,7 +166,7 @@ def test_other_recordings_are_not_compared():
     rows = tuple(replace(r, fingerprint="f2") if r.name == "b" else r for r in plain.rows)
     alike, left_out = comparable([plain, replace(plain, name="other", rows=rows)])
     assert [row.name for row in alike[0].rows] == ["clean", "a"]
-    assert left_out == ["b: left out, other recordings; wanted the same --noise-dir and --rir-dir"]
+    assert left_out == ["b: left out, other recordings; --noise-dir and --rir-dir must be the same"]
 
 
 def test_other_trials_are_not_compared():

@@ -190,5 +190,5 @@ def test_names_that_a_form_cannot_hold():
 
 def test_no_folder_to_write_to(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DataError, match="wanted a folder"):
+    with pytest.raises(DataError, match="it must be a folder"):
         written(tmp_path / "file" / "s.jsonl", form_of("jsonl"), [])

@@ -311,7 +311,7 @@ def _columns(scores: ArrayLike, names: Sequence[str]) -> np.ndarray:
         raise MetricError(f"scores are not numbers: {error}") from error
     if array.ndim != 2 or array.shape[1] != len(names):
         raise MetricError(
-            f"scores of shape {array.shape}; there must be one column for each of {', '.join(names)}"
+            f"scores of shape {array.shape}; it must be one column for each of {', '.join(names)}"
         )
     wrong = np.argwhere(~np.isfinite(array))
     if len(wrong):

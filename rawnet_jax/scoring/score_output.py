@@ -48,9 +48,7 @@ class ScoreOutput:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DataError(
-                f"{path}: {error.strerror}; it must be a folder that can be written"
-            ) from error
+            raise DataError(f"{path}: {error.strerror}; it must be a folder") from error
         self._lock = FileLock(path.with_name(f".{path.name}.lock"))
         try:
             self._lock.acquire(timeout=0)

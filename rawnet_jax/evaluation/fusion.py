@@ -202,7 +202,7 @@ def fit_fusion(
         raise MetricError(f"fusion {kind!r} is unknown; known: {', '.join(_FIT)}")
     if not names or len(set(names)) != len(names):
         raise MetricError(
-            f"systems {', '.join(names)}: there must be one or more, with different names"
+            f"systems {', '.join(names)}: there must be at least one, with different names"
         )
     scores = _columns(dev_scores, names)
     _, label = validate_labelled(np.zeros(len(scores)), labels)

@@ -175,7 +175,7 @@ def test_weights_of_another_form_are_refused():
     _, variables = small()
     state = variables_to_torch(variables, TORCH_NAMES)
     _, wider = small(num_filters=5)
-    with pytest.raises(CheckpointError, match=r"first_bn\.running_mean is \(4,\), wanted \(5,\)"):
+    with pytest.raises(CheckpointError, match=r"first_bn\.running_mean is \(4,\), must be \(5,\)"):
         variables_from_torch(state, TORCH_NAMES, wider)
     del state["gru.bias_hh_l0"]
     with pytest.raises(CheckpointError, match=r"missing: gru\.bias_hh_l0$"):

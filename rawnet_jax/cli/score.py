@@ -4,8 +4,11 @@ import argparse
 from pathlib import Path
 
 from rawnet_jax.cli import flags
+from rawnet_jax.data.score_file import SCORE_FILE_FORMS
 from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE
-from rawnet_jax.jobs.score import FIRST, FORMATS, ScoreOptions, score
+from rawnet_jax.jobs.options import FIRST, TABLE
+
+FORMATS = (TABLE, "jsonl", "csv", "asvspoof2017", *SCORE_FILE_FORMS)
 
 EPILOG = f"""\
 Examples:
@@ -120,4 +123,6 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    from rawnet_jax.jobs.score import ScoreOptions, score
+
     return score(flags.options_of(ScoreOptions, args, overrides))

@@ -5,7 +5,6 @@ import argparse
 from rawnet_jax.cli import flags
 from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.pcm_stream import ENCODINGS
-from rawnet_jax.jobs.stream import StreamOptions, stream
 
 EPILOG = """\
 Examples:
@@ -69,4 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    from rawnet_jax.jobs.stream import StreamOptions, stream
+
     return stream(flags.options_of(StreamOptions, args, overrides))

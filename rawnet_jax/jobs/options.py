@@ -6,6 +6,12 @@ from pathlib import Path
 
 from rawnet_jax.errors import ConfigError
 
+FIRST = "first"
+"""The aggregation that scores the first part of a recording alone."""
+
+TABLE = "table"
+"""The form of results for people."""
+
 
 def at_least(flag: str, number: int | None, least: int) -> None:
     """Check a number; None = not given.

@@ -13,10 +13,9 @@ from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.cache_build import usable_cores
 from rawnet_jax.data.inputs import STDIN, find_inputs, picture_names, stdin_as_file
-from rawnet_jax.data.score_file import SCORE_FILE_FORMS
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, complain, say
-from rawnet_jax.jobs.options import VerdictOptions, at_least
+from rawnet_jax.jobs.options import FIRST, TABLE, VerdictOptions, at_least
 from rawnet_jax.labels import Label
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.scoring.envelope import Envelope
@@ -29,9 +28,6 @@ from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
 if TYPE_CHECKING:
     from rawnet_jax.run import Run
 
-FIRST = "first"
-TABLE = "table"
-FORMATS = (TABLE, "jsonl", "csv", "asvspoof2017", *SCORE_FILE_FORMS)
 _BY_EXTENSION = {".jsonl": "jsonl", ".csv": "csv", ".txt": "asvspoof2019", ".tsv": "asvspoof5"}
 _HEADER = "verdict          score       llr  P(spoof)  scored of s    file"
 

@@ -128,7 +128,18 @@ def test_help_lists_every_command(capsys):
     assert set(COMMANDS) <= set(shown.split())
 
 
-HEAVY = {"jax", "flax", "orbax", "scipy", "sklearn", "matplotlib", "numpy", "optuna"}
+HEAVY = {
+    "jax",
+    "soundfile",
+    "soxr",
+    "flax",
+    "orbax",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "numpy",
+    "optuna",
+}
 
 EVALUATE_HELP = """
 import sys, rawnet_jax.cli.main as cli

@@ -151,8 +151,9 @@ class _Job:
 
     def _clip_score(self, choice: Choice) -> float | None:
         """Return the score of the whole clip, as the run was evaluated."""
-        how, windows = self._config.eval.aggregate, choice.windows
-        score = windows.aggregate(how) if how and windows.counted.any() else windows.score[0]
+        aggregation, windows = self._config.eval.aggregate, choice.windows
+        counts = aggregation and windows.counted.any()
+        score = windows.aggregate(aggregation) if counts else windows.score[0]
         return float(score) if np.isfinite(score) else None
 
     def _run_record(self) -> dict[str, Any]:

@@ -81,16 +81,16 @@ def score_clips(
     return _together(share.gather(numbers.view(np.int64)))
 
 
-def _numbers(position: int, found: FileScore, how: str) -> tuple[float, ...]:
+def _numbers(position: int, found: FileScore, aggregation: str) -> tuple[float, ...]:
     """Return position, score, windows, windows that do not count, and reason (from 1), value and
     limit of a refusal.
     """
     windows, refusal = found.windows, found.refusal
     if refusal is not None:  # then nothing counts, and the score is that of everything
-        score = aggregate(windows.score, how) if how else windows.score[0]
+        score = aggregate(windows.score, aggregation) if aggregation else windows.score[0]
         reason = 1 + _REASONS.index(refusal.reason)
         return position, float(score), len(windows), 0, reason, refusal.value, refusal.limit
-    score = windows.aggregate(how) if how else windows.score[0]
+    score = windows.aggregate(aggregation) if aggregation else windows.score[0]
     skipped = np.count_nonzero(~windows.counted)
     return position, float(score), len(windows), int(skipped), 0, 0, 0
 

@@ -83,14 +83,14 @@ class Rows:
         pad: how a short window is filled: "zero" or "repeat".
         bucket_samples: with "repeat", a short window is filled to the first of these that holds
             it, and with zeros from there on.
-        how: see `rawnet_jax.scoring.windows.aggregate`; "" = the score of the first window.
+        aggregation: see `rawnet_jax.scoring.windows.aggregate`; "" = the score of the first window.
     """
 
     lengths: tuple[int, ...]
     batch_size: int
     pad: str = "zero"
     bucket_samples: tuple[int, ...] = ()
-    how: str = ""
+    aggregation: str = ""
 
     def fill(self, row: np.ndarray, waveform: np.ndarray) -> int:
         """Write a window into a row; returns how much of the row is speech."""
@@ -147,9 +147,9 @@ def score_files(
                     break
                 for window in part:
                     batches.add(tally, window)
-            yield from _done(begun, rows.how)
+            yield from _done(begun, rows.aggregation)
         batches.finish()
-        yield from _done(begun, rows.how)
+        yield from _done(begun, rows.aggregation)
     finally:
         batches.close()
 
@@ -192,15 +192,15 @@ class _Tally:
     num_missing: int = 0
     end: End | None = None
 
-    def result(self, how: str) -> FileScore:
+    def result(self, aggregation: str) -> FileScore:
         assert self.end is not None
         bounds = np.array(self.windows, np.float64).reshape(-1, 2) / SAMPLE_RATE_HZ
         scores, kept = np.array(self.scores, np.float32), np.array(self.counted, bool)
         windows = WindowScores(bounds[:, 0], bounds[:, 1], scores, kept)
         # Without a mean over windows the first one alone is the score.
-        counted = kept if how else kept[:1]
+        counted = kept if aggregation else kept[:1]
         refusal = self.end.refusal or (None if counted.any() else self.refusal)
-        outcome, score, reason = self._outcome(windows, refusal, how)
+        outcome, score, reason = self._outcome(windows, refusal, aggregation)
         length = self.end.num_samples
         return FileScore(
             path=self.path,
@@ -216,7 +216,7 @@ class _Tally:
         )
 
     def _outcome(
-        self, windows: WindowScores, refusal: Refusal | None, how: str
+        self, windows: WindowScores, refusal: Refusal | None, aggregation: str
     ) -> tuple[Outcome, float | None, str]:
         assert self.end is not None
         if self.end.error is not None:
@@ -225,15 +225,15 @@ class _Tally:
             return Outcome.UNREADABLE, None, reason
         if refusal is not None:
             return Outcome.CANNOT_JUDGE, None, f"{refusal.reason}: {refusal.detail}"
-        score = windows.aggregate(how) if how else float(windows.score[0])
+        score = windows.aggregate(aggregation) if aggregation else float(windows.score[0])
         if not np.isfinite(score):
             return Outcome.CANNOT_JUDGE, None, "the network's score is not a finite number"
         return Outcome.SCORED, score, ""
 
 
-def _done(begun: deque[_Tally], how: str) -> Iterator[FileScore]:
+def _done(begun: deque[_Tally], aggregation: str) -> Iterator[FileScore]:
     while begun and begun[0].end is not None and not begun[0].num_missing:
-        yield begun.popleft().result(how)
+        yield begun.popleft().result(aggregation)
 
 
 class _Batch:

@@ -38,14 +38,14 @@ class WindowScores:
     def __len__(self) -> int:
         return len(self.score)
 
-    def aggregate(self, how: str) -> float:
+    def aggregate(self, aggregation: str) -> float:
         """Return the score of the recording from the windows that can be judged.
 
         Raises:
             MetricError: there is none.
             ConfigError: see `aggregate`.
         """
-        return aggregate(self.score[self.counted], how)
+        return aggregate(self.score[self.counted], aggregation)
 
 
 def hop_samples(window: int, hop: float) -> int:
@@ -63,30 +63,30 @@ def hop_samples(window: int, hop: float) -> int:
     return max(1, round(hop * window))
 
 
-def aggregate(scores: np.ndarray, how: str) -> float:
+def aggregate(scores: np.ndarray, aggregation: str) -> float:
     """Make one score of those of a recording's windows.
 
     Args:
         scores: [K], higher = more bona fide.
-        how: "mean"; "max_spoof", the most spoofed window (a second of synthetic speech in an hour
-            counts, and so does the worst mistake); or "trimmed", the mean without the
+        aggregation: "mean"; "max_spoof", the most spoofed window (a second of synthetic speech in
+            an hour counts, and so does the worst mistake); or "trimmed", the mean without the
             `TRIMMED_SHARE` highest and as many lowest (below 5 windows: the mean).
 
     Raises:
         MetricError: there is no score.
-        ConfigError: `how` is none of these.
+        ConfigError: `aggregation` is none of these.
     """
     scores = np.asarray(scores, np.float64)
     if not len(scores):
         raise MetricError("no window can be judged, so there is no score for the whole")
-    if how == "max_spoof":
+    if aggregation == "max_spoof":
         return float(scores.min())
-    if how == "trimmed":
+    if aggregation == "trimmed":
         cut = int(TRIMMED_SHARE * len(scores))
         return float(np.sort(scores)[cut : len(scores) - cut].mean())
-    if how == "mean":
+    if aggregation == "mean":
         return float(scores.mean())
-    raise ConfigError(f"aggregate is {how!r}; it must be one of mean, max_spoof, trimmed")
+    raise ConfigError(f"aggregate is {aggregation!r}; it must be one of mean, max_spoof, trimmed")
 
 
 def cut_windows(

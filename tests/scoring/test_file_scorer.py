@@ -49,7 +49,7 @@ def scored(paths, rows, reading=READING, **keywords):
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 @pytest.mark.parametrize("num_threads", [1, 4])
 def test_many_files_get_what_each_gets_alone(clips, batch_size, num_threads):
-    rows = Rows((WINDOW,), batch_size, how="mean")
+    rows = Rows((WINDOW,), batch_size, aggregation="mean")
     found = scored(clips, rows, num_threads=num_threads)
     assert [one.path for one in found] == clips
     for one, length in zip(found, LENGTHS, strict=True):
@@ -91,7 +91,7 @@ def test_problems_are_results(clips, tmp_path):
     gone, wrong = str(tmp_path / "gone.wav"), tmp_path / "nan.wav"
     soundfile.write(wrong, np.full(4000, np.nan), 16_000, subtype="FLOAT")
     paths = [str(bad), clips[0], str(silent), gone, clips[1], str(wrong)]
-    found = scored(paths, Rows((WINDOW,), 4, how="mean"))
+    found = scored(paths, Rows((WINDOW,), 4, aggregation="mean"))
     assert [one.outcome for one in found] == [
         *(Outcome.UNREADABLE, Outcome.SCORED, Outcome.CANNOT_JUDGE),
         *(Outcome.UNREADABLE, Outcome.SCORED, Outcome.CANNOT_JUDGE),
@@ -107,7 +107,7 @@ def test_silence_in_the_middle_has_no_say(tmp_path):
     speech = 0.1 * np.random.default_rng(2).standard_normal(WINDOW * 3)
     speech[WINDOW : 2 * WINDOW] = 0
     soundfile.write(tmp_path / "a.wav", speech, 16_000)
-    [one] = scored([str(tmp_path / "a.wav")], Rows((WINDOW,), 4, how="mean"))
+    [one] = scored([str(tmp_path / "a.wav")], Rows((WINDOW,), 4, aggregation="mean"))
     assert np.flatnonzero(~one.windows.counted).tolist() == [2]
     assert one.num_windows == 4
     # Where only the first part counts, later speech is no help.
@@ -119,7 +119,7 @@ def test_silence_in_the_middle_has_no_say(tmp_path):
 def test_channels(tmp_path):
     left = 0.1 * np.random.default_rng(3).standard_normal(4000)
     soundfile.write(tmp_path / "a.wav", np.stack((left, 0 * left), axis=1), 16_000)
-    path, rows = str(tmp_path / "a.wav"), Rows((WINDOW,), 4, how="mean")
+    path, rows = str(tmp_path / "a.wav"), Rows((WINDOW,), 4, aggregation="mean")
     [average] = scored([path], rows)
     assert average.reason.startswith("wrong channel: channel 2 of 2 is empty")
     [first] = scored([path], rows, Reading(WINDOW, HOP, gate=GATE, channel=1))

@@ -67,7 +67,7 @@ def score_windows(blocks, score_batch, *, window, hop, batch_size, pad="zero", g
     """Score a recording through the pipeline; returns the scores of its windows."""
     waveform = np.concatenate([np.zeros(0, np.float32), *blocks])
     reading = Reading(window, hop, gate=gate or GateConfig(enabled=False))
-    rows = Rows((window,), batch_size, pad, how="mean")
+    rows = Rows((window,), batch_size, pad, aggregation="mean")
     source = Samples(waveform, 16_000)
     [found] = score_files([("noise", source)], score_batch, reading, rows)
     return found.windows
@@ -169,7 +169,7 @@ def test_an_hour_takes_no_more_memory_than_a_minute():
             return waveforms[:, 0] + 0 * lengths
 
         tracemalloc.start()
-        rows = Rows((64_600,), 8, how="mean")
+        rows = Rows((64_600,), 8, aggregation="mean")
         [found] = score_files([("long", source)], score_batch, reading, rows)
         bytes_used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -29,13 +29,11 @@ def options_of(kind: type[Options], args: argparse.Namespace, overrides: Sequenc
 
 
 def add_run(parser: Parser) -> None:
-    """Add --workdir and --checkpoint."""
     parser.add_argument("--workdir", type=Path, required=True, help="folder of the trained run")
     add_checkpoint(parser)
 
 
 def add_checkpoint(parser: Parser) -> None:
-    """Add --checkpoint."""
     parser.add_argument(
         "--checkpoint",
         default=BEST,
@@ -45,12 +43,10 @@ def add_checkpoint(parser: Parser) -> None:
 
 
 def add_progress(parser: Parser, help_text: str = "no progress bar") -> None:
-    """Add --no-progress."""
     parser.add_argument("--no-progress", dest="progress", action="store_false", help=help_text)
 
 
 def add_decision(parser: Parser) -> None:
-    """Add --p-spoof and --threshold."""
     parser.add_argument(
         "--p-spoof",
         type=float,
@@ -64,7 +60,6 @@ def add_decision(parser: Parser) -> None:
 
 
 def add_channel(parser: Parser) -> None:
-    """Add --channel."""
     parser.add_argument(
         "--channel", type=int, metavar="N", help="take this one, 1 = the first (default: average)"
     )
@@ -79,7 +74,6 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
-    """Add what joins several processes into one run."""
     group = parser.add_argument_group("several hosts (or processes), the same command on each")
     group.add_argument(
         "--coordinator",
@@ -122,7 +116,6 @@ def add_rule(parser: Parser) -> None:
 
 
 def add_intervals(parser: Parser) -> None:
-    """Add what confidence intervals are made by."""
     parser.add_argument(
         "--replicates",
         type=int,
@@ -146,7 +139,6 @@ def add_intervals(parser: Parser) -> None:
 
 
 def add_corpus_writer(parser: Parser) -> None:
-    """Add where a corpus is written, and how."""
     parser.add_argument("--output", required=True, type=Path, help="folder to write; new")
     parser.add_argument("--seed", type=int, default=0, help="decides every sample (default: 0)")
     parser.add_argument(

@@ -23,7 +23,7 @@ from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import Form, form_of
-from rawnet_jax.scoring.score_output import ScoreOutput, remove_output
+from rawnet_jax.scoring.score_output import ScoreOutput
 from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
 
 if TYPE_CHECKING:
@@ -117,9 +117,8 @@ def score(options: ScoreOptions) -> int:
         sink: _Sink = _Table(decision) if form is None else _Printed(form)
         todo = paths
         if options.output is not None and form is not None:
-            if options.overwrite:
-                remove_output(options.output)
-            output = ScoreOutput(options.output, form, _settings(options, run, decision))
+            settings = _settings(options, run, decision)
+            output = ScoreOutput(options.output, form, settings, overwrite=options.overwrite)
             sink = stack.enter_context(output)
             todo = [path for path in paths if form.name(path) not in output.done]
             if STDIN in paths and STDIN not in todo:  # it may be another recording by now

@@ -1,14 +1,16 @@
 """Checkpoint folders of a run, and the model variables in them.
 
 ``WORKDIR/checkpoints/latest/STEP`` and ``…/best/STEP`` are written by orbax, under a temporary name
-until they are whole. A checkpoint has three parts: ``variables`` (all that scoring needs),
-``optimizer`` (the rest of the training state) and ``run`` (JSON: loader position, resolved config,
-metrics of the epoch so far).
+until they are whole. A checkpoint has four parts: ``variables`` (all that scoring needs),
+``optimizer`` (the rest of the training state), ``run`` (JSON: loader position, resolved config,
+metrics of the epoch so far) and ``digest`` (JSON: the SHA-256 of the first two, checked on reading;
+checkpoints of older versions have none).
 """
 
 import contextlib
 import gc
 import io
+import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,12 +20,15 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from rawnet_jax.digest import digest_of
 from rawnet_jax.errors import CheckpointError
 
 FOLDER = "checkpoints"
 BEST = "best"
 LATEST = "latest"
 SWA = "swa"
+
+DIGEST = "digest"
 
 _READS_END_S = 1.5
 
@@ -58,9 +63,43 @@ def save_variables(
         manager.save(
             step,
             args=ocp.args.Composite(
-                variables=ocp.args.StandardSave(variables), run=ocp.args.JsonSave(run)
+                variables=ocp.args.StandardSave(variables),
+                run=ocp.args.JsonSave(run),
+                digest=ocp.args.JsonSave(digests(variables=variables)),
             ),
         )
+
+
+def digests(**parts: Any) -> dict[str, str]:
+    """Return what stands under ``digest`` in a checkpoint of these parts."""
+    return {name: digest_of(part) for name, part in parts.items()}
+
+
+def check_digests(manager: ocp.CheckpointManager, step: int, **parts: Any) -> None:
+    """Check that parts of a checkpoint are what was saved; one without digests passes.
+
+    Raises:
+        CheckpointError: they are not.
+    """
+    folder = Path(manager.directory) / str(step)
+    path = folder / DIGEST / "metadata"
+    if not path.parent.exists():
+        return
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        damaged = [name for name, part in parts.items() if saved[name] != digest_of(part)]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        damaged = [DIGEST]
+    if damaged:
+        raise CheckpointError(
+            f"{folder}: damaged: {' and '.join(damaged)} must be as saved and differ; "
+            f"{_instead(manager, step)}"
+        )
+
+
+def _instead(manager: ocp.CheckpointManager, step: int) -> str:
+    others = [s for s in manager.all_steps() if s != step]
+    return f"delete this folder to use step {max(others)}" if others else "there is no other"
 
 
 def steps_saved(workdir: Path, which: str) -> list[int]:
@@ -85,10 +124,8 @@ def read_or_explain(manager: ocp.CheckpointManager, step: int, read: Callable[[]
             reason = " ".join(str(error).split())[:200]
         gc.collect()
         time.sleep(_READS_END_S)
-    others = [s for s in manager.all_steps() if s != step]
-    hint = f"delete this folder to use step {max(others)}" if others else "there is no other"
     folder = Path(manager.directory) / str(step)
-    raise CheckpointError(f"{folder}: cannot be restored ({reason}); {hint}")
+    raise CheckpointError(f"{folder}: cannot be restored ({reason}); {_instead(manager, step)}")
 
 
 def restore_variables(
@@ -125,6 +162,7 @@ def restore_variables(
             "variables": ocp.StandardCheckpointHandler(),
             "optimizer": ocp.StandardCheckpointHandler(),  # else orbax warns that it is there
             "run": ocp.JsonCheckpointHandler(),
+            DIGEST: ocp.JsonCheckpointHandler(),
         }
         with ocp.CheckpointManager(
             folder / kind, options=options, item_handlers=handlers
@@ -136,9 +174,9 @@ def restore_variables(
                 variables=ocp.args.StandardRestore(abstract(template, sharding))
             )
             _refuse_other_model(manager, step, template)
-            return read_or_explain(
-                manager, step, partial(manager.restore, step, args=wanted)
-            ).variables, step
+            restored = read_or_explain(manager, step, partial(manager.restore, step, args=wanted))
+            check_digests(manager, step, variables=restored.variables)
+            return restored.variables, step
     raise CheckpointError(f"{folder}: no {which} checkpoint here; train the run first")
 
 

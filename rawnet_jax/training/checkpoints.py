@@ -8,7 +8,15 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from rawnet_jax.checkpoint import BEST, LATEST, abstract, open_manager, read_or_explain
+from rawnet_jax.checkpoint import (
+    BEST,
+    LATEST,
+    abstract,
+    check_digests,
+    digests,
+    open_manager,
+    read_or_explain,
+)
 from rawnet_jax.training.state import TrainState
 
 NUM_LATEST = 2
@@ -60,6 +68,7 @@ class Checkpoints:
                 variables=ocp.args.StandardSave(variables),
                 optimizer=ocp.args.StandardSave(optimizer),
                 run=ocp.args.JsonSave(run),
+                digest=ocp.args.JsonSave(digests(variables=variables, optimizer=optimizer)),
             ),
         )
 
@@ -72,7 +81,9 @@ class Checkpoints:
             step,
             metrics={"dev_eer": dev_eer},
             args=ocp.args.Composite(
-                variables=ocp.args.StandardSave(state.variables), run=ocp.args.JsonSave(run)
+                variables=ocp.args.StandardSave(state.variables),
+                run=ocp.args.JsonSave(run),
+                digest=ocp.args.JsonSave(digests(variables=state.variables)),
             ),
         )
 
@@ -97,6 +108,12 @@ class Checkpoints:
         )
         restored = read_or_explain(
             self._latest, step, partial(self._latest.restore, step, args=wanted)
+        )
+        check_digests(
+            self._latest,
+            step,
+            variables=restored["variables"],
+            optimizer=restored["optimizer"],
         )
         for best in self._best:
             for later in [s for s in best.all_steps() if s > step]:

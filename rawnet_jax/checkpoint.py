@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from rawnet_jax.digest import digest_of
@@ -143,7 +144,8 @@ def restore_variables(
         The variables and the step they were saved at.
 
     Raises:
-        CheckpointError: if there is no such checkpoint, or it is damaged, or of another model.
+        CheckpointError: if there is no such checkpoint, or it is damaged, of another model, or has
+            values that are not finite.
     """
     folder = (workdir / FOLDER).absolute()
     if which not in (BEST, LATEST, SWA) and not which.isdigit():
@@ -176,6 +178,7 @@ def restore_variables(
             _refuse_other_model(manager, step, template)
             restored = read_or_explain(manager, step, partial(manager.restore, step, args=wanted))
             check_digests(manager, step, variables=restored.variables)
+            _refuse_not_finite(manager, step, restored.variables)
             return restored.variables, step
     raise CheckpointError(f"{folder}: no {which} checkpoint here; train the run first")
 
@@ -188,6 +191,18 @@ def _refuse_other_model(manager: ocp.CheckpointManager, step: int, template: Any
             raise CheckpointError(
                 f"{manager.directory}/{step}: made by another model: {name} is "
                 f"{saved.get(name, 'not there')}, the config's is {wanted.get(name, 'not there')}"
+            )
+
+
+def _refuse_not_finite(manager: ocp.CheckpointManager, step: int, variables: Any) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        array = np.asarray(jax.device_get(leaf), np.float32)
+        count = array.size - int(np.count_nonzero(np.isfinite(array)))
+        if count:
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise CheckpointError(
+                f"{manager.directory}/{step}: {count:,} of {array.size:,} values of {name} are not "
+                f"finite; all must be; {_instead(manager, step)}"
             )
 
 

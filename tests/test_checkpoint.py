@@ -76,3 +76,12 @@ def test_what_digests_say(tmp_path):
     digest = json.loads((saved(tmp_path) / "digest" / "metadata").read_text())
     assert [*digest] == ["variables"]
     assert len(digest["variables"]) == 64
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_one_line(tmp_path, bad):
+    kernel = VARIABLES["params"]["kernel"].copy()
+    kernel[3, 4] = bad
+    save_variables(tmp_path, "best", 7, VARIABLES | {"params": {"kernel": kernel}}, {})
+    with pytest.raises(CheckpointError, match=r"best/7: 1 of 4,000 values of params/kernel are"):
+        restored(tmp_path)

@@ -24,7 +24,7 @@ from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import Form, form_of
 from rawnet_jax.scoring.score_output import ScoreOutput
-from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
+from rawnet_jax.scoring.verdict import DecisionRule, ModelWatch, Record, record_of
 
 if TYPE_CHECKING:
     from rawnet_jax.run import Run
@@ -112,7 +112,7 @@ def score(options: ScoreOptions) -> int:
         complain(f"note: {note}")
     for problem in problems:
         complain(f"error: {problem}")
-    tally = _Tally(len(problems), aggregation == FIRST)
+    tally = _Tally(len(problems), aggregation == FIRST, ModelWatch(options.workdir))
     with contextlib.ExitStack() as stack:
         sink: _Sink = _Table(decision) if form is None else _Printed(form)
         todo = paths
@@ -130,6 +130,7 @@ def score(options: ScoreOptions) -> int:
         found = _scored(options, run, todo, stack)
         _write(options, decision, found, sink, tally, paths)
     complain(tally.text(run.recipe.window / SAMPLE_RATE_HZ))
+    tally.watch.check()
     return tally.exit_status
 
 
@@ -212,7 +213,8 @@ def _settings(options: ScoreOptions, run: "Run", decision: DecisionRule) -> dict
 class _Tally:
     """How many files came to what."""
 
-    def __init__(self, num_unreadable: int, is_first_part: bool) -> None:
+    def __init__(self, num_unreadable: int, is_first_part: bool, watch: ModelWatch) -> None:
+        self.watch = watch
         self.num_before = 0
         self._counts: Counter[str] = Counter({Outcome.UNREADABLE.value: num_unreadable})
         self._is_first_part = is_first_part
@@ -220,6 +222,7 @@ class _Tally:
 
     def add(self, found: FileScore, record: Record) -> None:
         self._counts[record["verdict"]] += 1
+        self.watch.add(found.score, found.reason)
         is_part = found.score is not None and (found.duration_s or 0.0) > found.scored_s
         self._num_longer += self._is_first_part and is_part
 

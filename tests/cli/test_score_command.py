@@ -3,15 +3,19 @@
 import csv
 import io
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 import soundfile
 
+from rawnet_jax.checkpoint import save_variables
 from rawnet_jax.cli.main import main
 from rawnet_jax.data.score_file import read_scores
+from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import load_operating_point
-from tests.small_run import write_run
+from tests.small_run import STEP, write_run
 
 NUM_SAMPLES = 3200
 
@@ -264,3 +268,28 @@ def test_scores_and_threshold_are_those_of_evaluate(tiny_corpus, tmp_path, capsy
     assert "another kind" not in capsys.readouterr().err
     settings = json.loads((tmp_path / "scores.jsonl.settings.json").read_text())
     assert settings["aggregate"] == "max_spoof"
+
+
+@pytest.fixture
+def overflowing(tmp_path):
+    """A run of finite parameters whose every score overflows."""
+    workdir = write_run(tmp_path / "overflowing", num_samples=NUM_SAMPLES)
+    opened = Run.open(workdir)
+    huge = jax.tree.map(lambda leaf: 3e38 * np.ones_like(leaf), jax.device_get(opened.variables))
+    shutil.rmtree(workdir / "checkpoints")
+    save_variables(workdir, "best", STEP, huge, {"dev_eer": 0.25})
+    return workdir
+
+
+def test_a_model_without_a_finite_score_is_blamed(overflowing, clips, capsys):
+    assert score(overflowing, clips, "--format=jsonl") == 2
+    found = capsys.readouterr()
+    for record in json_lines(found.out):
+        assert record["verdict"] == "cannot judge"
+        assert record["reason"] == "the network's score is not a finite number"
+    assert found.err.splitlines()[-1] == (
+        f"error: {overflowing}: none of 5 scores is a finite number: the model is at fault, not "
+        "the audio; use another --checkpoint, or train again"
+    )
+    assert main(["stream", f"--workdir={overflowing}", str(clips / "clip1.wav"), "--jsonl"]) == 2
+    assert "the model is at fault" in capsys.readouterr().err.splitlines()[-1]

@@ -11,8 +11,9 @@ import contextlib
 import gc
 import io
 import json
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,23 @@ SWA = "swa"
 
 DIGEST = "digest"
 
+_MAX_DIGITS = 19  # of a step
 _READS_END_S = 1.5
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a record is no report of a failed save, which is raised as one line too."""
+    if record.levelno < logging.ERROR:
+        return True
+    error = record.exc_info[1] if record.exc_info else None
+    of_disk = isinstance(error, OSError) or "os_error_code" in str(error)
+    return "orbax" not in record.pathname and not of_disk
+
+
+# A save that fails is raised where it is waited for, and ends in one line. Before that, each thread
+# of orbax and asyncio would report it with a traceback of its own.
+for _name in ("absl", "asyncio"):
+    logging.getLogger(_name).addFilter(_is_news)
 
 
 def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
@@ -42,8 +59,39 @@ def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
 
 
 def open_manager(workdir: Path, which: str, options: Any) -> ocp.CheckpointManager:
-    """Open one folder of checkpoints; the caller closes it."""
-    return ocp.CheckpointManager((workdir / FOLDER / which).absolute(), options=options)
+    """Open one folder of checkpoints; the caller closes it.
+
+    Raises:
+        CheckpointError: the folder cannot be read or made, or what stands in it of its steps is
+            damaged.
+    """
+    folder = (workdir / FOLDER / which).absolute()
+    with explained(folder):
+        return ocp.CheckpointManager(folder, options=options)
+
+
+@contextlib.contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turn whatever orbax raises of a damaged, full or forbidden folder into one line.
+
+    Raises:
+        CheckpointError: something was raised.
+    """
+    # As in `read_or_explain`: threads of tensorstore print tracebacks of their own.
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            yield
+            return
+        except CheckpointError:
+            raise
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except Exception as error:  # orbax and tensorstore raise many kinds
+            full = "No space left on device"
+            reason = full if full in str(error) else " ".join(str(error).split())[:200]
+        gc.collect()
+        time.sleep(_READS_END_S)
+    raise CheckpointError(f"{folder}: {reason}")
 
 
 def save_variables(
@@ -148,12 +196,14 @@ def restore_variables(
             values that are not finite.
     """
     folder = (workdir / FOLDER).absolute()
-    if which not in (BEST, LATEST, SWA) and not which.isdigit():
+    if which not in (BEST, LATEST, SWA) and not (which.isdecimal() and len(which) < _MAX_DIGITS):
         raise CheckpointError(
-            f"checkpoint {which!r}: it must be best, latest, swa or a step number"
+            f"checkpoint {which[:40]!r}: it must be best, latest, swa or a step number"
         )
     for kind in (which,) if which in (LATEST, SWA) else (BEST, LATEST):
-        if not (folder / kind).is_dir():
+        with explained(folder):
+            is_there = (folder / kind).is_dir()
+        if not is_there:
             continue
         options = ocp.CheckpointManagerOptions(
             best_fn=(lambda metrics: metrics["dev_eer"]) if kind == BEST else None,
@@ -166,9 +216,12 @@ def restore_variables(
             "run": ocp.JsonCheckpointHandler(),
             DIGEST: ocp.JsonCheckpointHandler(),
         }
-        with ocp.CheckpointManager(
-            folder / kind, options=options, item_handlers=handlers
-        ) as manager:
+        with (
+            explained(folder / kind),
+            ocp.CheckpointManager(
+                folder / kind, options=options, item_handlers=handlers
+            ) as manager,
+        ):
             step = _choose(manager, which)
             if step is None:
                 continue
@@ -184,7 +237,7 @@ def restore_variables(
 
 
 def _refuse_other_model(manager: ocp.CheckpointManager, step: int, template: Any) -> None:
-    saved = _shapes(read_or_explain(manager, step, partial(manager.item_metadata, step)).variables)
+    saved = _shapes(read_or_explain(manager, step, lambda: manager.item_metadata(step).variables))
     wanted = _shapes(template)
     for name in sorted(saved | wanted):
         if saved.get(name) != wanted.get(name):

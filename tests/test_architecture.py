@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "rawnet_jax"
 LAYERS = (
     (
         *("errors", "labels", "contract", "export_formats", "progress", "csv_text", "huge_pages"),
-        "digest",
+        *("digest", "json_text"),
     ),
     ("config", "mesh", "atomic_file", "checkpoint", "nn", "dsp"),
     ("runtime", "peers", "fitted_file", "config_check", "losses", "augment", "models"),

@@ -6,6 +6,7 @@ or matplotlib, is imported in ``run``.
 """
 
 import argparse
+import errno
 import importlib
 import logging
 import os
@@ -60,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         restart_with_huge_pages()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
     except Interrupted as error:
         print(error, file=sys.stderr)
         return 128 + error.signal_number
@@ -74,6 +77,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (| head); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (OSError, MemoryError) as error:  # a full disk, a folder that must not be written
+        print(f"error: {_reason(error)}", file=sys.stderr)
+        return EXIT_USER_ERROR
+
+
+def _reason(error: OSError | MemoryError) -> str:
+    """Say in a line what the operating system refused."""
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}" if str(error) else "out of memory"
+    said = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {said}"
+    if error.errno == errno.ENOSPC:  # errors of files name their file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still in it
+        return f"standard output: {said}"
+    return said
 
 
 def _run(arguments: list[str]) -> int:

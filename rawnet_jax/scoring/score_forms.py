@@ -14,6 +14,7 @@ from rawnet_jax.csv_text import csv_text
 from rawnet_jax.data.protocols import without_extension
 from rawnet_jax.data.score_file import ScoreTable, score_lines
 from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.json_text import parsed_json
 from rawnet_jax.scoring.file_scorer import Outcome
 from rawnet_jax.scoring.verdict import FIELDS, Record
 
@@ -88,10 +89,12 @@ class JsonLines:
         lines, names = [], set()
         for number, line in enumerate(_whole_lines(text), 1):
             try:
-                record = json.loads(line)
+                record = parsed_json(line)
                 name, verdict = record["path"], record["verdict"]
             except (ValueError, TypeError, KeyError):
-                raise DataError(f"{number}: no result of scoring") from None
+                name = verdict = None
+            if not isinstance(name, str) or not isinstance(verdict, str):
+                raise DataError(f"{number}: no result of scoring")
             if verdict != Outcome.UNREADABLE:
                 lines.append(line)
                 names.add(name)

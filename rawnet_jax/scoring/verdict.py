@@ -166,6 +166,8 @@ def load_operating_point(workdir: Path) -> OperatingPoint | None:
     record = read_fitted(path, _CONTENT)
     try:
         step = record["step"]
+        if type(record["threshold"]) not in (int, float) or type(record["on_llr"]) is not bool:
+            raise TypeError("threshold must be a number, on_llr true or false")
         point = OperatingPoint(
             float(record["threshold"]),
             str(record["rule"]),
@@ -173,7 +175,7 @@ def load_operating_point(workdir: Path) -> OperatingPoint | None:
             None if step is None else int(step),
             dict(record["how"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: damaged: {error!r}") from error
     if not math.isfinite(point.threshold):
         raise DataError(f"{path}: threshold {point.threshold}; it must be finite")

@@ -14,6 +14,7 @@ from rawnet_jax.checkpoint import (
     abstract,
     check_digests,
     digests,
+    explained,
     open_manager,
     read_or_explain,
 )
@@ -62,30 +63,27 @@ class Checkpoints:
         self._wait()
         if step in self._latest.all_steps():
             return
-        self._latest.save(
-            step,
-            args=ocp.args.Composite(
-                variables=ocp.args.StandardSave(variables),
-                optimizer=ocp.args.StandardSave(optimizer),
-                run=ocp.args.JsonSave(run),
-                digest=ocp.args.JsonSave(digests(variables=variables, optimizer=optimizer)),
-            ),
+        args = ocp.args.Composite(
+            variables=ocp.args.StandardSave(variables),
+            optimizer=ocp.args.StandardSave(optimizer),
+            run=ocp.args.JsonSave(run),
+            digest=ocp.args.JsonSave(digests(variables=variables, optimizer=optimizer)),
         )
+        with explained(Path(self._latest.directory)):
+            self._latest.save(step, args=args)
 
     def save_best(
         self, seed: int, state: TrainState, step: int, run: dict[str, Any], dev_eer: float
     ) -> None:
         """Offer a state of one seed as its best; it is dropped if enough better ones exist."""
         self._wait()
-        self._best[seed].save(
-            step,
-            metrics={"dev_eer": dev_eer},
-            args=ocp.args.Composite(
-                variables=ocp.args.StandardSave(state.variables),
-                run=ocp.args.JsonSave(run),
-                digest=ocp.args.JsonSave(digests(variables=state.variables)),
-            ),
+        args = ocp.args.Composite(
+            variables=ocp.args.StandardSave(state.variables),
+            run=ocp.args.JsonSave(run),
+            digest=ocp.args.JsonSave(digests(variables=state.variables)),
         )
+        with explained(Path(self._best[seed].directory)):
+            self._best[seed].save(step, metrics={"dev_eer": dev_eer}, args=args)
 
     def restore_latest(
         self, template: TrainState, sharding: jax.sharding.Sharding
@@ -129,9 +127,11 @@ class Checkpoints:
     def _wait(self) -> None:
         """Let a save in the background end; two at once mix up orbax's barriers between hosts."""
         for manager in (self._latest, *self._best):
-            manager.wait_until_finished()
+            with explained(Path(manager.directory)):
+                manager.wait_until_finished()
 
     def close(self) -> None:
         """Wait until all is written."""
         for manager in (self._latest, *self._best):
-            manager.close()
+            with explained(Path(manager.directory)):
+                manager.close()

@@ -33,6 +33,7 @@ FIRST = "first"
 TABLE = "table"
 FORMATS = (TABLE, "jsonl", "csv", "asvspoof2017", *SCORE_FILE_FORMS)
 _BY_EXTENSION = {".jsonl": "jsonl", ".csv": "csv", ".txt": "asvspoof2019", ".tsv": "asvspoof5"}
+_LONGEST_S = 366 * 86_400
 _HEADER = "verdict          score       llr  P(spoof)  scored of s    file"
 
 
@@ -59,8 +60,11 @@ class ScoreOptions(VerdictOptions):
             raise ConfigError("score: give a file, a folder, - or --list")
         super().__post_init__()
         at_least("--num-workers", self.num_workers, 0)
-        if not self.max_duration > 0:
-            raise ConfigError(f"--max-duration {self.max_duration:g}: it must be above 0 seconds")
+        if not 0 < self.max_duration <= _LONGEST_S:
+            raise ConfigError(
+                f"--max-duration {self.max_duration:g}: it must be above 0 and at most "
+                f"{_LONGEST_S:,} s (a year)"
+            )
         if self.overwrite and self.output is None:
             raise ConfigError("--overwrite: goes with --output only")
         if self.output is not None and self.form == TABLE:

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,7 +148,7 @@ def test_a_full_disk_below_checkpoints(tmp_path):
 def test_a_log_that_does_not_fit(tmp_path):
     log = RunLog(tmp_path, 0, True)
     log._file.close()
-    log._file = Path("/dev/full").open("w")
+    log._file = os.fdopen(os.open("/dev/full", os.O_WRONLY), "w")
     with pytest.raises(CheckpointError, match=r"log\.jsonl: cannot be written: No space left"):
         log.write("step", 1, {"loss": 1.0})
     log.close()
@@ -159,3 +158,11 @@ def test_a_work_directory_that_cannot_be_locked(tmp_path):
     (tmp_path / ".lock").mkdir()
     with pytest.raises(Exception, match="must be a folder that can be written"), held(tmp_path):
         pass
+
+
+def test_an_impossible_hop_and_window(pristine, capsys):
+    where = [f"--workdir={pristine / 'run'}", str(pristine / "a.wav")]
+    assert main(["stream", *where, "--hop=1e308"]) == 2
+    assert "must be above 0 and at most a window" in capsys.readouterr().err
+    assert main(["explain", *where, "--window=1e308"]) == 2
+    assert "or a time in s" in capsys.readouterr().err

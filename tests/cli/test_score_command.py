@@ -293,3 +293,9 @@ def test_a_model_without_a_finite_score_is_blamed(overflowing, clips, capsys):
     )
     assert main(["stream", f"--workdir={overflowing}", str(clips / "clip1.wav"), "--jsonl"]) == 2
     assert "the model is at fault" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("flag", ["--max-duration=inf", "--max-duration=1e308"])
+def test_an_impossible_length(run, clips, capsys, flag):
+    assert score(run, clips, flag) == 2
+    assert "must be above 0 and at most 31,622,400 s" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from rawnet_jax.errors import Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
+from rawnet_jax.jobs.console import complain, one_line
 
 COMMANDS = {
     "train": "train a model, or resume a run",
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 128 + error.signal_number
     except RawnetError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {one_line(error)}")
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (OSError, MemoryError) as error:  # a full disk, a folder that must not be written
-        print(f"error: {_reason(error)}", file=sys.stderr)
+        complain(f"error: {one_line(_reason(error))}")
         return EXIT_USER_ERROR
 
 

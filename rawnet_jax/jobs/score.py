@@ -15,7 +15,14 @@ from rawnet_jax.data.cache_build import usable_cores
 from rawnet_jax.data.inputs import STDIN, find_inputs, picture_names, stdin_as_file
 from rawnet_jax.data.score_file import SCORE_FILE_FORMS
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, complain, say
+from rawnet_jax.jobs.console import (
+    EXIT_CANNOT_JUDGE,
+    EXIT_UNREADABLE,
+    complain,
+    emit,
+    one_line,
+    say,
+)
 from rawnet_jax.jobs.options import VerdictOptions, at_least
 from rawnet_jax.labels import Label
 from rawnet_jax.progress import BatchBars
@@ -159,7 +166,7 @@ def _write(
                 sink.write(record)
             if found.outcome == Outcome.UNREADABLE:
                 with bar.external_write_mode() if shows_bar else contextlib.nullcontext():
-                    complain(f"error: {found.path}: {found.reason}")
+                    complain(f"error: {one_line(found.path)}: {found.reason}")
             if pictures is not None:
                 pictures.draw(found, record)
             bar.update()
@@ -264,7 +271,7 @@ class _Printed:
         text = self._form.text(record)
         if not self._begun:
             text, self._begun = self._form.header + text, True
-        say(text)
+        emit(text)
 
 
 class _Table:
@@ -325,7 +332,7 @@ def _table_lines(record: Record) -> Iterator[str]:
     length = record["duration_s"]
     of = f"{record['scored_s']:.1f} of {'?' if length is None else f'{length:.1f}'}"
     reason = f"  ({record['reason']})" if record["reason"] else ""
-    yield f"{_cells(record)}  {of:<13}  {record['path']}{reason}"
+    yield f"{_cells(record)}  {of:<13}  {one_line(record['path'])}{reason}"
     for window in record.get("windows", ()):
         yield f"{_cells(window)}    {window['start_s']:8.2f} to {window['end_s']:8.2f} s"
     if record.get("windows"):

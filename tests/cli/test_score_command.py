@@ -299,3 +299,31 @@ def test_a_model_without_a_finite_score_is_blamed(overflowing, clips, capsys):
 def test_an_impossible_length(run, clips, capsys, flag):
     assert score(run, clips, flag) == 2
     assert "must be above 0 and at most 31,622,400 s" in capsys.readouterr().err
+
+
+NASTY = ("a\rb.wav", "=cmd|' -C calc'!A0.wav", "\x1b[31mred.wav", "\x9b2J.wav", "\u202egnp.wav")
+
+
+@pytest.mark.parametrize("extension", ["csv", "jsonl"])
+def test_names_with_control_characters_survive_a_resume(run, clips, tmp_path, capsys, extension):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in NASTY:
+        shutil.copy(clips / "clip1.wav", folder / name)
+    output = tmp_path / f"o.{extension}"
+    for _ in range(2):
+        assert score(run, folder, f"--output={output}") == 0
+    assert "; 5 before" in capsys.readouterr().err
+
+
+def test_control_characters_do_not_reach_a_terminal(run, clips, tmp_path, capsys):
+    for name in NASTY:
+        shutil.copy(clips / "clip1.wav", tmp_path / name)
+        (tmp_path / f"bad{name}").write_text("no audio")
+    assert score(run, tmp_path) == 1
+    assert score(run, tmp_path / "\x1b[2Jmissing") == 2
+    found = capsys.readouterr()
+    shown = found.out + found.err
+    assert not set("\r\x1b\x9b\u202e") & set(shown)
+    assert r"\x1b[31mred.wav" in found.out
+    assert r"bad\x1b[31mred.wav: not audio" in found.err

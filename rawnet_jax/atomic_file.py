@@ -1,5 +1,6 @@
 """Writing small files whole or not at all."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ def write_text_atomically(path: str | Path, text: str) -> None:
 
 
 def write_bytes_atomically(path: str | Path, content: bytes) -> None:
-    """Write bytes; a reader sees the old file or the new one.
+    """Write bytes; a reader sees the old file or the new one, even after a power cut.
 
     Raises:
         DataError: the file cannot be written; nothing is left behind.
@@ -27,11 +28,31 @@ def write_bytes_atomically(path: str | Path, content: bytes) -> None:
     # that two writers never share a half-written file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        _write_synced(temporary, content)
         os.replace(temporary, path)
+        with contextlib.suppress(OSError):  # where folders cannot be opened
+            _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    """Write a new file, never through a link that somebody left under its name."""
+    path.unlink(missing_ok=True)  # of a process of this id that was killed
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the rename be on disk, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def make_folder(folder: Path) -> None:

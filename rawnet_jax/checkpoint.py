@@ -1,23 +1,28 @@
 """Checkpoint folders of a run, and the model variables in them.
 
 ``WORKDIR/checkpoints/latest/STEP`` and ``…/best/STEP`` are written by orbax, under a temporary name
-until they are whole. A checkpoint has three parts: ``variables`` (all that scoring needs),
-``optimizer`` (the rest of the training state) and ``run`` (JSON: loader position, resolved config,
-metrics of the epoch so far).
+until they are whole. A checkpoint has four parts: ``variables`` (all that scoring needs),
+``optimizer`` (the rest of the training state), ``run`` (JSON: loader position, resolved config,
+metrics of the epoch so far) and ``digest`` (JSON: the SHA-256 of the first two, checked on reading;
+checkpoints of older versions have none).
 """
 
 import contextlib
 import gc
 import io
+import json
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
+from rawnet_jax.digest import digest_of
 from rawnet_jax.errors import CheckpointError
 
 FOLDER = "checkpoints"
@@ -25,7 +30,25 @@ BEST = "best"
 LATEST = "latest"
 SWA = "swa"
 
+DIGEST = "digest"
+
+_MAX_DIGITS = 19  # of a step
 _READS_END_S = 1.5
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a record is no report of a failed save, which is raised as one line too."""
+    if record.levelno < logging.ERROR:
+        return True
+    error = record.exc_info[1] if record.exc_info else None
+    of_disk = isinstance(error, OSError) or "os_error_code" in str(error)
+    return "orbax" not in record.pathname and not of_disk
+
+
+# A save that fails is raised where it is waited for, and ends in one line. Before that, each thread
+# of orbax and asyncio would report it with a traceback of its own.
+for _name in ("absl", "asyncio"):
+    logging.getLogger(_name).addFilter(_is_news)
 
 
 def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
@@ -36,8 +59,39 @@ def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
 
 
 def open_manager(workdir: Path, which: str, options: Any) -> ocp.CheckpointManager:
-    """Open one folder of checkpoints; the caller closes it."""
-    return ocp.CheckpointManager((workdir / FOLDER / which).absolute(), options=options)
+    """Open one folder of checkpoints; the caller closes it.
+
+    Raises:
+        CheckpointError: the folder cannot be read or made, or what stands in it of its steps is
+            damaged.
+    """
+    folder = (workdir / FOLDER / which).absolute()
+    with explained(folder):
+        return ocp.CheckpointManager(folder, options=options)
+
+
+@contextlib.contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turn whatever orbax raises of a damaged, full or forbidden folder into one line.
+
+    Raises:
+        CheckpointError: something was raised.
+    """
+    # As in `read_or_explain`: threads of tensorstore print tracebacks of their own.
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            yield
+            return
+        except CheckpointError:
+            raise
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except Exception as error:  # orbax and tensorstore raise many kinds
+            full = "No space left on device"
+            reason = full if full in str(error) else " ".join(str(error).split())[:200]
+        gc.collect()
+        time.sleep(_READS_END_S)
+    raise CheckpointError(f"{folder}: {reason}")
 
 
 def save_variables(
@@ -58,9 +112,43 @@ def save_variables(
         manager.save(
             step,
             args=ocp.args.Composite(
-                variables=ocp.args.StandardSave(variables), run=ocp.args.JsonSave(run)
+                variables=ocp.args.StandardSave(variables),
+                run=ocp.args.JsonSave(run),
+                digest=ocp.args.JsonSave(digests(variables=variables)),
             ),
         )
+
+
+def digests(**parts: Any) -> dict[str, str]:
+    """Return what stands under ``digest`` in a checkpoint of these parts."""
+    return {name: digest_of(part) for name, part in parts.items()}
+
+
+def check_digests(manager: ocp.CheckpointManager, step: int, **parts: Any) -> None:
+    """Check that parts of a checkpoint are what was saved; one without digests passes.
+
+    Raises:
+        CheckpointError: they are not.
+    """
+    folder = Path(manager.directory) / str(step)
+    path = folder / DIGEST / "metadata"
+    if not path.parent.exists():
+        return
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        damaged = [name for name, part in parts.items() if saved[name] != digest_of(part)]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        damaged = [DIGEST]
+    if damaged:
+        raise CheckpointError(
+            f"{folder}: damaged: {' and '.join(damaged)} must be as saved and differ; "
+            f"{_instead(manager, step)}"
+        )
+
+
+def _instead(manager: ocp.CheckpointManager, step: int) -> str:
+    others = [s for s in manager.all_steps() if s != step]
+    return f"delete this folder to use step {max(others)}" if others else "there is no other"
 
 
 def steps_saved(workdir: Path, which: str) -> list[int]:
@@ -85,10 +173,8 @@ def read_or_explain(manager: ocp.CheckpointManager, step: int, read: Callable[[]
             reason = " ".join(str(error).split())[:200]
         gc.collect()
         time.sleep(_READS_END_S)
-    others = [s for s in manager.all_steps() if s != step]
-    hint = f"delete this folder to use step {max(others)}" if others else "there is no other"
     folder = Path(manager.directory) / str(step)
-    raise CheckpointError(f"{folder}: cannot be restored ({reason}); {hint}")
+    raise CheckpointError(f"{folder}: cannot be restored ({reason}); {_instead(manager, step)}")
 
 
 def restore_variables(
@@ -106,15 +192,18 @@ def restore_variables(
         The variables and the step they were saved at.
 
     Raises:
-        CheckpointError: if there is no such checkpoint, or it is damaged, or of another model.
+        CheckpointError: if there is no such checkpoint, or it is damaged, of another model, or has
+            values that are not finite.
     """
     folder = (workdir / FOLDER).absolute()
-    if which not in (BEST, LATEST, SWA) and not which.isdigit():
+    if which not in (BEST, LATEST, SWA) and not (which.isdecimal() and len(which) < _MAX_DIGITS):
         raise CheckpointError(
-            f"checkpoint {which!r}: it must be best, latest, swa or a step number"
+            f"checkpoint {which[:40]!r}: it must be best, latest, swa or a step number"
         )
     for kind in (which,) if which in (LATEST, SWA) else (BEST, LATEST):
-        if not (folder / kind).is_dir():
+        with explained(folder):
+            is_there = (folder / kind).is_dir()
+        if not is_there:
             continue
         options = ocp.CheckpointManagerOptions(
             best_fn=(lambda metrics: metrics["dev_eer"]) if kind == BEST else None,
@@ -125,10 +214,14 @@ def restore_variables(
             "variables": ocp.StandardCheckpointHandler(),
             "optimizer": ocp.StandardCheckpointHandler(),  # else orbax warns that it is there
             "run": ocp.JsonCheckpointHandler(),
+            DIGEST: ocp.JsonCheckpointHandler(),
         }
-        with ocp.CheckpointManager(
-            folder / kind, options=options, item_handlers=handlers
-        ) as manager:
+        with (
+            explained(folder / kind),
+            ocp.CheckpointManager(
+                folder / kind, options=options, item_handlers=handlers
+            ) as manager,
+        ):
             step = _choose(manager, which)
             if step is None:
                 continue
@@ -136,20 +229,33 @@ def restore_variables(
                 variables=ocp.args.StandardRestore(abstract(template, sharding))
             )
             _refuse_other_model(manager, step, template)
-            return read_or_explain(
-                manager, step, partial(manager.restore, step, args=wanted)
-            ).variables, step
+            restored = read_or_explain(manager, step, partial(manager.restore, step, args=wanted))
+            check_digests(manager, step, variables=restored.variables)
+            _refuse_not_finite(manager, step, restored.variables)
+            return restored.variables, step
     raise CheckpointError(f"{folder}: no {which} checkpoint here; train the run first")
 
 
 def _refuse_other_model(manager: ocp.CheckpointManager, step: int, template: Any) -> None:
-    saved = _shapes(read_or_explain(manager, step, partial(manager.item_metadata, step)).variables)
+    saved = _shapes(read_or_explain(manager, step, lambda: manager.item_metadata(step).variables))
     wanted = _shapes(template)
     for name in sorted(saved | wanted):
         if saved.get(name) != wanted.get(name):
             raise CheckpointError(
                 f"{manager.directory}/{step}: made by another model: {name} is "
                 f"{saved.get(name, 'not there')}, the config's is {wanted.get(name, 'not there')}"
+            )
+
+
+def _refuse_not_finite(manager: ocp.CheckpointManager, step: int, variables: Any) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        array = np.asarray(jax.device_get(leaf), np.float32)
+        count = array.size - int(np.count_nonzero(np.isfinite(array)))
+        if count:
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise CheckpointError(
+                f"{manager.directory}/{step}: {count:,} of {array.size:,} values of {name} are not "
+                f"finite; all must be; {_instead(manager, step)}"
             )
 
 

@@ -1,11 +1,31 @@
 """What is wrong with a config, before anything is done with it."""
 
+import math
 import types
 import typing
 from typing import Any
 
 from rawnet_jax.config import Config, frozen, streams, walk
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import ConfigError
+
+HIGHEST_WHOLE = 2**31 - 1
+"""Of every whole number of a config: what an array can be indexed by on all devices."""
+
+MAX_SAMPLES = 3600 * SAMPLE_RATE_HZ
+"""Of a clip or a window: an hour."""
+
+MAX_BATCH_SAMPLES = 2**31
+"""Of a batch: 8 GiB of float32."""
+
+_HIGHEST = {
+    "config.data.num_samples": MAX_SAMPLES,
+    "config.eval.window_samples": MAX_SAMPLES,
+    "config.train.num_seeds": 1000,
+    "config.train.steps_per_dispatch": 100_000,
+}
+_HIGHEST_OF_MODEL = 65_536  # of channels, kernels, features: far above all that was trained
+_SIZES = ("channels", "kernel_sizes", "strides", "pool_sizes")  # of a model; at least 1
 
 
 def checked(config: Config) -> Config:
@@ -23,6 +43,8 @@ def checked(config: Config) -> Config:
         )
     check_buckets(config.data.bucket_samples, config.data.num_samples)
     _check_combinations(config)
+    for name, value in config.model.fields.items():
+        _check_model_field(f"config.model.fields.{name}", name, value)
     return frozen(config)
 
 
@@ -54,6 +76,16 @@ def _check_combinations(config: Config) -> None:
             f"config.data.min_samples is {data.min_samples}; it must be at most "
             f"config.data.num_samples, {data.num_samples}"
         )
+    window = config.eval.window_samples or data.num_samples
+    for name, batch_size, length in (
+        ("config.train.batch_size", config.train.batch_size, data.num_samples),
+        ("config.eval.batch_size", config.eval.batch_size, window),
+    ):
+        if batch_size * length > MAX_BATCH_SAMPLES:
+            raise ConfigError(
+                f"{name} is {batch_size} of {length} samples each; together it must be at most "
+                f"{MAX_BATCH_SAMPLES} samples"
+            )
     if data.resident == "on" and streams(data):
         raise ConfigError(
             "config.data.resident=on cuts clips on the devices, in rows of one length and as they "
@@ -66,7 +98,39 @@ def _check_combinations(config: Config) -> None:
         )
 
 
+def _check_model_field(dotted: str, name: str, value: Any) -> None:
+    for number in value if isinstance(value, tuple) else (value,):
+        if type(number) not in (int, float):
+            continue
+        must = ""
+        if not math.isfinite(number) or abs(number) > _HIGHEST_OF_MODEL:
+            must = f"finite and at most {_HIGHEST_OF_MODEL}"
+        elif "dropout" in name and not 0 <= number < 1:
+            must = "at least 0 and below 1"
+        elif name in _SIZES and number < 1:
+            must = "at least 1"
+        if must:
+            raise ConfigError(f"{dotted} is {_short(value)}; it must be {must}")
+
+
+def _check_size(name: str, value: Any) -> None:
+    """Check that numbers are finite and can be allocated."""
+    highest = _HIGHEST.get(name, HIGHEST_WHOLE)
+    for number in value if isinstance(value, tuple) else (value,):
+        if type(number) is int and abs(number) > highest:
+            raise ConfigError(f"{name} is {_short(value)}; it must be at most {highest}")
+        if type(number) is float and not math.isfinite(number):
+            raise ConfigError(f"{name} is {_short(value)}; it must be finite")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 200:  # thousands of digits
+        return f"a number of {value.bit_length()} bits"
+    return f"{value}"[:100]
+
+
 def _check_field(name: str, value: Any, f: Any) -> None:
+    _check_size(name, value)
     wanted = f.type
     if wanted is float and type(value) is int:
         value = float(value)

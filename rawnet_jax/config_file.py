@@ -16,6 +16,7 @@ from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.config import Config, Section, thawed, unknown_field
 from rawnet_jax.config_check import checked
 from rawnet_jax.errors import ConfigError
+from rawnet_jax.json_text import parsed_json
 
 FILE_NAME = "config.json"
 SOURCE_NAME = "source.json"
@@ -84,7 +85,11 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
 
 
 def _config_of(path: str) -> Config:
-    if not Path(path).is_file():
+    try:
+        is_file = Path(path).is_file()
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a zero byte
+        raise ConfigError(f"{_start_of(path)}: {error.args[-1]}; it must be a file") from error
+    if not is_file:
         raise ConfigError(
             f"{path}: no such config file; it must be a Python file with get_config()"
         )
@@ -94,11 +99,17 @@ def _config_of(path: str) -> Config:
             config = get_config() if callable(get_config) else None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: refers to itself without an end") from None
     except Exception as error:  # a config file is code: whatever it raises is its own mistake
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
     if not isinstance(config, Config):
         raise ConfigError(f"{path}: it must have a function get_config() that returns a Config")
     return config
+
+
+def _start_of(name: str) -> str:
+    return name if len(name) <= 80 else f"{name[:80]}…"
 
 
 @contextlib.contextmanager
@@ -175,7 +186,7 @@ def from_dict(values: dict[str, Any], source: str) -> Config:
     try:
         _fill(config, values)
         return checked(config)
-    except (ConfigError, AttributeError, TypeError) as error:
+    except (ConfigError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
 
 
@@ -210,7 +221,7 @@ def read_config(workdir: Path) -> Config:
     """
     path = workdir / FILE_NAME
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parsed_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
             f"{workdir}: no run here ({FILE_NAME} is missing); give the --workdir of a training"

@@ -22,7 +22,7 @@ from rawnet_jax.config_file import read_config, to_dict, with_overrides
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.divided_cache import Share
 from rawnet_jax.data.loader import WaveformSource
-from rawnet_jax.errors import ConfigError
+from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.mesh import check_batch_size, gathered, make_mesh, replicated
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.models.variables import variable_shapes
@@ -37,6 +37,7 @@ from rawnet_jax.scoring.verdict import (
     OperatingPoint,
     load_decision,
     load_operating_point,
+    no_finite_score,
 )
 from rawnet_jax.scoring.windows import hop_samples
 from rawnet_jax.training.workdir import member_workdirs
@@ -244,10 +245,13 @@ class Run:
         Returns:
             A score per clip, in the order of the list: of its first part or, by
             ``config.eval.aggregate``, of its windows; and what the gate refused.
+
+        Raises:
+            CheckpointError: no clip has a finite score: the model is at fault.
         """
         share = this_share()
         with BatchBars(progress)(title, -(-len(clips) // share.count), unit="clip") as bar:
-            return score_clips(
+            found = score_clips(
                 clips,
                 self.score_batch,
                 self.recipe,
@@ -256,6 +260,10 @@ class Run:
                 share=share,
                 tick=bar.update,
             )
+        judged = np.delete(found.score, [row.position for row in found.refused])
+        if judged.size and not np.isfinite(judged).any():
+            raise CheckpointError(no_finite_score(self.workdir, judged.size))
+        return found
 
     def score_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
         """Score one batch that is at hand, on the devices of this process.

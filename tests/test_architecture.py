@@ -14,7 +14,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "rawnet_jax"
 # Lowest layer first. A room is a folder of the package, or a module beside them. It imports from
 # rooms of lower layers only. docs/architecture.md draws the same picture.
 LAYERS = (
-    ("errors", "labels", "contract", "export_formats", "progress", "csv_text", "huge_pages"),
+    (
+        *("errors", "labels", "contract", "export_formats", "progress", "csv_text", "huge_pages"),
+        *("digest", "json_text"),
+    ),
     ("config", "mesh", "atomic_file", "checkpoint", "nn", "dsp"),
     ("runtime", "peers", "fitted_file", "config_check", "losses", "augment", "models"),
     ("config_file", "interop", "metrics"),

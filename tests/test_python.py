@@ -212,6 +212,11 @@ def test_an_exported_file_loads(folder, detector, tmp_path):
     assert exported.info.threshold == detector.info.threshold
     with pytest.raises(rawnet_jax.ConfigError, match="needs a trained run"):
         exported.stream()
+    content = bytearray((tmp_path / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 2  # among the parameters: still a network, another one
+    (tmp_path / "flipped.onnx").write_bytes(content)
+    with pytest.raises(rawnet_jax.DataError, match="must be"):
+        rawnet_jax.load(tmp_path / "flipped.onnx")
     (tmp_path / "other.onnx").write_bytes(b"no model")
     with pytest.raises(rawnet_jax.DataError, match="that this package exported"):
         rawnet_jax.load(tmp_path / "other.onnx")

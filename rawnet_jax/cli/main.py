@@ -6,6 +6,7 @@ or matplotlib, is imported in ``run``.
 """
 
 import argparse
+import errno
 import importlib
 import logging
 import os
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 
 from rawnet_jax.errors import Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
+from rawnet_jax.jobs.console import complain, one_line
 
 COMMANDS = {
     "train": "train a model, or resume a run",
@@ -60,12 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         restart_with_huge_pages()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
     except Interrupted as error:
         print(error, file=sys.stderr)
         return 128 + error.signal_number
     except RawnetError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {one_line(error)}")
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -74,6 +78,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (| head); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (OSError, MemoryError) as error:  # a full disk, a folder that must not be written
+        complain(f"error: {one_line(_reason(error))}")
+        return EXIT_USER_ERROR
+
+
+def _reason(error: OSError | MemoryError) -> str:
+    """Say in a line what the operating system refused."""
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}" if str(error) else "out of memory"
+    said = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {said}"
+    if error.errno == errno.ENOSPC:  # errors of files name their file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still in it
+        return f"standard output: {said}"
+    return said
 
 
 def _run(arguments: list[str]) -> int:

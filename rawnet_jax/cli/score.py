@@ -29,7 +29,8 @@ read are tried again. It is refused where run or settings are others.
 
 Exit status: 0 every file has a score; {EXIT_UNREADABLE} a file could not be read, the others are
 done; {EXIT_CANNOT_JUDGE} all could be read, but one cannot be judged; 2 an error, such as a wrong
-flag, and no file is scored from there on; 130 Ctrl-C.
+flag, and no file is scored from there on, or a model that gave no finite score to any file; 130
+Ctrl-C.
 """
 
 

@@ -185,7 +185,8 @@ def _reported(
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)  # it holds people's voices
     lock = filelock.FileLock(folder / "lock")
     try:
         lock.acquire(timeout=0)

@@ -127,6 +127,11 @@ def index_dtype(id_bytes: int) -> np.dtype:
     )
 
 
+def _private(path: str, flags: int) -> int:
+    """Open a file for its owner alone: the cache holds people's voices."""
+    return os.open(path, flags, 0o600)
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> Any:
     """Write a file that is either there in full or not at all, even after a power cut.
 
@@ -139,7 +144,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> Any:
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=_private) as file:
             result = write(file)
             file.flush()
             os.fsync(file.fileno())

@@ -109,7 +109,7 @@ def parse_window(text: str) -> str | float:
         start_s = float(text)
     except ValueError:
         start_s = math.nan
-    if not math.isfinite(start_s):
+    if not math.isfinite(start_s * SAMPLE_RATE_HZ):
         raise ConfigError(
             f"--window {text}: it must be {MOST_SPOOFED}, {MOST_BONAFIDE} or a time in s"
         )

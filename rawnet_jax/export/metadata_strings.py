@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 _TEXT = frozenset(
-    ("producer", "run", "model", "pad", "clip", "score_direction", "license", "software_license")
+    (
+        *("producer", "run", "model", "pad", "clip", "score_direction", "license"),
+        *("software_license", "file_sha256"),
+    )
 )
 
 

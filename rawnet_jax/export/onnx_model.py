@@ -10,6 +10,7 @@ from rawnet_jax.errors import ExportError
 from rawnet_jax.export.flat import Ref
 from rawnet_jax.export.metadata_strings import as_strings
 from rawnet_jax.export.onnx_graph import Graph
+from rawnet_jax.export.stamp import BLANK, FIELD, stamped
 
 OPSET = 18
 """ONNX Runtime reads it from 1.14 (2023) on."""
@@ -52,9 +53,9 @@ def onnx_model(
         ir_version=IR_VERSION,
         producer_name="rawnet_jax",
     )
-    helper.set_model_props(model, as_strings(metadata))
+    helper.set_model_props(model, as_strings({**metadata, FIELD: BLANK}))
     onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString())
+    return stamped(bytes(model.SerializeToString()))
 
 
 def _value(helper: Any, name: str, ref: Ref) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from rawnet_jax.config import GateConfig
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.export.metadata_strings import from_strings
+from rawnet_jax.export.stamp import FIELD, check_stamp
 from rawnet_jax.metrics.calibration import calibration_from_dict
 from rawnet_jax.scoring.recordings import Recipe
 from rawnet_jax.scoring.verdict import DecisionRule, OperatingPoint
@@ -31,7 +32,7 @@ class OnnxDetector:
 
         Raises:
             ConfigError: there is no such file, or ONNX Runtime is not installed.
-            DataError: it was not written by ``export``.
+            DataError: it was not written by ``export``, or is damaged.
         """
         if not path.is_file():
             raise ConfigError(f"{path}: no such file")
@@ -52,6 +53,7 @@ class OnnxDetector:
             raise DataError(
                 f"{path}: must be a file that this package exported ({reason})"
             ) from None
+        check_stamp(path.read_bytes(), self._metadata.get(FIELD), path)
         self._inputs = {one.name for one in self._session.get_inputs()}
 
     @property

@@ -4,6 +4,7 @@ The file is a zip archive, uncompressed: ``metadata.json``, and ``program.bin`` 
 writes it, which JAX promises to read for half a year of its releases at least.
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -31,7 +32,8 @@ def export_stablehlo(program: Program) -> bytes:
         raise ExportError(
             "stablehlo: flatbuffers is not installed; pip install 'rawnet_jax[export]' has it"
         ) from error
-    metadata = json.dumps(program.metadata, indent=2)
+    digest = {"program_sha256": hashlib.sha256(serialized).hexdigest()}
+    metadata = json.dumps(program.metadata | digest, indent=2)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         # A fixed date: the same run gives the same bytes.

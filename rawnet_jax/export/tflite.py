@@ -14,6 +14,7 @@ from jax import export
 
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.program import Program
+from rawnet_jax.export.stamp import BLANK, FIELD, stamped
 from rawnet_jax.export.tflite_program import rewritten
 
 METADATA_NAME = "rawnet_jax"
@@ -44,12 +45,12 @@ def export_tflite(
             there is no clip for int8.
     """
     try:
-        content = with_metadata(_converted(program), program.metadata)
+        content = with_metadata(_converted(program), {**program.metadata, FIELD: BLANK})
         if not quantize:
-            return content
+            return stamped(content)
         from rawnet_jax.export.tflite_int8 import quantized
 
-        return quantized(content, program, SIGNATURE, representative)
+        return stamped(quantized(content, program, SIGNATURE, representative))
     except ModuleNotFoundError as error:
         raise ExportError(
             f"tflite: {error.name} is not installed; pip install 'rawnet_jax[tflite]' has it"

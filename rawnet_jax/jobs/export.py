@@ -1,6 +1,5 @@
 """The work of ``export``: a run as a file, tried out before it gets its name."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from rawnet_jax.export.verify import TOLERANCE, CheckClips, make_check_clips, wr
 from rawnet_jax.export_formats import INT8
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.options import RunOptions, at_least
+from rawnet_jax.json_text import parsed_json
 from rawnet_jax.run import Run
 
 NUM_RECORDINGS = 8
@@ -98,7 +98,11 @@ def _licence_of_import(workdir: Path) -> str:
     path = workdir / SOURCE_NAME
     if not path.exists():
         return ""
-    return str(json.loads(path.read_text(encoding="utf-8")).get("licence", ""))
+    try:
+        source = parsed_json(path.read_text(encoding="utf-8"))
+        return str(source.get("licence", ""))
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: damaged: {error}") from error
 
 
 def _recordings(options: ExportOptions, data: DataConfig) -> list[Path]:

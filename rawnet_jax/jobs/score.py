@@ -14,7 +14,14 @@ from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.cache_build import usable_cores
 from rawnet_jax.data.inputs import STDIN, find_inputs, picture_names, stdin_as_file
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, complain, say
+from rawnet_jax.jobs.console import (
+    EXIT_CANNOT_JUDGE,
+    EXIT_UNREADABLE,
+    complain,
+    emit,
+    one_line,
+    say,
+)
 from rawnet_jax.jobs.options import FIRST, TABLE, VerdictOptions, at_least
 from rawnet_jax.labels import Label
 from rawnet_jax.progress import BatchBars
@@ -22,13 +29,14 @@ from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import Form, form_of
-from rawnet_jax.scoring.score_output import ScoreOutput, remove_output
-from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
+from rawnet_jax.scoring.score_output import ScoreOutput
+from rawnet_jax.scoring.verdict import DecisionRule, ModelWatch, Record, record_of
 
 if TYPE_CHECKING:
     from rawnet_jax.run import Run
 
 _BY_EXTENSION = {".jsonl": "jsonl", ".csv": "csv", ".txt": "asvspoof2019", ".tsv": "asvspoof5"}
+_LONGEST_S = 366 * 86_400
 _HEADER = "verdict          score       llr  P(spoof)  scored of s    file"
 
 
@@ -55,8 +63,11 @@ class ScoreOptions(VerdictOptions):
             raise ConfigError("score: give a file, a folder, - or --list")
         super().__post_init__()
         at_least("--num-workers", self.num_workers, 0)
-        if not self.max_duration > 0:
-            raise ConfigError(f"--max-duration {self.max_duration:g}: it must be above 0 seconds")
+        if not 0 < self.max_duration <= _LONGEST_S:
+            raise ConfigError(
+                f"--max-duration {self.max_duration:g}: it must be above 0 and at most "
+                f"{_LONGEST_S:,} s (a year)"
+            )
         if self.overwrite and self.output is None:
             raise ConfigError("--overwrite: goes with --output only")
         if self.output is not None and self.form == TABLE:
@@ -108,14 +119,13 @@ def score(options: ScoreOptions) -> int:
         complain(f"note: {note}")
     for problem in problems:
         complain(f"error: {problem}")
-    tally = _Tally(len(problems), aggregation == FIRST)
+    tally = _Tally(len(problems), aggregation == FIRST, ModelWatch(options.workdir))
     with contextlib.ExitStack() as stack:
         sink: _Sink = _Table(decision) if form is None else _Printed(form)
         todo = paths
         if options.output is not None and form is not None:
-            if options.overwrite:
-                remove_output(options.output)
-            output = ScoreOutput(options.output, form, _settings(options, run, decision))
+            settings = _settings(options, run, decision)
+            output = ScoreOutput(options.output, form, settings, overwrite=options.overwrite)
             sink = stack.enter_context(output)
             todo = [path for path in paths if form.name(path) not in output.done]
             if STDIN in paths and STDIN not in todo:  # it may be another recording by now
@@ -127,6 +137,7 @@ def score(options: ScoreOptions) -> int:
         found = _scored(options, run, todo, stack)
         _write(options, decision, found, sink, tally, paths)
     complain(tally.text(run.recipe.window / SAMPLE_RATE_HZ))
+    tally.watch.check()
     return tally.exit_status
 
 
@@ -151,7 +162,7 @@ def _write(
                 sink.write(record)
             if found.outcome == Outcome.UNREADABLE:
                 with bar.external_write_mode() if shows_bar else contextlib.nullcontext():
-                    complain(f"error: {found.path}: {found.reason}")
+                    complain(f"error: {one_line(found.path)}: {found.reason}")
             if pictures is not None:
                 pictures.draw(found, record)
             bar.update()
@@ -209,7 +220,8 @@ def _settings(options: ScoreOptions, run: "Run", decision: DecisionRule) -> dict
 class _Tally:
     """How many files came to what."""
 
-    def __init__(self, num_unreadable: int, is_first_part: bool) -> None:
+    def __init__(self, num_unreadable: int, is_first_part: bool, watch: ModelWatch) -> None:
+        self.watch = watch
         self.num_before = 0
         self._counts: Counter[str] = Counter({Outcome.UNREADABLE.value: num_unreadable})
         self._is_first_part = is_first_part
@@ -217,6 +229,7 @@ class _Tally:
 
     def add(self, found: FileScore, record: Record) -> None:
         self._counts[record["verdict"]] += 1
+        self.watch.add(found.score, found.reason)
         is_part = found.score is not None and (found.duration_s or 0.0) > found.scored_s
         self._num_longer += self._is_first_part and is_part
 
@@ -254,7 +267,7 @@ class _Printed:
         text = self._form.text(record)
         if not self._begun:
             text, self._begun = self._form.header + text, True
-        say(text)
+        emit(text)
 
 
 class _Table:
@@ -315,7 +328,7 @@ def _table_lines(record: Record) -> Iterator[str]:
     length = record["duration_s"]
     of = f"{record['scored_s']:.1f} of {'?' if length is None else f'{length:.1f}'}"
     reason = f"  ({record['reason']})" if record["reason"] else ""
-    yield f"{_cells(record)}  {of:<13}  {record['path']}{reason}"
+    yield f"{_cells(record)}  {of:<13}  {one_line(record['path'])}{reason}"
     for window in record.get("windows", ()):
         yield f"{_cells(window)}    {window['start_s']:8.2f} to {window['end_s']:8.2f} s"
     if record.get("windows"):

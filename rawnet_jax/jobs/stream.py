@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from rawnet_jax.errors import ConfigError
 from rawnet_jax.jobs.console import complain
 from rawnet_jax.jobs.options import VerdictOptions
 from rawnet_jax.labels import Label
-from rawnet_jax.scoring.verdict import CANNOT_JUDGE, DecisionRule, verdict_record
+from rawnet_jax.scoring.file_scorer import SCORE_NOT_FINITE
+from rawnet_jax.scoring.verdict import CANNOT_JUDGE, DecisionRule, ModelWatch, verdict_record
 
 if TYPE_CHECKING:
     from rawnet_jax.run import Run
@@ -86,10 +87,20 @@ def _score(options: StreamOptions, run: "Run", audio: LiveAudio) -> None:
     scorer.warm_up()
     if sys.stderr.isatty():
         complain(decision.text)
-    with Lines(decision, scorer.window / SAMPLE_RATE_HZ, as_json=options.jsonl) as lines:
+    watch, window_s = ModelWatch(options.workdir), scorer.window / SAMPLE_RATE_HZ
+    with Lines(decision, window_s, as_json=options.jsonl) as lines:
         for block in audio.blocks:
-            lines.write(scorer.push(block))
-        lines.write(scorer.finish())
+            lines.write(_watched(scorer.push(block), watch))
+        lines.write(_watched(scorer.finish(), watch))
+    watch.check()
+
+
+def _watched(found: "Iterable[TimedScore]", watch: ModelWatch) -> "Iterator[TimedScore]":
+    for one in found:
+        is_finite = math.isfinite(one.score)
+        reason = None if is_finite or one.refusal is not None else SCORE_NOT_FINITE
+        watch.add(one.score if is_finite else None, reason)
+        yield one
 
 
 def window_record(found: "TimedScore", window_s: float, decision: DecisionRule) -> dict[str, Any]:
@@ -104,7 +115,7 @@ def window_record(found: "TimedScore", window_s: float, decision: DecisionRule) 
     bounds = {"start_s": start_s, "end_s": found.time_s}
     if math.isfinite(found.score):
         return bounds | verdict_record(found.score, decision) | {"reason": None}
-    reason = "the network's score is not a finite number"
+    reason = SCORE_NOT_FINITE
     if found.refusal is not None:
         reason = f"{found.refusal.reason}: {found.refusal.detail}"
     return bounds | verdict_record(None, decision) | {"reason": reason}

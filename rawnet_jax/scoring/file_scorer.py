@@ -32,6 +32,9 @@ from rawnet_jax.scoring.file_windows import (
 from rawnet_jax.scoring.gate import Refusal
 from rawnet_jax.scoring.windows import ScoreBatch, WindowScores
 
+SCORE_NOT_FINITE = "the network's score is not a finite number"
+"""Why a clip has no score that the gate lets pass."""
+
 _IN_FLIGHT = 2  # batches: one that is scored, and one that waits while the next is filled
 
 
@@ -227,7 +230,7 @@ class _Tally:
             return Outcome.CANNOT_JUDGE, None, f"{refusal.reason}: {refusal.detail}"
         score = windows.aggregate(aggregation) if aggregation else float(windows.score[0])
         if not np.isfinite(score):
-            return Outcome.CANNOT_JUDGE, None, "the network's score is not a finite number"
+            return Outcome.CANNOT_JUDGE, None, SCORE_NOT_FINITE
         return Outcome.SCORED, score, ""
 
 

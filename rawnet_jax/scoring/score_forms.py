@@ -1,7 +1,5 @@
 """How results of scoring files are written: as JSON, CSV, or a score file of a challenge."""
 
-import csv
-import io
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,10 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from rawnet_jax.csv_text import csv_text
+from rawnet_jax.csv_text import csv_rows, csv_text
 from rawnet_jax.data.protocols import without_extension
 from rawnet_jax.data.score_file import ScoreTable, score_lines
 from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.json_text import parsed_json
 from rawnet_jax.scoring.file_scorer import Outcome
 from rawnet_jax.scoring.verdict import FIELDS, Record
 
@@ -88,10 +87,12 @@ class JsonLines:
         lines, names = [], set()
         for number, line in enumerate(_whole_lines(text), 1):
             try:
-                record = json.loads(line)
+                record = parsed_json(line)
                 name, verdict = record["path"], record["verdict"]
             except (ValueError, TypeError, KeyError):
-                raise DataError(f"{number}: no result of scoring") from None
+                name = verdict = None
+            if not isinstance(name, str) or not isinstance(verdict, str):
+                raise DataError(f"{number}: no result of scoring")
             if verdict != Outcome.UNREADABLE:
                 lines.append(line)
                 names.add(name)
@@ -130,7 +131,10 @@ class Csv:
 
     def kept(self, text: str) -> tuple[str, set[str]]:
         """See `Form.kept`."""
-        rows = list(csv.reader(io.StringIO("".join(_whole_lines(text)), newline="")))
+        try:
+            rows = csv_rows("".join(_whole_lines(text)))
+        except ValueError as error:
+            raise DataError(f" no CSV: {error}") from None
         if not rows or rows[0] != list(self._columns):
             raise DataError(f"1: another header than {','.join(self._columns)}")
         found: list[list[str]] = []

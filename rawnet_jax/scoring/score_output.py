@@ -30,13 +30,16 @@ class ScoreOutput:
         done: names of the files that it has a result of, as its form has them.
     """
 
-    def __init__(self, path: Path, form: Form, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, form: Form, settings: Mapping[str, Any], *, overwrite: bool = False
+    ) -> None:
         """Begin an output, or go on with it.
 
         Args:
             path: the file; its folder is made.
             form: of its lines.
             settings: all that decides what a line says, ready for JSON.
+            overwrite: remove what is there, once no other process can be writing it.
 
         Raises:
             DataError: it cannot be written, was made with other settings or not by us, is damaged,
@@ -57,6 +60,8 @@ class ScoreOutput:
         except OSError as error:
             raise DataError(f"{path}: cannot be written: {error.strerror}") from error
         try:
+            if overwrite:
+                _remove(path)
             self.done = self._opened(settings)
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
         except BaseException as error:
@@ -125,12 +130,7 @@ def settings_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.settings.json")
 
 
-def remove_output(path: Path) -> None:
-    """Remove an output and its settings, if they are there.
-
-    Raises:
-        DataError: they cannot be removed.
-    """
+def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
         settings_path(path).unlink(missing_ok=True)

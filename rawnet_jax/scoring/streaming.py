@@ -193,7 +193,8 @@ def hop_of_seconds(hop_s: float, window: int) -> int:
     Raises:
         ConfigError: it is not.
     """
-    hop = round(hop_s * SAMPLE_RATE_HZ) if np.isfinite(hop_s) else 0
+    samples = hop_s * SAMPLE_RATE_HZ
+    hop = round(samples) if np.isfinite(samples) else 0
     if not 1 <= hop <= window:
         raise ConfigError(
             f"a hop of {hop_s:g} s: must be above 0 and at most a window, "

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from rawnet_jax.config import Config, EvalConfig
-from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.errors import CheckpointError, ConfigError, DataError
 from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.labels import Label, spoof_probability
 from rawnet_jax.metrics.calibration import Calibration, calibration_from_dict
-from rawnet_jax.scoring.file_scorer import FileScore, Outcome
+from rawnet_jax.scoring.file_scorer import SCORE_NOT_FINITE, FileScore, Outcome
 from rawnet_jax.scoring.windows import WindowScores
 
 Record = dict[str, Any]
@@ -166,6 +166,8 @@ def load_operating_point(workdir: Path) -> OperatingPoint | None:
     record = read_fitted(path, _CONTENT)
     try:
         step = record["step"]
+        if type(record["threshold"]) not in (int, float) or type(record["on_llr"]) is not bool:
+            raise TypeError("threshold must be a number, on_llr true or false")
         point = OperatingPoint(
             float(record["threshold"]),
             str(record["rule"]),
@@ -173,7 +175,7 @@ def load_operating_point(workdir: Path) -> OperatingPoint | None:
             None if step is None else int(step),
             dict(record["how"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: damaged: {error!r}") from error
     if not math.isfinite(point.threshold):
         raise DataError(f"{path}: threshold {point.threshold}; it must be finite")
@@ -301,6 +303,36 @@ def record_of(found: FileScore, decision: DecisionRule, *, time_line: bool = Fal
             for start, end, score in _rows(windows)
         ]
     return record
+
+
+class ModelWatch:
+    """Notices a network that gives no finite score to anything: then no recording is to blame."""
+
+    def __init__(self, workdir: Path) -> None:
+        self._workdir = workdir
+        self._num_finite = self._num_others = 0
+
+    def add(self, score: float | None, reason: str | None) -> None:
+        """Take what a clip or a window got, and why it got no score."""
+        self._num_finite += score is not None
+        self._num_others += reason == SCORE_NOT_FINITE
+
+    def check(self) -> None:
+        """Check that the network gave a finite score to something, if it was asked at all.
+
+        Raises:
+            CheckpointError: it did not.
+        """
+        if self._num_others and not self._num_finite:
+            raise CheckpointError(no_finite_score(self._workdir, self._num_others))
+
+
+def no_finite_score(workdir: Path, count: int) -> str:
+    """Return the error of a network that gave no finite score to any of `count` inputs."""
+    return (
+        f"{workdir}: none of {count} scores is a finite number: the model is at fault, not the "
+        "audio; use another --checkpoint, or train again"
+    )
 
 
 def spoof_spans(windows: WindowScores, decision: DecisionRule) -> list[list[float]]:

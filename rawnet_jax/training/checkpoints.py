@@ -8,7 +8,16 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from rawnet_jax.checkpoint import BEST, LATEST, abstract, open_manager, read_or_explain
+from rawnet_jax.checkpoint import (
+    BEST,
+    LATEST,
+    abstract,
+    check_digests,
+    digests,
+    explained,
+    open_manager,
+    read_or_explain,
+)
 from rawnet_jax.training.state import TrainState
 
 NUM_LATEST = 2
@@ -54,27 +63,27 @@ class Checkpoints:
         self._wait()
         if step in self._latest.all_steps():
             return
-        self._latest.save(
-            step,
-            args=ocp.args.Composite(
-                variables=ocp.args.StandardSave(variables),
-                optimizer=ocp.args.StandardSave(optimizer),
-                run=ocp.args.JsonSave(run),
-            ),
+        args = ocp.args.Composite(
+            variables=ocp.args.StandardSave(variables),
+            optimizer=ocp.args.StandardSave(optimizer),
+            run=ocp.args.JsonSave(run),
+            digest=ocp.args.JsonSave(digests(variables=variables, optimizer=optimizer)),
         )
+        with explained(Path(self._latest.directory)):
+            self._latest.save(step, args=args)
 
     def save_best(
         self, seed: int, state: TrainState, step: int, run: dict[str, Any], dev_eer: float
     ) -> None:
         """Offer a state of one seed as its best; it is dropped if enough better ones exist."""
         self._wait()
-        self._best[seed].save(
-            step,
-            metrics={"dev_eer": dev_eer},
-            args=ocp.args.Composite(
-                variables=ocp.args.StandardSave(state.variables), run=ocp.args.JsonSave(run)
-            ),
+        args = ocp.args.Composite(
+            variables=ocp.args.StandardSave(state.variables),
+            run=ocp.args.JsonSave(run),
+            digest=ocp.args.JsonSave(digests(variables=state.variables)),
         )
+        with explained(Path(self._best[seed].directory)):
+            self._best[seed].save(step, metrics={"dev_eer": dev_eer}, args=args)
 
     def restore_latest(
         self, template: TrainState, sharding: jax.sharding.Sharding
@@ -98,6 +107,12 @@ class Checkpoints:
         restored = read_or_explain(
             self._latest, step, partial(self._latest.restore, step, args=wanted)
         )
+        check_digests(
+            self._latest,
+            step,
+            variables=restored["variables"],
+            optimizer=restored["optimizer"],
+        )
         for best in self._best:
             for later in [s for s in best.all_steps() if s > step]:
                 best.delete(later)
@@ -112,9 +127,11 @@ class Checkpoints:
     def _wait(self) -> None:
         """Let a save in the background end; two at once mix up orbax's barriers between hosts."""
         for manager in (self._latest, *self._best):
-            manager.wait_until_finished()
+            with explained(Path(manager.directory)):
+                manager.wait_until_finished()
 
     def close(self) -> None:
         """Wait until all is written."""
         for manager in (self._latest, *self._best):
-            manager.close()
+            with explained(Path(manager.directory)):
+                manager.close()

@@ -5,7 +5,6 @@ directory ``seed_N`` that scoring and export read like any other.
 """
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +40,10 @@ def held(workdir: Path) -> Iterator[None]:
             f"--workdir {workdir}: another training is at work in it; wait for its end, or name "
             "another folder"
         ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"--workdir {workdir}: {error.strerror}; it must be a folder that can be written"
+        ) from error
     with lock:
         try:
             yield
@@ -100,8 +103,7 @@ def refuse_member_alone(workdir: Path) -> None:
     path = workdir.absolute().parent / FILE_NAME
     if not workdir.name.startswith("seed_") or not path.exists():
         return
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if values.get("train", {}).get("num_seeds", 1) > 1:
+    if read_config(path.parent).train.num_seeds > 1:
         raise ConfigError(
             f"{workdir} is one seed of the run in {path.parent}, which trains all of them; use "
             "that --workdir, or one elsewhere"

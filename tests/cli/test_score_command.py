@@ -3,15 +3,19 @@
 import csv
 import io
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 import soundfile
 
+from rawnet_jax.checkpoint import save_variables
 from rawnet_jax.cli.main import main
 from rawnet_jax.data.score_file import read_scores
+from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import load_operating_point
-from tests.small_run import write_run
+from tests.small_run import STEP, write_run
 
 NUM_SAMPLES = 3200
 
@@ -264,3 +268,62 @@ def test_scores_and_threshold_are_those_of_evaluate(tiny_corpus, tmp_path, capsy
     assert "another kind" not in capsys.readouterr().err
     settings = json.loads((tmp_path / "scores.jsonl.settings.json").read_text())
     assert settings["aggregate"] == "max_spoof"
+
+
+@pytest.fixture
+def overflowing(tmp_path):
+    """A run of finite parameters whose every score overflows."""
+    workdir = write_run(tmp_path / "overflowing", num_samples=NUM_SAMPLES)
+    opened = Run.open(workdir)
+    huge = jax.tree.map(lambda leaf: 3e38 * np.ones_like(leaf), jax.device_get(opened.variables))
+    shutil.rmtree(workdir / "checkpoints")
+    save_variables(workdir, "best", STEP, huge, {"dev_eer": 0.25})
+    return workdir
+
+
+def test_a_model_without_a_finite_score_is_blamed(overflowing, clips, capsys):
+    assert score(overflowing, clips, "--format=jsonl") == 2
+    found = capsys.readouterr()
+    for record in json_lines(found.out):
+        assert record["verdict"] == "cannot judge"
+        assert record["reason"] == "the network's score is not a finite number"
+    assert found.err.splitlines()[-1] == (
+        f"error: {overflowing}: none of 5 scores is a finite number: the model is at fault, not "
+        "the audio; use another --checkpoint, or train again"
+    )
+    assert main(["stream", f"--workdir={overflowing}", str(clips / "clip1.wav"), "--jsonl"]) == 2
+    assert "the model is at fault" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("flag", ["--max-duration=inf", "--max-duration=1e308"])
+def test_an_impossible_length(run, clips, capsys, flag):
+    assert score(run, clips, flag) == 2
+    assert "must be above 0 and at most 31,622,400 s" in capsys.readouterr().err
+
+
+NASTY = ("a\rb.wav", "=cmd|' -C calc'!A0.wav", "\x1b[31mred.wav", "\x9b2J.wav", "\u202egnp.wav")
+
+
+@pytest.mark.parametrize("extension", ["csv", "jsonl"])
+def test_names_with_control_characters_survive_a_resume(run, clips, tmp_path, capsys, extension):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in NASTY:
+        shutil.copy(clips / "clip1.wav", folder / name)
+    output = tmp_path / f"o.{extension}"
+    for _ in range(2):
+        assert score(run, folder, f"--output={output}") == 0
+    assert "; 5 before" in capsys.readouterr().err
+
+
+def test_control_characters_do_not_reach_a_terminal(run, clips, tmp_path, capsys):
+    for name in NASTY:
+        shutil.copy(clips / "clip1.wav", tmp_path / name)
+        (tmp_path / f"bad{name}").write_text("no audio")
+    assert score(run, tmp_path) == 1
+    assert score(run, tmp_path / "\x1b[2Jmissing") == 2
+    found = capsys.readouterr()
+    shown = found.out + found.err
+    assert not set("\r\x1b\x9b\u202e") & set(shown)
+    assert r"\x1b[31mred.wav" in found.out
+    assert r"bad\x1b[31mred.wav: not audio" in found.err

@@ -412,3 +412,14 @@ def test_a_process_that_dies_is_one_line(tmp_path, config, monkeypatch):
     config.num_workers = 2
     with pytest.raises(DataError, match=r"ended with status 1 between .*num_workers=1"):
         open_cache(clips, config)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such modes here")
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_decoded_audio_is_its_owners_alone(clips, config, num_workers):
+    config.num_workers = num_workers
+    open_cache(clips, config)
+    files = [path for path in Path(config.cache_dir).rglob("*") if path.is_file()]
+    folders = {path.parent for path in files}
+    assert [oct(path.stat().st_mode & 0o777) for path in folders] == ["0o700"]
+    assert {path.stat().st_mode & 0o077 for path in files if path.name != "lock"} == {0}

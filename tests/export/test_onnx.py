@@ -13,6 +13,7 @@ from rawnet_jax.export.onnx import WHOLE, export_onnx, written
 from rawnet_jax.export.onnx_model import onnx_model
 from rawnet_jax.export.patterns import find_functions
 from rawnet_jax.export.program import flax_scores
+from rawnet_jax.export.stamp import FIELD, check_stamp
 from rawnet_jax.metrics.calibration import AffineCalibration
 from rawnet_jax.models.rawnet2 import leaky_relu
 from rawnet_jax.nn.batch_norm import affine, selu
@@ -194,8 +195,10 @@ def test_network_for_clips_of_any_length():
 
 def test_metadata_is_in_the_file():
     program = small_program(calibration=AffineCalibration(2.0, 0.5, 0.5, 10, 10))
-    model = onnx.load_from_string(export_onnx(program))
+    content = export_onnx(program)
+    model = onnx.load_from_string(content)
     found = from_strings({entry.key: entry.value for entry in model.metadata_props})
+    check_stamp(content, found.pop(FIELD), "model.onnx")
     assert found == program.metadata
     assert found["labels"] == {"spoof": 0, "bonafide": 1}
     assert found["sample_rate_hz"] == 16_000

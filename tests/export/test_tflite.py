@@ -8,6 +8,7 @@ import pytest
 
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.program import flax_scores, make_program
+from rawnet_jax.export.stamp import FIELD, check_stamp
 from rawnet_jax.export.tflite import METADATA_NAME, export_tflite, read_metadata
 from rawnet_jax.export.verify import TOLERANCE, run_exported
 from rawnet_jax.metrics.calibration import AffineCalibration
@@ -77,7 +78,9 @@ def test_every_network(name):
 
 def test_what_the_file_says(conv1d):
     program, content = conv1d
-    assert read_metadata(content) == program.metadata
+    metadata = read_metadata(content)
+    check_stamp(content, metadata.pop(FIELD), "model.tflite")
+    assert metadata == program.metadata
     waveform, num_samples = clips(program)
     found = run_tflite(content, program, waveform, num_samples)
     assert list(found) == ["llr", "score"]
@@ -99,7 +102,9 @@ def test_sizes_and_scores_of_int8(published):
     rows = clips(published, 20)
     small = export_tflite(published, quantize="int8", representative=rows)
     assert len(small) < 40_000
-    assert read_metadata(small) == published.metadata
+    metadata = read_metadata(small)
+    check_stamp(small, metadata.pop(FIELD), "model.tflite")
+    assert metadata == published.metadata
     wanted = flax_scores(published, *rows)
     found = run_tflite(small, published, *rows)["score"]
     assert np.abs(found - wanted).max() < 0.1 * np.ptp(wanted)

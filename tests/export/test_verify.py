@@ -1,5 +1,6 @@
 """An exported file is tried before it gets its name."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -95,8 +96,10 @@ def test_every_network_is_written_as_stablehlo(name, tmp_path):
     path = tmp_path / "model.stablehlo"
     path.write_bytes(export_stablehlo(program))
     with zipfile.ZipFile(path) as archive:
-        assert json.loads(archive.read("metadata.json")) == program.metadata
-        exported = jax.export.deserialize(bytearray(archive.read("program.bin")))
+        metadata, content = json.loads(archive.read("metadata.json")), archive.read("program.bin")
+    assert metadata.pop("program_sha256") == hashlib.sha256(content).hexdigest()
+    assert metadata == program.metadata
+    exported = jax.export.deserialize(bytearray(content))
     assert exported.in_avals[0].shape[1:] == (program.num_samples,)
     assert len(exported.in_avals) == len(program.inputs)
     assert set(exported.platforms) == {"cpu", "cuda", "tpu"}

@@ -12,7 +12,7 @@ from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.score_forms import form_of
-from rawnet_jax.scoring.score_output import ScoreOutput, remove_output, settings_path
+from rawnet_jax.scoring.score_output import ScoreOutput, settings_path
 from rawnet_jax.scoring.verdict import FIELDS, DecisionRule, OperatingPoint, record_of
 from rawnet_jax.scoring.windows import WindowScores
 
@@ -41,8 +41,8 @@ def records(time_line=False):
     return [record_of(one, JUDGE, time_line=time_line) for one in found]
 
 
-def written(path, form, given, settings=SETTINGS):
-    with ScoreOutput(path, form, settings) as output:
+def written(path, form, given, settings=SETTINGS, overwrite=False):
+    with ScoreOutput(path, form, settings, overwrite=overwrite) as output:
         done = set(output.done)
         for record in given:
             output.write(record)
@@ -106,8 +106,7 @@ def test_gone_on_with_from_any_byte(tmp_path, name, time_line):
     text = whole.read_bytes()
     for cut in range(len(form.header), len(text), 1 + len(text) // 40):
         path = tmp_path / "cut"
-        remove_output(path)
-        written(path, form, [])
+        written(path, form, [], overwrite=True)
         path.write_bytes(text[:cut])
         with ScoreOutput(path, form, SETTINGS) as output:
             missing = [r for r in given if form.name(r["path"]) not in output.done]
@@ -127,9 +126,9 @@ def test_other_settings_are_refused_in_one_line(tmp_path):
         written(path, form_of("jsonl"), [], SETTINGS | {"aggregate": "trimmed"})
     assert "\n" not in str(error.value)
     assert path.read_bytes() == before
-    remove_output(path)
-    assert not settings_path(path).exists()
-    assert written(path, form_of("jsonl"), [], SETTINGS | {"aggregate": "trimmed"}) == set()
+    other = SETTINGS | {"aggregate": "trimmed"}
+    assert written(path, form_of("jsonl"), [], other, overwrite=True) == set()
+    assert path.read_bytes() == b""
 
 
 def test_a_file_of_somebody_else_stays(tmp_path):
@@ -167,13 +166,24 @@ def test_two_writers(tmp_path):
     written(path, form_of("jsonl"), [])
 
 
+def test_an_output_that_is_being_written_is_not_removed(tmp_path):
+    path = tmp_path / "s.jsonl"
+    with ScoreOutput(path, form_of("jsonl"), SETTINGS) as output:
+        output.write(records()[0])
+        with pytest.raises(DataError, match="another process is writing it"):
+            ScoreOutput(path, form_of("jsonl"), SETTINGS, overwrite=True)
+        assert settings_path(path).exists()
+        output.write(records()[3])
+    assert len(path.read_text().splitlines()) == 2
+
+
 def test_names_of_all_kinds(tmp_path):
     """Quotes, line ends, other scripts, bytes that are no text."""
     for name in ('a "b", c.wav', "a\nb.wav", "a\u2028b.wav", "речь.wav", os.fsdecode(b"\xff.wav")):
         for form in ("jsonl", "csv"):
             path = tmp_path / "s.out"
-            remove_output(path)
-            written(path, form_of(form), [record_of(result(name, 1.0), JUDGE)])
+            given = [record_of(result(name, 1.0), JUDGE)]
+            written(path, form_of(form), given, overwrite=True)
             assert written(path, form_of(form), []) == {name}
     assert json.loads(form_of("jsonl").text(record_of(result("речь.wav"), JUDGE)))
     assert "речь" in form_of("jsonl").text(record_of(result("речь.wav"), JUDGE))

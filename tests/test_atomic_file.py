@@ -1,0 +1,44 @@
+"""Small files: whole or not at all, on disk before they get their name."""
+
+import os
+
+import pytest
+
+from rawnet_jax.atomic_file import write_text_atomically
+from rawnet_jax.errors import DataError
+
+
+def test_content_is_on_disk_before_the_file_gets_its_name(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(handle):
+        calls.append("fsync")
+        fsync(handle)
+
+    def replaced(old, new):
+        calls.append("replace")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    write_text_atomically(tmp_path / "a.json", "{}")
+    assert calls == ["fsync", "replace", "fsync"]
+    assert (tmp_path / "a.json").read_text() == "{}"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_no_link_is_followed(tmp_path):
+    other = tmp_path / "other"
+    other.write_text("mine")
+    (tmp_path / f".a.json.{os.getpid()}.tmp").symlink_to(other)
+    write_text_atomically(tmp_path / "a.json", "{}")
+    assert other.read_text() == "mine"
+    assert not (tmp_path / "a.json").is_symlink()
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(DataError, match=r"a\.json: cannot be written"):
+        write_text_atomically(tmp_path / "a.json", "{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

@@ -7,6 +7,7 @@ from rawnet_jax.config import DataConfig
 from rawnet_jax.data.audio_index import AudioIndex, audio_files
 from rawnet_jax.data.layouts import CORPORA as CORPORA
 from rawnet_jax.data.manifests import PARTITIONS as PARTITIONS
+from rawnet_jax.data.passed_over import may_be_recordings
 from rawnet_jax.data.places import (
     PartitionPlace,
     key_folders,
@@ -53,7 +54,7 @@ def read_trials(config: DataConfig, place: PartitionPlace, ledger: ProblemLedger
     """
     layout = layout_of(config)
     is_tree = layout.audio_from == "tree"
-    lines = _tree_of(place.protocol) if is_tree else read_lines(place.protocol)
+    lines = _tree_of(place.protocol, ledger) if is_tree else read_lines(place.protocol)
     trials = layout.parser(lines, str(place.protocol), ledger)
     return trials if layout.official else _of_partition(trials, place)
 
@@ -79,14 +80,19 @@ def _is_present(config: DataConfig, partition: str) -> bool:
     return True
 
 
-def _tree_of(root: Path) -> list[str]:
-    """List the audio below the folders that are named like keys."""
+def _tree_of(root: Path, ledger: ProblemLedger) -> list[str]:
+    """List the audio below the folders that are named like keys; report what is passed over."""
     keys = key_folders(root)
     if not keys:
         raise DataError(f"{root}: holds no folder named bonafide or spoof")
-    return [
-        f"{key}/{name}" for key in keys for name in sorted(audio_files(root / key, recursive=True))
-    ]
+    found: list[str] = []
+    for key in keys:
+        others: list[str] = []
+        names = sorted(audio_files(root / key, recursive=True, passed_over=others))
+        found += [f"{key}/{name}" for name in names]
+        for name in may_be_recordings(others, root / key):
+            ledger.report("unlisted_audio", f"{root / key / name}: not audio that can be read")
+    return found
 
 
 def _of_partition(trials: list[Trial], place: PartitionPlace) -> list[Trial]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from rawnet_jax.data.protocols import TrialCollector, without_extension
+from rawnet_jax.data.text_file import as_text
 from rawnet_jax.data.trial import ProblemLedger, Trial
 from rawnet_jax.errors import DataError
 
@@ -76,9 +77,9 @@ def parse_folders(lines: Iterable[str], source: str, ledger: ProblemLedger) -> l
         collector.add(
             number,
             line,
-            utterance_id=_without_blanks(without_extension(line)),
+            utterance_id=_without_blanks(as_text(without_extension(line))),
             key=parts[0],
-            metadata=("/".join(parts[1:-1]),),
+            metadata=(as_text("/".join(parts[1:-1])),),
         )
     return collector.finish()
 

@@ -19,8 +19,13 @@ from rawnet_jax.labels import KNOWN_KEYS, Label, label_of_key
 
 Parser = Callable[[Iterable[str], str, ProblemLedger], list[Trial]]
 
-AUDIO_EXTENSIONS = (".flac", ".wav", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au")
-"""What counts as an audio file in a corpus folder, in any case."""
+AUDIO_EXTENSIONS = (
+    *(".flac", ".wav", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au"),
+    *(".w64", ".caf", ".wave", ".bwf", ".rf64", ".aifc", ".snd", ".oga", ".mp2", ".mp1"),
+    *(".sph", ".nist", ".voc", ".avr", ".htk", ".sf", ".ircam", ".paf", ".pvf", ".sd2", ".sds"),
+    *(".svx", ".8svx", ".iff", ".mpc", ".wve", ".xi"),
+)
+"""What counts as an audio file in a folder, in any case: what libsndfile reads by its header."""
 
 _Columns = tuple[str, ...]
 _Row = tuple[int, list[str]]  # line number, fields

@@ -174,9 +174,24 @@ def test_names_of_all_kinds(tmp_path):
             path = tmp_path / "s.out"
             remove_output(path)
             written(path, form_of(form), [record_of(result(name, 1.0), JUDGE)])
-            assert written(path, form_of(form), []) == {name}
+            assert written(path, form_of(form), []) == {form_of(form).name(name)}
     assert json.loads(form_of("jsonl").text(record_of(result("речь.wav"), JUDGE)))
     assert "речь" in form_of("jsonl").text(record_of(result("речь.wav"), JUDGE))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_names_that_are_no_text_are_valid_text_in_every_form(tmp_path, form):
+    name, path = os.fsdecode(b"a/caf\xe9.wav"), tmp_path / "s.out"
+    written(path, form_of(form), [record_of(result(name, 1.5), JUDGE)])
+    text = path.read_bytes().decode("utf-8")
+    assert "caf\\udce9" in text
+    form_of(form).check([name, "a/ok.wav"])
+    assert form_of(form).name(name) in written(path, form_of(form), [])
+    assert path.read_bytes().decode("utf-8") == text
+    if form == "jsonl":
+        assert os.fsencode(json.loads(text)["path"]) == b"a/caf\xe9.wav"
+    elif form != "csv":
+        assert read_scores(path).utterance_ids == [form_of(form).name(name)]
 
 
 def test_names_that_a_form_cannot_hold():

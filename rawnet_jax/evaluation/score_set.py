@@ -12,7 +12,7 @@ from rawnet_jax.data.score_file import ScoreTable, read_scores
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.columns import filtered
-from rawnet_jax.labels import Label
+from rawnet_jax.labels import UNSTATED, Label
 
 MISSING, EXTRA = "missing", "extra"
 
@@ -24,6 +24,7 @@ class TrialSource:
     Attributes:
         protocol: the list; None = the keys in the first score file.
         corpus: whose form the list has; "" = found from its first lines.
+        one_means: which label key 1 stands for in a list of one's own.
         partition: of a list that names partitions, the one that is meant.
         where: conditions ``COLUMN=VALUE`` on the trials.
         allow_missing: leave out trials that a score file lacks, instead of stopping.
@@ -34,6 +35,7 @@ class TrialSource:
     partition: str = "eval"
     where: Sequence[str] = ()
     allow_missing: bool = False
+    one_means: str = UNSTATED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +115,7 @@ def _trials(
         attacks = table.attack_ids or [None] * len(table)
         rows = zip(table.utterance_ids, table.labels.tolist(), attacks, strict=True)
         return [Trial(u, Label(label), u, attack_id=attack) for u, label, attack in rows], []
-    trials = read_protocol(source.protocol, source.corpus)
+    trials = read_protocol(source.protocol, source.corpus, source.one_means)
     if any("partition" in trial.metadata for trial in trials):
         trials = [t for t in trials if t.metadata.get("partition") == source.partition]
         if not trials:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rawnet_jax.data.join import Joined, join_scores
+from rawnet_jax.data.matching import named_as
 from rawnet_jax.data.protocol_file import read_protocol
 from rawnet_jax.data.score_file import ScoreTable, read_scores
 from rawnet_jax.data.trial import Trial
@@ -71,6 +72,14 @@ def load_score_set(files: Mapping[str, Path], source: TrialSource) -> ScoreSet:
     """
     tables = {name: read_scores(path) for name, path in files.items()}
     trials, warnings = _trials(tables, files, source)
+    utterances = [trial.utterance_id for trial in trials]
+    for name, table in tables.items():
+        tables[name], number = named_as(table, utterances)
+        if number:
+            warnings.append(
+                f"{name}: scores whose names differ from the trials' in folders or extension: "
+                f"{number:,}; they were matched by the rest of the name."
+            )
     joined = {
         name: join_scores(
             table,

@@ -95,6 +95,19 @@ def test_score_files_are_read_back(tmp_path, form, names):
     assert table.scores.tolist() == [0.1, -1.5]
 
 
+@pytest.mark.parametrize("time_line", [False, True])
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_tables_of_verdicts_are_read_back_without_what_has_no_score(tmp_path, form, time_line):
+    path = tmp_path / "s.out"
+    name = os.fsdecode(b"a/caf\xe9, 1.wav")
+    odd = record_of(result(name, 0.25), JUDGE, time_line=time_line)
+    written(path, form_of(form, time_line=time_line), [*records(time_line), odd])
+    table = read_scores(path)
+    assert list(table.utterance_ids) == ["a/x.flac", "b/y.wav", "a/caf\\udce9, 1.wav"]
+    assert table.scores.tolist() == [0.1, -1.5, 0.25]
+    assert table.labels is None
+
+
 @pytest.mark.parametrize(
     ("name", "time_line"), [*((form, False) for form in FORMS), ("jsonl", True), ("csv", True)]
 )

@@ -109,6 +109,7 @@ class DataConfig(Section):
     eval_protocol: str = ""
     audio_dir: str = ""  # relative to root, for all partitions; "" = published layout
     subset: str = ""  # ASVspoof 2021 keys: eval, progress or hidden trials only; "" = all
+    one_means: str = one_of("unstated", "bonafide", "spoof")  # key 1 in lists of one's own; 0 = not
 
     dev_source: str = one_of("auto", "official", "speaker_disjoint", "stratified", "notebook")
     dev_fraction: float = 0.2  # share of train held out when dev is not the official one

@@ -40,6 +40,39 @@ def label_of_key(key: str) -> Label | None:
     return _LABEL_OF_KEY.get(key.strip().lower())
 
 
+_OWN_LABEL_OF_KEY = _LABEL_OF_KEY | {
+    "real": Label.BONAFIDE,
+    "human": Label.BONAFIDE,
+    "fake": Label.SPOOF,
+    "deepfake": Label.SPOOF,
+    "synthetic": Label.SPOOF,
+}
+
+OWN_KEYS = tuple(_OWN_LABEL_OF_KEY)
+"""Every word for a key that people's own lists, folders and score files use."""
+
+UNSTATED = "unstated"
+"""What 1 means in a list whose owner has not said it."""
+
+
+def label_of_own_key(key: str, one_means: str = UNSTATED) -> Label | None:
+    """Return the label that a key of somebody's own list names (any case), or None.
+
+    Args:
+        key: a word of `OWN_KEYS`, or 0 or 1.
+        one_means: ``bonafide`` or ``spoof``; `UNSTATED` = 0 and 1 name no label.
+    """
+    if is_number_key(key) and one_means != UNSTATED:
+        one = Label[one_means.upper()]
+        return one if float(key) else Label(1 - one)
+    return _OWN_LABEL_OF_KEY.get(key.strip().lower())
+
+
+def is_number_key(key: str) -> bool:
+    """Return whether a key is 0 or 1, which mean one thing here and the other there."""
+    return key.strip() in ("0", "1", "0.0", "1.0")
+
+
 def spoof_probability(score: np.ndarray) -> np.ndarray:
     """P(spoof) that a score stands for when it is read as the log odds of bona fide speech.
 

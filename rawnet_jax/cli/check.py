@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from rawnet_jax.data.health import examine, format_health
+    from rawnet_jax.jobs.console import say
 
     config = load_config(args.config, overrides)
     health = examine(config.data, decode=args.decode, progress=args.progress)
-    print(format_health(health))
+    say(f"{format_health(health)}\n")
     return 0 if health.healthy else EXIT_NOT_HEALTHY

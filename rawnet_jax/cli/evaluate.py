@@ -38,7 +38,7 @@ _NOT_ROBUSTNESS = ("asv_scores", "by", "coordinator")
 _RUN_ONLY = ("checkpoint", "dev", "robustness", *_ROBUSTNESS_ONLY)
 _SCORES_ONLY = (
     *("protocol", "corpus", "names", "dev_scores", "dev_protocol", "dev_corpus"),
-    *("where", "allow_missing"),
+    *("where", "allow_missing", "one_means"),
 )
 
 
@@ -109,6 +109,7 @@ def _add_score_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--dev-corpus", choices=PROTOCOL_CORPORA, metavar="NAME", help="form of that list"
     )
+    flags.add_one_means(group)
     group.add_argument(
         "--where",
         action="append",

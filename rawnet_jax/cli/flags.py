@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from rawnet_jax.labels import UNSTATED, Label
+
 Options = TypeVar("Options")
 Parser = argparse.ArgumentParser | argparse._ArgumentGroup
 
@@ -96,6 +98,17 @@ def add_protocol(parser: Parser, what: str) -> None:
         metavar="NAME",
         help="whose form protocols have, where their lines do not tell: "
         + ", ".join(PROTOCOL_CORPORA),
+    )
+    add_one_means(parser)
+
+
+def add_one_means(parser: Parser) -> None:
+    """Add --one-means, of lists of one's own with keys 0 and 1."""
+    parser.add_argument(
+        "--one-means",
+        choices=(Label.BONAFIDE.key, Label.SPOOF.key),
+        default=UNSTATED,
+        help="what key 1 means in a list of your own; 0 is the other",
     )
 
 

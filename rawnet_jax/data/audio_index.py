@@ -8,31 +8,73 @@ from rawnet_jax.data.protocols import AUDIO_EXTENSIONS, without_extension
 from rawnet_jax.errors import DataError
 
 
-def audio_files(folder: Path, *, recursive: bool) -> Iterator[str]:
+def audio_files(
+    folder: Path, *, recursive: bool, passed_over: list[str] | None = None
+) -> Iterator[str]:
     """Yield the paths of a folder's audio files relative to it, with ``/``, in no fixed order.
 
-    Links are followed to files, not to folders. Names that start with a dot are left out: archives
-    from macOS carry a ``._name`` beside every file.
+    Links are followed. A folder that several paths lead to is read once, under a path without links
+    where there is one. A link to a folder above is not followed, so loops end. Names that start
+    with a dot are left out: archives from macOS carry a ``._name`` beside every file.
+
+    Args:
+        folder: where.
+        recursive: whether folders below it count.
+        passed_over: gets the paths of all other files.
 
     Raises:
         DataError: a folder cannot be read.
     """
-    stack = [""]
-    while stack:
-        below = stack.pop()
+    for below, entries in read_folders(folder, recursive=recursive):
+        for entry in entries:
+            name = f"{below}{entry.name}"
+            if entry.is_dir():
+                continue
+            if name.lower().endswith(AUDIO_EXTENSIONS) and (entry.is_file() or _is_broken(entry)):
+                yield name
+            elif passed_over is not None:
+                passed_over.append(name)
+
+
+def read_folders(
+    folder: Path, *, recursive: bool
+) -> Iterator[tuple[str, list["os.DirEntry[str]"]]]:
+    """Yield a folder and those below it, each once: its path with ``/`` at the end, what it holds.
+
+    The path is relative to `folder`, which is ``""``. See `audio_files` for links and dots.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    todo, links = [""], list[str]()
+    known = {_identity(parent) for parent in Path(os.path.realpath(folder)).parents}
+    while todo or links:
+        # Links wait until all real folders are read.
+        below = todo.pop() if todo else links.pop(links.index(min(links)))
         try:
-            with os.scandir(folder / below) as entries:
-                for entry in entries:
-                    name = f"{below}{entry.name}"
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        if recursive:
-                            stack.append(f"{name}/")
-                    elif entry.name.lower().endswith(AUDIO_EXTENSIONS) and entry.is_file():
-                        yield name
+            identity = _identity(folder / below)
+            if identity in known:
+                continue
+            with os.scandir(folder / below) as found:
+                entries = [entry for entry in found if not entry.name.startswith(".")]
         except OSError as error:
             raise DataError(f"{folder / below}: cannot be read: {error.strerror}") from error
+        known.add(identity)
+        yield below, entries
+        if recursive:
+            for entry in entries:
+                if entry.is_dir():
+                    (links if entry.is_symlink() else todo).append(f"{below}{entry.name}/")
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _is_broken(entry: os.DirEntry[str]) -> bool:
+    """Return whether it is a link to nothing; whoever opens it says so."""
+    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 class AudioIndex:

@@ -10,9 +10,8 @@ from rawnet_jax.augment.bank import Banks, noise_bank, response_bank
 from rawnet_jax.config import AudioConfig, AugmentConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import read_waveform, waveform_blocks
+from rawnet_jax.data.audio_index import audio_files
 from rawnet_jax.errors import AudioError, ConfigError, DataError
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 _ANY_DURATION_S = 1e6  # where reading ends before anyway
 
@@ -78,12 +77,10 @@ def read_recordings(
         raise ConfigError(f"{field} is empty; {name!r} needs a folder of audio files")
     if not Path(folder).is_dir():
         raise DataError(f"{field}: {folder}: no such folder")
-    files = (path for path in Path(folder).rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    files = [Path(folder, file) for file in audio_files(Path(folder), recursive=True)]
     paths = [path for path in sorted(files) if _kind(path) in ("", name)]
     if not paths:
-        raise DataError(
-            f"{field}: {folder}: no {', '.join(AUDIO_SUFFIXES)} file in it for {name!r}"
-        )
+        raise DataError(f"{field}: {folder}: no audio file in it for {name!r}")
     if 0 < max_files < len(paths):
         chosen = np.linspace(0, len(paths) - 1, max_files).round().astype(int)
         paths = [paths[number] for number in chosen]

@@ -7,6 +7,8 @@ from rawnet_jax.config import DataConfig
 from rawnet_jax.data.audio_index import AudioIndex, audio_files
 from rawnet_jax.data.layouts import CORPORA as CORPORA
 from rawnet_jax.data.manifests import PARTITIONS as PARTITIONS
+from rawnet_jax.data.manifests import partitions_in
+from rawnet_jax.data.passed_over import may_be_recordings
 from rawnet_jax.data.places import (
     PartitionPlace,
     key_folders,
@@ -53,13 +55,16 @@ def read_trials(config: DataConfig, place: PartitionPlace, ledger: ProblemLedger
     """
     layout = layout_of(config)
     is_tree = layout.audio_from == "tree"
-    lines = _tree_of(place.protocol) if is_tree else read_lines(place.protocol)
-    trials = layout.parser(lines, str(place.protocol), ledger)
+    lines = _tree_of(place.protocol, ledger) if is_tree else read_lines(place.protocol)
+    trials = layout.parse(lines, str(place.protocol), ledger, config.one_means)
     return trials if layout.official else _of_partition(trials, place)
 
 
 def present_partitions(config: DataConfig) -> tuple[str, ...]:
     """Return the partitions whose lists are on disk, in the order train, dev, eval.
+
+    A list that the config names, and one that cannot be read, count: whoever loads it says what is
+    wrong.
 
     Raises:
         ConfigError: unknown corpus.
@@ -68,25 +73,39 @@ def present_partitions(config: DataConfig) -> tuple[str, ...]:
 
 
 def _is_present(config: DataConfig, partition: str) -> bool:
+    if getattr(config, f"{partition}_protocol"):
+        return True
     try:
-        protocol, named = locate_protocol(config, partition)
-        if not layout_of(config).official:
-            # Only its lines tell whether a manifest has this partition.
-            place = PartitionPlace(partition, protocol, named)
-            read_trials(config, place, ProblemLedger.counting())
+        protocol, _ = locate_protocol(config, partition)
     except DataError:
         return False
-    return True
+    if layout_of(config).official or protocol.stem != "manifest":
+        return True
+    try:
+        # Only its lines tell whether a list of all partitions has this one.
+        found = partitions_in(read_lines(protocol), str(protocol))
+    except DataError:
+        return True
+    if found is None:  # no line tells; it may be named as one of the others
+        others = (getattr(config, f"{name}_protocol") for name in PARTITIONS)
+        return protocol not in {Path(config.root).expanduser() / other for other in others}
+    known = found.intersection(PARTITIONS)
+    return partition in known or not known
 
 
-def _tree_of(root: Path) -> list[str]:
-    """List the audio below the folders that are named like keys."""
+def _tree_of(root: Path, ledger: ProblemLedger) -> list[str]:
+    """List the audio below the folders that are named like keys; report what is passed over."""
     keys = key_folders(root)
     if not keys:
         raise DataError(f"{root}: holds no folder named bonafide or spoof")
-    return [
-        f"{key}/{name}" for key in keys for name in sorted(audio_files(root / key, recursive=True))
-    ]
+    found: list[str] = []
+    for key in keys:
+        others: list[str] = []
+        names = sorted(audio_files(root / key, recursive=True, passed_over=others))
+        found += [f"{key}/{name}" for name in names]
+        for name in may_be_recordings(others, root / key):
+            ledger.report("unlisted_audio", f"{root / key / name}: not audio that can be read")
+    return found
 
 
 def _of_partition(trials: list[Trial], place: PartitionPlace) -> list[Trial]:

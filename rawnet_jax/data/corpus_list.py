@@ -15,6 +15,7 @@ from rawnet_jax.errors import ConfigError, DataError
 
 PLACE_FIELDS = (
     *("corpus", "root", "train_protocol", "dev_protocol", "eval_protocol", "audio_dir", "subset"),
+    "one_means",
 )
 """Fields of `DataConfig` that tell where a corpus is; all others stay those of the run."""
 

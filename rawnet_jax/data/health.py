@@ -15,7 +15,8 @@ from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import open_audio, read_waveform
 from rawnet_jax.data.corpus import load_partition, present_partitions
 from rawnet_jax.data.layouts import PartitionLayout
-from rawnet_jax.data.places import layout_of, locate_partition, locate_protocol
+from rawnet_jax.data.partitions import training_clips
+from rawnet_jax.data.places import layout_of, locate_protocol
 from rawnet_jax.data.trial import Clip, ProblemLedger
 from rawnet_jax.errors import AudioError, DataError
 from rawnet_jax.labels import Label
@@ -77,7 +78,7 @@ class CorpusHealth:
         corpus: its name.
         root: its folder.
         partitions: those that are there.
-        absent: those that are published and are not there.
+        absent: those that are published, or needed to train, and are not there.
         errors: what training or evaluation would stop at, one line each.
         remarks: what else is worth knowing, one line each.
     """
@@ -110,26 +111,45 @@ def examine(config: DataConfig, *, decode: bool = False, progress: bool = True) 
     policy = ProblemLedger(config.problems)
     present = present_partitions(config)
     if not present:
-        locate_partition(config, next(iter(layout_of(config).partitions)))  # names what it misses
+        # Names what it misses.
+        load_partition(config, next(iter(layout_of(config).partitions)), ProblemLedger.counting())
     partitions = tuple(
         _examine_partition(config, name, decode=decode, progress=progress) for name in present
     )
     layout = layout_of(config)
-    absent = tuple(name for name in layout.partitions if name not in present)
+    absent = tuple(
+        name
+        for name in layout.partitions
+        if name not in present and (layout.official or name == "train")
+    )
     return CorpusHealth(
         corpus=config.corpus,
         root=config.root,
         partitions=partitions,
-        absent=absent if layout.official else (),
-        errors=tuple(_errors(partitions, policy)),
+        absent=absent,
+        errors=tuple(_errors(partitions, policy, _why_not_trained(config, partitions))),
         remarks=tuple(_remarks(partitions, policy)),
     )
+
+
+def _why_not_trained(config: DataConfig, partitions: Sequence[PartitionHealth]) -> str:
+    """Return what training would stop at before it decodes anything; "" = nothing, or no train."""
+    if not any(health.partition == "train" for health in partitions):
+        return ""
+    try:
+        training_clips(config, ProblemLedger.counting())
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _examine_partition(
     config: DataConfig, partition: str, *, decode: bool, progress: bool
 ) -> PartitionHealth:
-    protocol, named = locate_protocol(config, partition)
+    try:
+        protocol, named = locate_protocol(config, partition)
+    except DataError as error:
+        return PartitionHealth(partition, getattr(config, f"{partition}_protocol"), str(error))
     health = PartitionHealth(partition, str(protocol))
     layout = layout_of(config)
     if layout.official and not named and not config.subset:
@@ -202,8 +222,12 @@ def _probe(clip: Clip, config: AudioConfig, *, decode: bool) -> _Probe | AudioEr
     return duration_s, rate, channels, kind
 
 
-def _errors(partitions: Sequence[PartitionHealth], policy: ProblemLedger) -> list[str]:
+def _errors(
+    partitions: Sequence[PartitionHealth], policy: ProblemLedger, why_not_trained: str
+) -> list[str]:
     errors = [f"{p.partition}: {p.failure}" for p in partitions if p.failure]
+    if why_not_trained and why_not_trained not in [p.failure for p in partitions]:
+        errors.append(f"training: {why_not_trained}")
     for health in partitions:
         errors += [
             f"{health.partition}: {kind} ({number:,})"

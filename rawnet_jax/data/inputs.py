@@ -9,9 +9,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from rawnet_jax.data.audio_index import audio_files
+from rawnet_jax.data.audio_index import audio_files, read_folders
+from rawnet_jax.data.passed_over import by_kind, may_be_recordings
 from rawnet_jax.data.protocols import without_extension
 from rawnet_jax.data.text_file import read_lines, split_lines
 from rawnet_jax.errors import AudioError, ConfigError, DataError
@@ -20,7 +21,24 @@ STDIN = "-"
 """Means standard input: audio where it is an input, names where it is a list."""
 
 
-def find_inputs(words: Sequence[str], lists: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+class Inputs(NamedTuple):
+    """The files that a command line names.
+
+    Attributes:
+        paths: each once.
+        problems: what holds no audio and what was passed over though it may be a recording, one
+            line each.
+        num_unreadable: how many files, or words without a file, the problems are about.
+        notes: what else was passed over, one line.
+    """
+
+    paths: list[str]
+    problems: list[str]
+    num_unreadable: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def find_inputs(words: Sequence[str], lists: Sequence[str] = ()) -> Inputs:
     """Return the files that a command line names, each once, in its order.
 
     A word that names a file is that file, whatever its extension. A folder stands for all audio
@@ -33,9 +51,6 @@ def find_inputs(words: Sequence[str], lists: Sequence[str] = ()) -> tuple[list[s
         lists: text files with one such word per line; ``-`` = standard input. Names are relative to
             the current folder.
 
-    Returns:
-        The paths, and what holds no audio, as text.
-
     Raises:
         DataError: a list or a folder cannot be read.
         ConfigError: standard input is asked for twice.
@@ -44,13 +59,34 @@ def find_inputs(words: Sequence[str], lists: Sequence[str] = ()) -> tuple[list[s
         raise ConfigError("standard input (-) was given twice; it can be read once")
     found: dict[str, str] = {}
     problems: list[str] = []
+    passed_over: list[str] = []
     for word in [*words, *_listed(lists)]:
-        paths, problem = _expand(word)
+        paths, problem = _expand(word, passed_over)
         if problem:
             problems.append(problem)
         for path in paths:
-            found.setdefault(path if path == STDIN else os.path.abspath(path), path)
-    return list(found.values()), problems
+            found.setdefault(path if path == STDIN else _identity(path), path)
+    return _inputs(list(found.values()), problems, list(dict.fromkeys(passed_over)))
+
+
+def _identity(path: str) -> str:
+    """Return one name for a file, whatever folders or links of folders lead to it."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _inputs(paths: list[str], problems: list[str], passed_over: list[str]) -> Inputs:
+    recordings = may_be_recordings(passed_over)
+    others = list(set(passed_over) - set(recordings))
+    num_unreadable = len(problems) + len(recordings)
+    if recordings:
+        problems = [
+            *problems,
+            f"passed over: {by_kind(recordings)}: not audio that can be read, such as "
+            f"{min(recordings)}",
+        ]
+    notes = (f"passed over: {by_kind(others)}: not recordings",) if others else ()
+    return Inputs(paths, problems, num_unreadable, notes)
 
 
 @contextlib.contextmanager
@@ -80,7 +116,10 @@ def stdin_as_file(stream: BinaryIO | None = None) -> Iterator[Path]:
 
 def _listed(lists: Iterable[str]) -> Iterator[str]:
     for name in lists:
-        lines = split_lines(sys.stdin.buffer.read(), STDIN) if name == STDIN else read_lines(name)
+        if name == STDIN:
+            lines = split_lines(sys.stdin.buffer.read(), STDIN, of_names=True)
+        else:
+            lines = read_lines(name, of_names=True)
         for number, line in enumerate(lines, 1):
             if line.strip() == STDIN:
                 raise DataError(f"{name}:{number}: standard input cannot stand in a list")
@@ -88,25 +127,46 @@ def _listed(lists: Iterable[str]) -> Iterator[str]:
                 yield line.strip()
 
 
-def _expand(word: str) -> tuple[list[str], str]:
+def _expand(word: str, passed_over: list[str]) -> tuple[list[str], str]:
     """Return the files that a word stands for, and what is wrong where there are none."""
     if os.path.isdir(word):
-        return _audio_in(word)
+        return _audio_in(word, passed_over)
     if word == STDIN or os.path.lexists(word) or not glob.has_magic(word):
         return [word], ""
     found: list[str] = []
-    matches = sorted(glob.glob(word, recursive=True))
-    for match in matches:
+    for match in _matches(word):
         # With ** a folder comes beside the files in it, which are found once.
         if not os.path.isdir(match):
             found.append(match)
         elif "**" not in word:
-            found += _audio_in(match)[0]
+            found += _audio_in(match, passed_over)[0]
     return found, "" if found else f"{word}: no file matches"
 
 
-def _audio_in(folder: str) -> tuple[list[str], str]:
-    names = sorted(audio_files(Path(folder), recursive=True))
+def _matches(pattern: str) -> list[str]:
+    """Return what matches, by name; ** follows links, and a loop of them ends."""
+    parts = pattern.split(os.sep)
+    if "**" not in parts:
+        return sorted(glob.glob(pattern))
+    at = parts.index("**")
+    above, below = os.sep.join([*parts[:at], ""]), os.sep.join(parts[at + 1 :])
+    found: set[str] = set()
+    for top in glob.glob(above) if glob.has_magic(above) else [above]:
+        if not os.path.isdir(top or os.curdir):
+            continue
+        for folder, entries in read_folders(Path(top), recursive=True):
+            here = top + folder
+            if below:
+                found.update(_matches(glob.escape(here) + below))
+            else:
+                found.update(here + entry.name for entry in entries)
+    return sorted(found)
+
+
+def _audio_in(folder: str, passed_over: list[str]) -> tuple[list[str], str]:
+    others: list[str] = []
+    names = sorted(audio_files(Path(folder), recursive=True, passed_over=others))
+    passed_over += [os.path.join(folder, name) for name in others]
     return [os.path.join(folder, name) for name in names], (
         "" if names else f"{folder}: no audio file in this folder"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rawnet_jax.data.protocols import without_extension
+from rawnet_jax.data.matching import named_as
 from rawnet_jax.data.score_file import ScoreTable, read_scores
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import DataError
@@ -101,7 +101,8 @@ def join_scores(
     """Give every trial of a protocol its score.
 
     Args:
-        table: one score per utterance.
+        table: one score per utterance; folders and extensions of names may differ, see
+            `rawnet_jax.data.matching`.
         trials: of a protocol, each utterance once.
         source: the score file, for messages.
         protocol: the protocol, for messages.
@@ -113,8 +114,9 @@ def join_scores(
             how many and the first few names; no trial has a score; the protocol names an utterance
             twice; or the score file has another key for an utterance than the protocol.
     """
-    row_of = {name: row for row, name in enumerate(table.utterance_ids)}
     _refuse_duplicates(trials, protocol)
+    table, _ = named_as(table, [trial.utterance_id for trial in trials])
+    row_of = {name: row for row, name in enumerate(table.utterance_ids)}
     kept = [trial for trial in trials if trial.utterance_id in row_of]
     missing = [trial for trial in trials if trial.utterance_id not in row_of]
     listed = {trial.utterance_id for trial in kept}
@@ -131,7 +133,7 @@ def join_scores(
             + _few(extra)
         )
     if problems or not kept:
-        raise DataError("; ".join(problems or [f"{protocol}: no trials"]) + _hint(missing, extra))
+        raise DataError("; ".join(problems or [f"{protocol}: no trials"]))
     rows = np.array([row_of[trial.utterance_id] for trial in kept])
     labels = _joined_labels(table, kept, rows, source)
     missing_names = tuple(trial.utterance_id for trial in missing)
@@ -293,11 +295,3 @@ def _not_the_same(
 def _few(names: Sequence[str]) -> str:
     rest = len(names) - NUM_SHOWN
     return ", ".join(names[:NUM_SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
-
-
-def _hint(missing: Sequence[Trial], extra: Sequence[str]) -> str:
-    """Tell of the one difference in names that is common and easily mended."""
-    bare = {without_extension(name) for name in extra}
-    if extra and any(trial.utterance_id in bare for trial in missing):
-        return "; the score file's names end in an audio extension, the protocol's do not"
-    return ""

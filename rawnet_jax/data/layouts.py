@@ -4,7 +4,7 @@ One row of `CORPORA` per corpus. Places are tried in order, below the folder giv
 the folders that the archives unpack into, so that a root may be the corpus or its parent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rawnet_jax.data.manifests import PARTITIONS, parse_folders, parse_in_the_wild, parse_manifest
@@ -17,6 +17,7 @@ from rawnet_jax.data.protocols import (
     parse_asvspoof2021_la,
     parse_asvspoof2021_pa,
 )
+from rawnet_jax.data.trial import ProblemLedger, Trial
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,24 @@ class CorpusLayout:
     prefixes: tuple[str, ...] = ("",)
     audio_from: str = "search"
     official: bool = True
+
+    def parse(
+        self, lines: Sequence[str], source: str, ledger: ProblemLedger, one_means: str
+    ) -> list[Trial]:
+        """Return the trials that lines hold.
+
+        Args:
+            lines: of a list.
+            source: the list.
+            ledger: takes problems.
+            one_means: which label key 1 stands for in lists of one's own.
+
+        Raises:
+            DataError: see `parser`.
+        """
+        parser: Callable[..., list[Trial]] = self.parser
+        own = {} if self.official else {"one_means": one_means}
+        return parser(lines, source, ledger, **own)
 
 
 def _asvspoof2017() -> CorpusLayout:

@@ -36,14 +36,24 @@ def load_training_caches(
         DataError: if either is empty or lacks a class, or the corpus has a fatal problem.
     """
     ledger = ProblemLedger(config.problems)
-    train_clips, dev_clips = load_train_and_dev(config, ledger)
     # Known before hours of decoding, and looked at again after it, which may leave clips out.
-    _require_both_classes([clip.trial for clip in dev_clips], "dev", config)
+    train_clips, dev_clips = training_clips(config, ledger)
     train = _open(train_clips, config, ledger, progress, share)
     dev = _open(dev_clips, config, ledger, progress, share)
     _warn(ledger)
     _require_both_classes(train.trials, "train", config)
     _require_both_classes(dev.trials, "dev", config)
+    return train, dev
+
+
+def training_clips(config: DataConfig, ledger: ProblemLedger) -> tuple[list[Clip], list[Clip]]:
+    """Return the clips to train and to select on, before anything is decoded.
+
+    Raises:
+        DataError: there are none, a class is lacking, or what the ledger raises.
+    """
+    train, dev = load_train_and_dev(config, ledger)
+    _require_both_classes([clip.trial for clip in dev], "dev", config)
     return train, dev
 
 

@@ -10,7 +10,7 @@ from rawnet_jax.config import DataConfig
 from rawnet_jax.data.layouts import CORPORA, CorpusLayout
 from rawnet_jax.data.manifests import PARTITIONS
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.labels import label_of_key
+from rawnet_jax.labels import is_number_key, label_of_own_key
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def locate_protocol(config: DataConfig, partition: str) -> tuple[Path, bool]:
 
 
 def key_folders(root: Path) -> list[str]:
-    """Return the names of the folders that are named like keys, such as bonafide and spoof.
+    """Return the names of the folders that are named like keys, such as bonafide, fake or 1.
 
     Raises:
         DataError: the folder cannot be read.
@@ -103,7 +103,9 @@ def key_folders(root: Path) -> list[str]:
         folders = [entry.name for entry in root.iterdir() if entry.is_dir()]
     except OSError as error:
         raise DataError(f"{root}: cannot be read: {error.strerror}") from error
-    return sorted(name for name in folders if label_of_key(name) is not None)
+    return sorted(
+        name for name in folders if label_of_own_key(name) is not None or is_number_key(name)
+    )
 
 
 def _root_of(config: DataConfig) -> Path:

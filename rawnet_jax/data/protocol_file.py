@@ -5,21 +5,24 @@ from pathlib import Path
 
 from rawnet_jax.config import ProblemPolicy
 from rawnet_jax.data.layouts import CORPORA
+from rawnet_jax.data.manifests import partitions_in
 from rawnet_jax.data.protocols import Parser
 from rawnet_jax.data.text_file import read_lines
 from rawnet_jax.data.trial import ProblemLedger, Trial
 from rawnet_jax.errors import DataError
+from rawnet_jax.labels import UNSTATED
 
 PROTOCOL_CORPORA = tuple(name for name, layout in CORPORA.items() if layout.audio_from != "tree")
 """Corpora whose trials are listed in a file."""
 
 
-def read_protocol(path: str | Path, corpus: str = "") -> list[Trial]:
+def read_protocol(path: str | Path, corpus: str = "", one_means: str = UNSTATED) -> list[Trial]:
     """Read the trials of a protocol.
 
     Args:
         path: the file.
         corpus: one of `PROTOCOL_CORPORA`; "" = whichever's form the first lines have.
+        one_means: which label key 1 stands for in a list of one's own.
 
     Raises:
         DataError: the file cannot be read, a line of it is wrong or an utterance stands twice, with
@@ -29,8 +32,11 @@ def read_protocol(path: str | Path, corpus: str = "") -> list[Trial]:
     lines = read_lines(path)
     if corpus and corpus not in PROTOCOL_CORPORA:
         raise DataError(f"corpus {corpus!r} is unknown; known: {', '.join(PROTOCOL_CORPORA)}")
-    parser = CORPORA[corpus].parser if corpus else _detect(lines, path)
-    return parser(lines, str(path), _Strict())
+    layout = CORPORA[corpus or _detect(lines, path)]
+    return layout.parse(lines, str(path), _Strict(), one_means)
+
+
+_MANIFEST = "manifest"
 
 
 class _Strict(ProblemLedger):
@@ -43,9 +49,11 @@ class _Strict(ProblemLedger):
         raise DataError(message)
 
 
-def _detect(lines: Sequence[str], path: str | Path) -> Parser:
-    """Return the one parser that the first lines fit and that finds a key in them."""
+def _detect(lines: Sequence[str], path: str | Path) -> str:
+    """Return the corpus whose parser alone the first lines fit, with a key in them."""
     number, first = next((n, line) for n, line in enumerate(lines, 1) if line.strip())
+    if _is_manifest(first):
+        return _MANIFEST
     keyed: dict[Parser, list[str]] = {}
     without_key: list[str] = []
     for corpus in PROTOCOL_CORPORA:
@@ -56,7 +64,7 @@ def _detect(lines: Sequence[str], path: str | Path) -> Parser:
         elif trials:
             without_key.append(corpus)
     if len(keyed) == 1:
-        return next(iter(keyed))
+        return next(iter(keyed.values()))[0]
     names = ", ".join(name for corpora in keyed.values() for name in corpora)
     if keyed:
         problem = f"fits several corpora ({names}); give one with --corpus"
@@ -66,6 +74,15 @@ def _detect(lines: Sequence[str], path: str | Path) -> Parser:
         problem = f"fits no corpus; give one of {', '.join(PROTOCOL_CORPORA)} with --corpus"
     columns = len(first.split())
     raise DataError(f"{path}:{number}: a line of {columns} columns that {problem}: {first[:60]!r}")
+
+
+def _is_manifest(line: str) -> bool:
+    """Return whether a line is a header; the lines below it then say what is wrong with them."""
+    try:
+        partitions_in([line], "")
+    except DataError:
+        return False
+    return True
 
 
 def _first_trials(parser: Parser, lines: Sequence[str]) -> list[Trial]:

@@ -19,8 +19,13 @@ from rawnet_jax.labels import KNOWN_KEYS, Label, label_of_key
 
 Parser = Callable[[Iterable[str], str, ProblemLedger], list[Trial]]
 
-AUDIO_EXTENSIONS = (".flac", ".wav", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au")
-"""What counts as an audio file in a corpus folder, in any case."""
+AUDIO_EXTENSIONS = (
+    *(".flac", ".wav", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au"),
+    *(".w64", ".caf", ".wave", ".bwf", ".rf64", ".aifc", ".snd", ".oga", ".mp2", ".mp1"),
+    *(".sph", ".nist", ".voc", ".avr", ".htk", ".sf", ".ircam", ".paf", ".pvf", ".sd2", ".sds"),
+    *(".svx", ".8svx", ".iff", ".mpc", ".wve", ".xi"),
+)
+"""What counts as an audio file in a folder, in any case: what libsndfile reads by its header."""
 
 _Columns = tuple[str, ...]
 _Row = tuple[int, list[str]]  # line number, fields
@@ -124,8 +129,26 @@ class TrialCollector:
 
     _MAX_SHARED = 100_000  # a corpus with a column of unique values gains nothing from sharing
 
-    def __init__(self, source: str, ledger: ProblemLedger, metadata_names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        source: str,
+        ledger: ProblemLedger,
+        metadata_names: Sequence[str],
+        keys: Sequence[str] = KNOWN_KEYS,
+        label_of: Callable[[str], Label | None] = label_of_key,
+    ) -> None:
+        """Begin a list.
+
+        Args:
+            source: the list.
+            ledger: takes problems.
+            metadata_names: of each row.
+            keys: that are known, for messages.
+            label_of: from a key to its label; None = unknown.
+        """
         self.trials: list[Trial] = []
+        self._keys = keys
+        self._label_of = label_of
         self._source = source
         self._ledger = ledger
         self._names = tuple(metadata_names)
@@ -161,9 +184,9 @@ class TrialCollector:
         """
         label: Label | None = None
         if key is not None:
-            label = label_of_key(key)
+            label = self._label_of(key)
             if label is None:
-                known = ", ".join(KNOWN_KEYS)
+                known = ", ".join(self._keys)
                 self._ledger.report(
                     "unknown_key", f"{self._source}:{line}: key {key!r} is none of {known}"
                 )

@@ -1,5 +1,8 @@
 """Score files: one line per trial, in the three forms that the ASVspoof challenges use.
 
+These three are written. `rawnet_jax.data.score_columns` reads further ones: tables with other
+headers and separators, three columns in any order, and what ``score`` writes as CSV and JSON lines.
+
 - ``asvspoof2019``: ``utterance attack key score``, separated by spaces, no header; attack ``-`` for
   bona fide or unknown, key ``bonafide``, ``spoof`` or ``-``;
 - ``asvspoof2021``: ``utterance score``, separated by spaces, no header;
@@ -16,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from rawnet_jax.atomic_file import write_text_atomically
+from rawnet_jax.data.score_columns import NONE, is_finite_number, read_columns
 from rawnet_jax.data.text_file import read_lines
 from rawnet_jax.data.trial import Trial, labels_of
 from rawnet_jax.errors import DataError
-from rawnet_jax.labels import Label, label_of_key
+from rawnet_jax.labels import Label, label_of_own_key
 
 NAME_COLUMN = "filename"
 SCORE_COLUMN = "cm-score"
-_NONE = "-"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,30 +91,21 @@ def score_table(trials: Sequence[Trial], scores: np.ndarray) -> ScoreTable:
 
 
 def read_scores(path: str | Path) -> ScoreTable:
-    """Read a score file; its form is found from the first line.
+    """Read a score file; its form is found from its lines.
 
     Raises:
-        DataError: the file cannot be read, its form is none of the three, or a line has another
+        DataError: the file cannot be read, its form is not known, or a line has another
             number of columns, an unknown key, a score that is not a finite number, or an utterance
             that an earlier line has; with ``file:line``.
     """
-    lines = read_lines(path)
-    first = next(i for i, line in enumerate(lines) if line.strip())
-    header = [cell.strip().lower() for cell in _cells(lines[first])]
-    if SCORE_COLUMN in header and NAME_COLUMN in header:
-        return _read_tsv(path, lines, first)
-    rows, numbers = _rows(lines, 0, str.split)
-    if len(rows[0]) == 4:
-        return _read_2019(path, rows, numbers)
-    if len(rows[0]) == 2:
-        _check_widths(path, rows, numbers, 2)
-        names, values = _columns(rows)
-        _check_names(path, names, numbers)
-        return ScoreTable(names, parse_scores(path, values, numbers))
-    raise DataError(
-        f"{path}:{numbers[0]}: {len(rows[0])} columns; they must be 'utterance attack key score', "
-        f"'utterance score', or a header naming {NAME_COLUMN!r} and {SCORE_COLUMN!r}"
-    )
+    found = read_columns(path, read_lines(path))
+    names = list(found.names)
+    _check_names(path, names, found.numbers)
+    scores = parse_scores(path, found.scores, found.numbers)
+    labels = None if found.keys is None else _labels(path, found.keys, found.numbers)
+    attacks = found.attacks
+    attack_ids = None if attacks is None else [None if a == NONE else a for a in attacks]
+    return ScoreTable(names, scores, labels, attack_ids)
 
 
 def parse_scores(path: str | Path, values: Sequence[str], numbers: Sequence[int]) -> np.ndarray:
@@ -133,7 +127,7 @@ def parse_scores(path: str | Path, values: Sequence[str], numbers: Sequence[int]
         good = False
     if good:
         return scores
-    wrong = next(i for i, value in enumerate(values) if not _is_finite_number(value))
+    wrong = next(i for i, value in enumerate(values) if not is_finite_number(value))
     raise DataError(f"{path}:{numbers[wrong]}: score {values[wrong]!r}; it must be a finite number")
 
 
@@ -185,9 +179,9 @@ def _fits_tab_column(name: str) -> bool:
 def _format_2019(table: ScoreTable) -> list[str]:
     count = len(table)
     attacks = table.attack_ids or [None] * count
-    keys = [_NONE] * count if table.labels is None else [Label(v).key for v in table.labels]
+    keys = [NONE] * count if table.labels is None else [Label(v).key for v in table.labels]
     rows = zip(table.utterance_ids, attacks, keys, table.scores.tolist(), strict=True)
-    return [f"{name} {attack or _NONE} {key} {score!r}" for name, attack, key, score in rows]
+    return [f"{name} {attack or NONE} {key} {score!r}" for name, attack, key, score in rows]
 
 
 def _format_2021(table: ScoreTable) -> list[str]:
@@ -210,55 +204,7 @@ SCORE_FILE_FORMS = tuple(_FORMATS)
 """Names that `write_scores` takes."""
 
 
-def _read_2019(path: str | Path, rows: list[list[str]], numbers: list[int]) -> ScoreTable:
-    _check_widths(path, rows, numbers, 4)
-    names, attacks, keys, values = _columns(rows)
-    _check_names(path, names, numbers)
-    scores = parse_scores(path, values, numbers)
-    attack_ids = [None if attack == _NONE else attack for attack in attacks]
-    return ScoreTable(names, scores, _labels(path, keys, numbers), attack_ids)
-
-
-def _read_tsv(path: str | Path, lines: list[str], first: int) -> ScoreTable:
-    header = [cell.strip().lower() for cell in _cells(lines[first])]
-    cells: Callable[[str], list[str]] = _tab_cells if "\t" in lines[first] else str.split
-    rows, numbers = _rows(lines, first + 1, cells)
-    if not rows:
-        raise DataError(f"{path}:{first + 1}: a header, but no scores below it")
-    _check_widths(path, rows, numbers, len(header))
-    columns = _columns(rows)
-    names = columns[header.index(NAME_COLUMN)]
-    _check_names(path, names, numbers)
-    return ScoreTable(names, parse_scores(path, columns[header.index(SCORE_COLUMN)], numbers))
-
-
-def _cells(line: str) -> list[str]:
-    return _tab_cells(line) if "\t" in line else line.split()
-
-
-def _tab_cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.split("\t")]
-
-
-def _rows(
-    lines: list[str], start: int, cells: Callable[[str], list[str]]
-) -> tuple[list[list[str]], list[int]]:
-    """Return the cells of all lines that are not blank, and the lines' numbers from 1."""
-    numbers = [i + 1 for i in range(start, len(lines)) if lines[i].strip()]
-    return [cells(lines[number - 1]) for number in numbers], numbers
-
-
-def _columns(rows: list[list[str]]) -> list[list[str]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _check_widths(path: str | Path, rows: list[list[str]], numbers: list[int], wanted: int) -> None:
-    for row, number in zip(rows, numbers, strict=True):
-        if len(row) != wanted:
-            raise DataError(f"{path}:{number}: {len(row)} columns; there must be {wanted} as above")
-
-
-def _check_names(path: str | Path, names: list[str], numbers: list[int]) -> None:
+def _check_names(path: str | Path, names: list[str], numbers: Sequence[int]) -> None:
     if "" in names:
         raise DataError(f"{path}:{numbers[names.index('')]}: the utterance has no name")
     if len(set(names)) != len(names):
@@ -270,24 +216,17 @@ def _check_names(path: str | Path, names: list[str], numbers: list[int]) -> None
         )
 
 
-def _is_finite_number(value: str) -> bool:
-    try:
-        return bool(np.isfinite(float(value))) and "_" not in value
-    except ValueError:
-        return False
-
-
-def _labels(path: str | Path, keys: list[str], numbers: list[int]) -> np.ndarray | None:
+def _labels(path: str | Path, keys: Sequence[str], numbers: Sequence[int]) -> np.ndarray | None:
     # A file holds two or three different keys, so look each of them up once.
-    label_of = {key: label_of_key(key) for key in set(keys)}
-    if set(label_of) == {_NONE}:
+    label_of = {key: label_of_own_key(key) for key in set(keys)}
+    if set(label_of) == {NONE}:
         return None
     unknown = {key for key, label in label_of.items() if label is None}
     if unknown:
         wrong = next(i for i, key in enumerate(keys) if key in unknown)
         raise DataError(
             f"{path}:{numbers[wrong]}: key {keys[wrong]!r}; it must be 'bonafide' or 'spoof' "
-            f"(or {_NONE!r} in every line)"
+            f"(or {NONE!r} in every line)"
         )
     return np.array([label_of[key] for key in keys], dtype=np.int8)
 

@@ -189,6 +189,12 @@ def _cost(held_out: np.ndarray, fraction: float) -> float:
 
 
 def _stratified(trials: Sequence[Trial], labels: np.ndarray, fraction: float, seed: int) -> Split:
+    rarest = min(Label, key=lambda label: np.count_nonzero(labels == label))
+    if np.count_nonzero(labels == rarest) < 2:
+        raise DataError(
+            f"{len(trials)} train trials cannot be split: there must be 2 or more {rarest.key} "
+            "trials, or a dev list"
+        )
     return _by_scikit_learn(trials, labels, fraction, seed)
 
 

@@ -4,14 +4,19 @@ from pathlib import Path
 
 from rawnet_jax.errors import DataError
 
-_BOM_OF = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_lines(path: str | Path) -> list[str]:
-    r"""Return the lines of a UTF-8 text file without their ends.
+def read_lines(path: str | Path, *, of_names: bool = False) -> list[str]:
+    r"""Return the lines of a UTF-8 text file, or one of UTF-16 with a mark, without their ends.
 
     A byte order mark is dropped; ``\n``, ``\r\n`` and ``\r`` end a line, nothing else does, so that
     line numbers agree with what an editor shows.
+
+    Args:
+        path: the file.
+        of_names: the lines are names of files, which need not be text: other bytes become what
+            `os.fsdecode` makes of them.
 
     Raises:
         DataError: the file is absent, unreadable, empty, binary or in another encoding; for the
@@ -21,40 +26,66 @@ def read_lines(path: str | Path) -> list[str]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    return split_lines(data, path)
+    return split_lines(data, path, of_names=of_names)
 
 
-def split_lines(data: bytes, path: str | Path) -> list[str]:
+def split_lines(data: bytes, path: str | Path, *, of_names: bool = False) -> list[str]:
     """Do as `read_lines` with what a file holds.
 
     Args:
         data: the bytes.
         path: named in errors.
+        of_names: see `read_lines`.
 
     Raises:
         DataError: they are empty, binary or in another encoding.
     """
-    if not data.strip():
+    text = _decode(data, path, "surrogateescape" if of_names else "strict")
+    if not text.strip():
         raise DataError(f"{path}: the file is empty")
-    text = _decode(data, path)
     return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
 
 
-def _decode(data: bytes, path: str | Path) -> str:
-    if data[:2] in _BOM_OF:
-        raise DataError(f"{path}:1: encoded in {_BOM_OF[data[:2]]}; save the file as UTF-8")
+def as_text(name: str) -> str:
+    r"""Return a name as text that any encoding of Unicode holds.
+
+    A file's name need not be text. What `os.fsdecode` makes of its other bytes becomes ``\udcNN``,
+    NN being the byte.
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _decode(data: bytes, path: str | Path, errors: str) -> str:
+    if data[:2] in _UTF_16_MARKS:
+        return _decode_utf_16(data, path)
     nul = data.find(b"\0")
     if nul >= 0:
         raise DataError(f"{path}:{_line_of(data, nul)}: not a text file (it holds a zero byte)")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig", errors)
     except UnicodeDecodeError as error:
         # utf-8-sig counts from behind the mark that it dropped; error.object is what it counted in.
-        line = _line_of(error.object, error.start)
-        byte = error.object[error.start]
+        text, at = error.object, error.start
+        place = at - max(text.rfind(b"\n", 0, at), text.rfind(b"\r", 0, at))
         raise DataError(
-            f"{path}:{line}: not UTF-8 (byte 0x{byte:02X}); save the file as UTF-8"
+            f"{path}:{_line_of(text, at)}: not UTF-8 (byte 0x{text[at]:02X}, byte {place} of the "
+            "line); save the file as UTF-8"
         ) from error
+
+
+def _decode_utf_16(data: bytes, path: str | Path) -> str:
+    try:
+        text = data.decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: not UTF-16, as its first bytes say (byte 0x{data[error.start]:02X} at "
+            f"{error.start}); save the file as UTF-8"
+        ) from error
+    nul = text.find("\0")
+    if nul >= 0:
+        line = _line_of(text[:nul].encode(), nul)
+        raise DataError(f"{path}:{line}: not a text file (it holds a zero character)")
+    return text
 
 
 def _line_of(data: bytes, offset: int) -> int:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from rawnet_jax.data.join import Joined, join_scores
+from rawnet_jax.data.matching import named_as
 from rawnet_jax.data.protocol_file import read_protocol
 from rawnet_jax.data.score_file import ScoreTable, read_scores
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.columns import filtered
-from rawnet_jax.labels import Label
+from rawnet_jax.labels import UNSTATED, Label
 
 MISSING, EXTRA = "missing", "extra"
 
@@ -24,6 +25,7 @@ class TrialSource:
     Attributes:
         protocol: the list; None = the keys in the first score file.
         corpus: whose form the list has; "" = found from its first lines.
+        one_means: which label key 1 stands for in a list of one's own.
         partition: of a list that names partitions, the one that is meant.
         where: conditions ``COLUMN=VALUE`` on the trials.
         allow_missing: leave out trials that a score file lacks, instead of stopping.
@@ -34,6 +36,7 @@ class TrialSource:
     partition: str = "eval"
     where: Sequence[str] = ()
     allow_missing: bool = False
+    one_means: str = UNSTATED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +72,14 @@ def load_score_set(files: Mapping[str, Path], source: TrialSource) -> ScoreSet:
     """
     tables = {name: read_scores(path) for name, path in files.items()}
     trials, warnings = _trials(tables, files, source)
+    utterances = [trial.utterance_id for trial in trials]
+    for name, table in tables.items():
+        tables[name], number = named_as(table, utterances)
+        if number:
+            warnings.append(
+                f"{name}: scores whose names differ from the trials' in folders or extension: "
+                f"{number:,}; they were matched by the rest of the name."
+            )
     joined = {
         name: join_scores(
             table,
@@ -113,7 +124,7 @@ def _trials(
         attacks = table.attack_ids or [None] * len(table)
         rows = zip(table.utterance_ids, table.labels.tolist(), attacks, strict=True)
         return [Trial(u, Label(label), u, attack_id=attack) for u, label, attack in rows], []
-    trials = read_protocol(source.protocol, source.corpus)
+    trials = read_protocol(source.protocol, source.corpus, source.one_means)
     if any("partition" in trial.metadata for trial in trials):
         trials = [t for t in trials if t.metadata.get("partition") == source.partition]
         if not trials:

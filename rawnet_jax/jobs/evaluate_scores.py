@@ -35,6 +35,7 @@ class EvaluateScoresOptions(AssessingOptions):
     dev_scores: Sequence[Path] | None
     dev_protocol: Path | None
     dev_corpus: str | None
+    one_means: str
 
 
 def evaluate_scores(options: EvaluateScoresOptions) -> int:
@@ -52,6 +53,7 @@ def evaluate_scores(options: EvaluateScoresOptions) -> int:
         options.partition,
         options.where or (),
         options.allow_missing,
+        options.one_means,
     )
     scored = load_score_set(files, source)
     dev = _load_dev(options, list(files))
@@ -125,7 +127,11 @@ def _load_dev(options: EvaluateScoresOptions, names: Sequence[str]) -> ScoreSet 
                 "trials that it is measured on"
             )
     source = TrialSource(
-        options.dev_protocol, options.dev_corpus or "", "dev", allow_missing=options.allow_missing
+        options.dev_protocol,
+        options.dev_corpus or "",
+        "dev",
+        allow_missing=options.allow_missing,
+        one_means=options.one_means,
     )
     return load_score_set(dict(zip(names, options.dev_scores, strict=True)), source)
 

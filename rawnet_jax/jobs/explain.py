@@ -57,15 +57,15 @@ def explain_files(options: ExplainOptions) -> int:
         RawnetError: whatever is wrong with the run or the options.
     """
     job = _Job(options)
-    paths, problems = find_inputs(options.paths)
-    if not paths:
-        raise DataError(problems[0] if problems else "there is no file to explain")
+    inputs = find_inputs(options.paths)
+    if not inputs.paths:
+        raise DataError("; ".join(inputs.problems) or "there is no file to explain")
     output = options.output or options.workdir / "explain"
     make_folder(output)
-    for problem in problems:
+    for problem in inputs.problems:
         complain(f"error: {problem}")
-    failed = [EXIT_UNREADABLE] * len(problems)
-    for path, picture in picture_names(paths).items():
+    failed = [EXIT_UNREADABLE] * len(inputs.problems)
+    for path, picture in picture_names(inputs.paths).items():
         try:
             job.explain(path, output, picture)
         except AudioError as error:

@@ -108,10 +108,10 @@ def _licence_of_import(workdir: Path) -> str:
 def _recordings(options: ExportOptions, data: DataConfig) -> list[Path]:
     """Return recordings to try the file on; none, with a line, where the corpus is not at hand."""
     if options.clips:
-        paths, problems = find_inputs(options.clips)
-        if not paths:
-            raise DataError(problems[0] if problems else "--clips: there is no recording")
-        return [Path(path) for path in paths]
+        inputs = find_inputs(options.clips)
+        if not inputs.paths:
+            raise DataError("; ".join(inputs.problems) or "--clips: there is no recording")
+        return [Path(path) for path in inputs.paths]
     for partition in ("eval", "dev"):
         try:
             listed = load_partition(data, partition, ProblemLedger(data.problems))

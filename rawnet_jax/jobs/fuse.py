@@ -48,6 +48,7 @@ class FuseOptions:
     protocol: Path | None
     eval_protocol: Path | None
     corpus: str
+    one_means: str
     allow_missing: bool
 
 
@@ -87,7 +88,7 @@ def fuse(options: FuseOptions) -> int:
 
 
 def _read(options: FuseOptions, paths: Sequence[Path], protocol: Path | None) -> Aligned:
-    trials = read_protocol(protocol, options.corpus) if protocol else None
+    trials = read_protocol(protocol, options.corpus, options.one_means) if protocol else None
     aligned = read_aligned(
         paths, trials, protocol=str(protocol), allow_missing=options.allow_missing
     )

@@ -107,19 +107,20 @@ def score(options: ScoreOptions) -> int:
 
     run = Run.open(options.workdir, options.checkpoint, _overrides(options), seed=options.seed)
     aggregation = run.recipe.aggregation or FIRST
-    paths, problems = find_inputs(options.paths, options.lists)
+    inputs = find_inputs(options.paths, options.lists)
+    paths = inputs.paths
     if not paths:
-        raise DataError(problems[0] if problems else "there is no file to score")
+        raise DataError("; ".join(inputs.problems) or "there is no file to score")
     form = None
     if options.form != TABLE:
         form = form_of(options.form, options.names, time_line=options.windows)
         form.check(paths)
     decision = run.decision(prior=options.p_spoof, threshold=options.threshold)
-    for note in decision.notes:
+    for note in (*decision.notes, *inputs.notes):
         complain(f"note: {note}")
-    for problem in problems:
+    for problem in inputs.problems:
         complain(f"error: {problem}")
-    tally = _Tally(len(problems), aggregation == FIRST, ModelWatch(options.workdir))
+    tally = _Tally(inputs.num_unreadable, aggregation == FIRST, ModelWatch(options.workdir))
     with contextlib.ExitStack() as stack:
         sink: _Sink = _Table(decision) if form is None else _Printed(form)
         todo = paths

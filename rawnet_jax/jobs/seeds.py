@@ -22,6 +22,7 @@ class SeedsOptions:
     partition: str
     protocol: Path | None
     corpus: str
+    one_means: str
     asv_scores: Path | None
     output: Path | None
 
@@ -32,7 +33,9 @@ def compare_seeds(options: SeedsOptions) -> int:
     Raises:
         RawnetError: a run or file is wrong, or they do not fit together.
     """
-    trials = read_protocol(options.protocol, options.corpus) if options.protocol else []
+    trials = []
+    if options.protocol:
+        trials = read_protocol(options.protocol, options.corpus, options.one_means)
     asv = None if options.asv_scores is None else read_asv_scores(options.asv_scores)
     runs = [read_run(path, options.partition, trials) for path in options.runs]
     report_seeds(runs, asv, options.output)

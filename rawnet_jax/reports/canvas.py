@@ -14,6 +14,8 @@ from typing import Any
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from rawnet_jax.data.text_file import as_text
+
 BONAFIDE_COLOUR = "#0072b2"
 SPOOF_COLOUR = "#d55e00"
 SYSTEM_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -107,7 +109,7 @@ def system_style(index: int) -> dict[str, Any]:
 
 def legend_label(text: str, longest: int = 90) -> str:
     """Return one line for a legend; matplotlib would drop a label that begins with ``_``."""
-    text = " ".join(text.split())
+    text = as_text(" ".join(text.split()))
     if len(text) > longest:
         text = text[: longest // 2] + "…" + text[-longest // 2 + 1 :]
     return f" {text}" if text.startswith("_") else text

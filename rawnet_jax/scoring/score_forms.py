@@ -11,6 +11,7 @@ import numpy as np
 from rawnet_jax.csv_text import csv_rows, csv_text
 from rawnet_jax.data.protocols import without_extension
 from rawnet_jax.data.score_file import ScoreTable, score_lines
+from rawnet_jax.data.text_file import as_text
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.json_text import parsed_json
 from rawnet_jax.scoring.file_scorer import Outcome
@@ -123,7 +124,8 @@ class Csv:
             rows = [{"part": "window", "path": named["path"]} | w for w in record["windows"]]
             named |= {"part": "file", "start_s": 0.0, "end_s": record["duration_s"]}
         # The row of the file is the last: where it stands, the windows are whole.
-        return csv_text([[row.get(name) for name in self._columns] for row in (*rows, named)])
+        cells = [[row.get(name) for name in self._columns] for row in (*rows, named)]
+        return as_text(csv_text(cells))
 
     def check(self, paths: Sequence[str]) -> None:
         """See `Form.check`."""
@@ -151,7 +153,7 @@ class Csv:
             if cells["verdict"] == Outcome.UNREADABLE:
                 del found[end:]
             else:
-                names.add(cells["path"])
+                names.add(as_text(cells["path"]))
             end = len(found)
         return self.header + csv_text(found[:end]), names
 
@@ -194,7 +196,7 @@ class ScoreFile:
         for number, row in enumerate(rows, num_above + 1):
             if len(row) != width:
                 raise DataError(f"{number}: {len(row)} columns; there must be {width}")
-        return "".join(lines) or self.header, {row[0] for row in rows}
+        return "".join(lines) or self.header, {as_text(row[0]) for row in rows}
 
     @property
     def _example(self) -> list[str]:
@@ -213,10 +215,15 @@ def form_of(name: str, names: str | None = None, *, time_line: bool = False) -> 
     if name == "jsonl":
         return JsonLines(NAMES[names or "path"])
     if name == "csv":
-        return Csv(NAMES[names or "path"], time_line)
+        return Csv(_text_of(NAMES[names or "path"]), time_line)
     if name == ASVSPOOF2017:
-        return ScoreFile("asvspoof2021", NAMES[names or "file"])
-    return ScoreFile(name, NAMES[names or "stem"])
+        return ScoreFile("asvspoof2021", _text_of(NAMES[names or "file"]))
+    return ScoreFile(name, _text_of(NAMES[names or "stem"]))
+
+
+def _text_of(name: Name) -> Name:
+    """Return a name that is text; JSON alone can hold any other."""
+    return lambda path: as_text(name(path))
 
 
 _NO_SCORES = ScoreTable([], np.zeros(0))

@@ -13,6 +13,7 @@ import soundfile
 
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.data.audio import read_waveform
+from rawnet_jax.data.audio_index import audio_files
 from rawnet_jax.data.manifests import PARTITIONS
 from rawnet_jax.data.protocols import AUDIO_EXTENSIONS
 from rawnet_jax.errors import AudioError, DataError
@@ -187,11 +188,7 @@ def _checked_source(source_dir: str | PathLike[str], output_dir: str | PathLike[
 def _audio_files(root: Path) -> list[Path]:
     if not root.is_dir():
         raise DataError(f"{root}: is not a folder; it must be a folder of recordings")
-    files = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in AUDIO_EXTENSIONS and path.is_file()
-    )
+    files = sorted(root / name for name in audio_files(root, recursive=True))
     if not files:
         raise DataError(f"{root}: holds no audio file ({', '.join(AUDIO_EXTENSIONS)})")
     return files

@@ -295,7 +295,7 @@ def test_a_manifest_without_partitions_serves_the_one_it_is_named_for(tmp_path):
     config = DataConfig(corpus="manifest", root=str(tmp_path), audio_dir="wav")
     with pytest.raises(DataError, match=r"no column partition; add one, or give .*eval_protocol="):
         load(config, "eval")
-    assert present_partitions(config) == ()
+    assert present_partitions(config) == ("train", "dev", "eval")  # all of them errors
     config.eval_protocol = "manifest.csv"
     assert ids(load(config, "eval")) == ["a", "b.m4a"]
     assert present_partitions(config) == ("eval",)

@@ -10,6 +10,7 @@ import soundfile
 from rawnet_jax.config import DataConfig, ProblemPolicy
 from rawnet_jax.data.health import examine, format_health
 from rawnet_jax.data.layouts import PartitionLayout
+from rawnet_jax.data.partitions import load_training_caches
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.labels import Label
 
@@ -22,11 +23,13 @@ def write_clip(path, duration_s=0.5, rate=16_000, channels=1):
 
 @pytest.fixture
 def corpus(tmp_path):
-    """A small 2019 LA: train and eval, each with a bona fide and a spoofed clip; no dev."""
-    for letter, name, ending in (("T", "train", "trn"), ("E", "eval", "trl")):
+    """A small 2019 LA: each partition has a bona fide and a spoofed clip."""
+    for letter, name, ending in (("T", "train", "trn"), ("D", "dev", "trl"), ("E", "eval", "trl")):
         protocol = tmp_path / f"ASVspoof2019_LA_cm_protocols/ASVspoof2019.LA.cm.{name}.{ending}.txt"
         protocol.parent.mkdir(exist_ok=True)
-        protocol.write_text(f"S1 LA_{letter}_1 - - bonafide\n{letter} LA_{letter}_2 - A01 spoof\n")
+        speaker = "S2" if name == "dev" else "S1"
+        lines = f"{speaker} LA_{letter}_1 - - bonafide\n{letter} LA_{letter}_2 - A01 spoof\n"
+        protocol.write_text(lines)
         for i in (1, 2):
             write_clip(tmp_path / f"ASVspoof2019_LA_{name}/flac/LA_{letter}_{i}.flac", i / 2)
     return DataConfig(corpus="asvspoof2019_la", root=str(tmp_path))
@@ -43,7 +46,7 @@ def quiet(config, **options):
 def test_what_a_healthy_corpus_holds(corpus):
     write_clip(folder(corpus, "eval") / "LA_E_2.flac", 1.0, rate=8_000, channels=2)
     health = quiet(corpus)
-    train, evaluation = health.partitions
+    train, _, evaluation = health.partitions
     assert train.counts == {Label.BONAFIDE: 1, Label.SPOOF: 1}
     assert train.speakers == {"S1", "T"}
     assert train.attacks == {"A01": 1}
@@ -52,17 +55,26 @@ def test_what_a_healthy_corpus_holds(corpus):
     assert evaluation.audio.sample_rates_hz == {16_000: 1, 8_000: 1}
     assert evaluation.audio.channels == {1: 1, 2: 1}
     assert evaluation.audio.formats == {"FLAC PCM_16": 2}
-    assert health.absent == ("dev",)
+    assert health.absent == ()
     assert health.healthy
     assert health.remarks == (
         "train: the number of trials is not the published one",
+        "dev: the number of trials is not the published one",
         "eval: the number of trials is not the published one",
         "train and eval share speakers (1, such as S1)",
     )
 
 
 def test_the_report_names_all_of_it(corpus):
-    text = format_health(quiet(corpus))
+    next(Path(corpus.root).glob("*_cm_protocols/*dev*")).unlink()
+    corpus.train_protocol = "none.txt"
+    health = quiet(corpus)
+    assert health.errors == (
+        f"train: {corpus.root}/none.txt: no such file (config.data.train_protocol)",
+    )
+    corpus.train_protocol = ""
+    health = quiet(corpus)
+    text = format_health(health)
     for part in (
         "train: ",
         "ASVspoof2019.LA.cm.train.trn.txt",
@@ -74,9 +86,11 @@ def test_the_report_names_all_of_it(corpus):
         "16000 Hz: 2",
         "FLAC PCM_16: 2",
         "not there: dev",
+        "training: ",
+        ": no dev list of asvspoof2019_la; looked for",
     ):
         assert part in text
-    assert text.splitlines()[-1] == "Healthy: no errors, 3 remarks"
+    assert text.splitlines()[-1] == "NOT healthy: 1 errors, 3 remarks"
 
 
 def test_every_problem_is_counted_and_the_policy_makes_it_an_error_or_a_remark(corpus):
@@ -112,7 +126,7 @@ def test_published_enrolment_files_are_no_remark(corpus):
     for i in range(696):
         (folder(corpus, "eval") / f"enrolment_{i}.flac").touch()
     health = quiet(corpus)
-    assert health.partitions[1].problems == {"unlisted_audio": 696}
+    assert health.partitions[2].problems == {"unlisted_audio": 696}
     assert not any("unlisted" in line for line in health.remarks)
     assert "unlisted_audio: 696 (696 enrolment files are published" in format_health(health)
 
@@ -123,7 +137,8 @@ def test_a_partition_that_cannot_be_loaded_is_an_error_and_the_others_are_examin
     health = quiet(corpus)
     assert not health.healthy
     assert "not UTF-8" in health.errors[0]
-    assert health.partitions[1].counts.total() == 2
+    assert len(health.errors) == 1
+    assert health.partitions[2].counts.total() == 2
     assert "failed" in format_health(health)
 
 
@@ -136,7 +151,7 @@ def test_decoding_finds_what_a_header_hides(corpus):
     assert quiet(corpus).healthy
     health = quiet(corpus, decode=True)
     assert health.partitions[0].problems == {"bad_audio": 2}
-    assert health.partitions[1].audio.durations_s.tolist() == [0.5, 1.0]
+    assert health.partitions[2].audio.durations_s.tolist() == [0.5, 1.0]
 
 
 def test_lengths_out_of_bounds_show_without_decoding(corpus):
@@ -151,7 +166,8 @@ def test_lists_of_ones_own_are_not_compared_and_trials_may_lack_labels(tmp_path)
     write_clip(tmp_path / "a.wav")
     (tmp_path / "eval.csv").write_text("path,label\na.wav,-\n")
     health = quiet(DataConfig(corpus="manifest", root=str(tmp_path)))
-    assert health.absent == ()
+    assert health.healthy
+    assert health.absent == ("train",)
     assert health.remarks == ()
     assert "0 bona fide, 0 spoof, 1 without label\n" in format_health(health)
 
@@ -160,6 +176,20 @@ def test_one_class_is_a_remark(tmp_path):
     write_clip(tmp_path / "eval/spoof/a.wav")
     health = quiet(DataConfig(corpus="folders", root=str(tmp_path)))
     assert health.remarks == ("eval: all trials are of one class",)
+
+
+def test_links_to_folders_are_followed_and_what_is_passed_over_is_a_remark(tmp_path):
+    write_clip(tmp_path / "train/bonafide/a.wav")
+    write_clip(tmp_path / "train/spoof/one/b.wav")
+    write_clip(tmp_path / "store/c.wav")
+    (tmp_path / "train/spoof/two").symlink_to("../../store")
+    (tmp_path / "train/spoof/loop").symlink_to("..")
+    (tmp_path / "train/spoof/d.m4a").write_bytes(b"\0\0\0 ftyp")
+    (tmp_path / "train/spoof/notes.txt").write_text("x")
+    health = quiet(DataConfig(corpus="folders", root=str(tmp_path)))
+    assert health.partitions[0].counts == {Label.BONAFIDE: 1, Label.SPOOF: 2}
+    assert health.remarks == ("train: unlisted_audio (1)",)
+    assert "spoof/d.m4a: not audio that can be read" in format_health(health)
 
 
 def test_nothing_there_and_a_wrong_policy_are_errors(tmp_path, corpus):
@@ -195,3 +225,57 @@ def test_counts_are_set_against_the_published_ones(corpus):
     assert "1 bona fide, 1 spoof (published: 2 and 0)" in format_health(health)
     train.counts = Counter({None: 2})
     assert "0 bona fide, 0 spoof, 2 without label (as published)" in format_health(health)
+
+
+def own(root, **files):
+    """Write lists, and a clip for each path in them; return the config."""
+    for name, text in files.items():
+        content = text if isinstance(text, bytes) else text.encode()
+        (root / f"{name}.csv").write_bytes(content)
+        for line in content.decode("latin-1").splitlines()[1:]:
+            write_clip(root / line.split(",")[0])
+    return DataConfig(corpus="manifest", root=str(root))
+
+
+def rows(letter, keys=("bonafide", "spoof"), speaker="s"):
+    """Return a list of 4 clips, two of each key."""
+    lines = [f"{letter}{i}.wav,{keys[i % 2]},{speaker}{i}" for i in range(4)]
+    return "\n".join(["path,label,speaker", *lines, ""])
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        (
+            {"train": rows("t"), "dev": rows("d", speaker="Zoë").encode("latin-1")},
+            "dev.csv:2: not UTF-8 (byte 0xEB",
+        ),
+        ({"train": rows("t"), "dev": "path;label\n"}, "dev.csv: no usable line in it"),
+        ({"train": rows("t"), "dev": ""}, "dev.csv: the file is empty"),
+        ({"train": rows("t", ("yes", "no"))}, "train.csv: no usable line in it"),
+        ({"train": rows("t", ("1", "0"))}, "config.data.one_means"),
+        ({"train": rows("t", ("spoof", "spoof"))}, "the train partition has no bonafide trial"),
+        ({"train": rows("t"), "dev": rows("d", ("bonafide",) * 2)}, "dev has 4 bona fide and 0"),
+        ({"train": rows("t", ("", "-"))}, "no label, but the train partition needs one"),
+        ({"train": "path,label\na.wav,spoof\nb.wav,real\n"}, "2 train trials cannot be split"),
+        ({"manifest": rows("t")}, "manifest.csv: has no column partition"),
+    ],
+)
+def test_what_training_refuses_is_an_error(tmp_path, lists, message):
+    config = own(tmp_path, **lists)
+    health = quiet(config)
+    assert not health.healthy
+    assert any(message in line for line in health.errors), health.errors
+    with pytest.raises(DataError):
+        load_training_caches(config, progress=False)
+
+
+def test_a_dev_list_that_is_named_must_be_there(tmp_path):
+    config = own(tmp_path, train=rows("t", ("Real", "FAKE")), dev=rows("d", ("human", "synthetic")))
+    assert quiet(config).healthy
+    config.dev_protocol = "none.csv"
+    message = r"none\.csv: no such file \(config\.data\.dev_protocol\)"
+    with pytest.raises(DataError, match=message):
+        load_training_caches(config, progress=False)
+    (error,) = quiet(config).errors
+    assert "none.csv: no such file" in error

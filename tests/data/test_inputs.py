@@ -1,8 +1,11 @@
 import io
+import os
 
 import pytest
+import soundfile
 
 from rawnet_jax.data.inputs import find_inputs, stdin_as_file
+from rawnet_jax.data.protocols import AUDIO_EXTENSIONS
 from rawnet_jax.errors import ConfigError, DataError
 
 
@@ -35,13 +38,15 @@ def folder(tmp_path, monkeypatch):
 def test_words_stand_for_files(folder, words, wanted):
     if wanted is None:  # each file once, where it was named first
         wanted = ["in/b.flac", "in/a.WAV", "in/odd[1].wav", "in/sub/c.mp3"]
-    assert find_inputs(words) == (wanted, [])
+    found = find_inputs(words)
+    assert (found.paths, found.problems, found.num_unreadable) == (wanted, [], 0)
 
 
 def test_nothing_found_is_said(folder):
-    paths, problems = find_inputs(["empty", "in/*.ogg", "in/b.flac"])
-    assert paths == ["in/b.flac"]
-    assert problems == ["empty: no audio file in this folder", "in/*.ogg: no file matches"]
+    found = find_inputs(["empty", "in/*.ogg", "in/b.flac"])
+    assert found.paths == ["in/b.flac"]
+    assert found.num_unreadable == 2
+    assert found.problems == ["empty: no audio file in this folder", "in/*.ogg: no file matches"]
 
 
 def test_lists(folder, monkeypatch):
@@ -63,3 +68,54 @@ def test_standard_input_is_a_file_meanwhile():
     with stdin_as_file(io.BytesIO(b"RIFF")) as path:
         assert path.read_bytes() == b"RIFF"
     assert not path.exists()
+
+
+def test_what_is_passed_over_is_counted_by_kind(folder):
+    for name in ("1.m4a", "sub/2.M4A", "sub/3.webm", "4.amr", "5", "6.json"):
+        (folder / "in" / name).write_bytes(b"\0\1\2\3")
+    (folder / "in" / "README").write_text("Calls of März.\n")
+    (folder / "in" / "gone").symlink_to("nowhere")
+    found = find_inputs(["in", "in/sub"])
+    assert len(found.paths) == 4
+    assert found.num_unreadable == 6
+    assert found.problems == [
+        "passed over: 2 .m4a, 1 .amr, 1 .webm, 1 broken link, 1 without extension: "
+        "not audio that can be read, such as in/1.m4a"
+    ]
+    assert found.notes == ("passed over: 1 .json, 1 .txt, 1 without extension: not recordings",)
+    assert find_inputs(["in/4.amr"]).paths == ["in/4.amr"]
+
+
+def test_every_extension_that_can_be_read_is_found(folder):
+    known = {"WAV": ".wav", "W64": ".w64", "CAF": ".Caf", "RF64": ".RF64", "NIST": ".sph"}
+    known |= {"AIFF": ".aifc", "AU": ".snd", "OGG": ".oga", "VOC": ".voc", "PVF": ".pvf"}
+    for form, extension in known.items():
+        soundfile.write(folder / "in" / f"tone{extension}", [0.1] * 800, 16_000, format=form)
+    found = find_inputs(["in"])
+    assert len(found.paths) == 4 + len(known)
+    assert not found.problems
+    assert all(extension == extension.lower() for extension in AUDIO_EXTENSIONS)
+
+
+@pytest.mark.parametrize("words", [["in"], ["in/**/*.*"], ["**/*.[!t]*"], ["in/sub", "i*"]])
+def test_links_to_folders_are_followed_and_loops_end(folder, words):
+    (folder / "store").mkdir()
+    (folder / "store" / "d.wav").write_bytes(b"x")
+    (folder / "store" / "up").symlink_to("..")
+    (folder / "in" / "more").symlink_to("../store")
+    for loop in ("loop", "loop2"):
+        (folder / "in" / "sub" / loop).symlink_to("..")
+    (folder / "in" / "gone.wav").symlink_to("nowhere")
+    (folder / "in" / "notes.txt").unlink()
+    paths = find_inputs(words).paths
+    names = ["a.WAV", "b.flac", "c.mp3", "d.wav", "gone.wav", "odd[1].wav"]
+    assert sorted(map(os.path.basename, paths)) == names
+    assert "in/sub/c.mp3" in paths
+
+
+def test_a_list_holds_names_that_are_no_text(folder):
+    name = os.fsdecode(b"in/caf\xe9.wav")
+    (folder / name).write_bytes(b"x")
+    (folder / "list.txt").write_bytes(os.fsencode(name) + b"\nin/b.flac\n")
+    assert find_inputs([], ["list.txt"]).paths == [name, "in/b.flac"]
+    assert name in find_inputs(["in"]).paths

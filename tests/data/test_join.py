@@ -76,12 +76,46 @@ def test_each_is_allowed_on_its_own():
 
 
 def test_no_common_utterance_is_never_allowed():
-    with pytest.raises(DataError, match="names end in an audio extension"):
-        join_scores(
-            table_of("a.flac b.flac"), trials_of("a:b b:s"), allow_missing=True, allow_extra=True
-        )
+    with pytest.raises(DataError, match="no score for 2 of the 2 trials"):
+        join_scores(table_of("c d"), trials_of("a:b b:s"), allow_missing=True, allow_extra=True)
     with pytest.raises(DataError, match="no trials"):
         join_scores(table_of(""), [], allow_missing=True, allow_extra=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "utterances"),
+    [
+        ("a.flac b.WAV", "a b"),
+        ("/data/x/a.flac ./b", "a b"),
+        ("a.wav b.wav", "calls/a calls/b"),
+        ("x/calls/a.wav x/mails/a.wav", "calls/a mails/a"),
+        ("calls\\a.wav mails/a", "calls/a mails/a"),
+        ("a a.wav x/b", "a b"),  # the first is the one, the second is left over
+    ],
+)
+def test_folders_and_extensions_of_names_may_differ(names, utterances):
+    table = table_of(names)
+    trials = trials_of(" ".join(f"{u}:b" for u in utterances.split()))
+    joined = join_scores(table, trials, allow_extra=True)
+    assert joined.utterance_ids == utterances.split()
+    last = table.scores[-1]
+    assert joined.scores.tolist() == [table.scores[0], last]
+
+
+@pytest.mark.parametrize(
+    ("names", "utterances"),
+    [
+        ("x/a.wav y/a.wav", "a b"),  # either could be meant
+        ("a.wav", "x/a y/a"),
+        ("a.wav x/a", "x/a y/a"),
+        ("x/a.wav", "y/a"),
+        ("a.01", "a.02"),
+    ],
+)
+def test_names_of_which_several_could_be_meant_are_not_matched(names, utterances):
+    trials = trials_of(" ".join(f"{u}:b" for u in utterances.split()))
+    with pytest.raises(DataError, match="no score for"):
+        join_scores(table_of(names), trials, allow_extra=True)
 
 
 def test_an_utterance_that_the_protocol_names_twice_is_refused():

@@ -78,3 +78,14 @@ def test_real_protocols(shared_data):
     assert len(trials) == 71_237
     assert sum(trial.label == Label.BONAFIDE for trial in trials) == 7_355
     assert len(read_protocol(shared_data / "protocols" / "ASVspoof2017_V2_train.trn.txt")) == 3_014
+
+
+def test_a_list_of_ones_own_is_told_by_its_header(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("file|key|speaker\na.wav|Fake|x\nb.wav|real|y\n")
+    assert [trial.label for trial in read_protocol(path)] == [0, 1]
+    path.write_text("file,speaker,label\na.wav,x,1\nb.wav,y,0\n")
+    with pytest.raises(DataError, match=r"own\.csv: has keys 0 and 1, .*--one-means") as caught:
+        read_protocol(path)
+    assert "\n" not in str(caught.value)
+    assert [trial.label for trial in read_protocol(path, one_means="spoof")] == [0, 1]

@@ -307,7 +307,7 @@ def test_a_manifest_keeps_every_column():
     assert (three.audio_name, three.label, three.source) == ("g.mp3", None, "list.txt:4")
 
 
-@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
 def test_a_manifest_is_separated_as_its_header_is(delimiter):
     text = "\ufeff" + "\r\n".join(
         delimiter.join(row)
@@ -321,22 +321,57 @@ def test_a_manifest_is_separated_as_its_header_is(delimiter):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,label\na.wav,spoof", r"list\.txt:1: the header has no column path; it reads"),
-        ("path,key\na.wav,spoof", r"list\.txt:1: the header has no column label"),
+        (
+            "name,label\na.wav,spoof",
+            r"list\.txt:1: the header has no column path \(or file, filename, file_name, utt\); it",
+        ),
+        ("path,class\na.wav,spoof", r"list\.txt:1: the header has no column label"),
         ("path,label,label\na,spoof,spoof", r"list\.txt:1: columns label and label are the same"),
         ("path,label\na.wav,spoof,x", r"list\.txt:2: 3 values where the header names 2 columns"),
         ('path,label\n"a.wav,spoof', r"list\.txt:2: a quoted value is not closed"),
         ("path,label\n,spoof", r"list\.txt:2: the path is blank"),
         ("path,label,partition\na.wav,spoof,test", r"list\.txt:2: partition 'test' is none of"),
-        ("path,label\na.wav,1", r"list\.txt:2: key '1' is none of"),
+        ("path,label\na.wav,2", r"list\.txt:2: key '2' is none of genuine, .*real, human, fake"),
+        ("path,label\na.wav,1", r"list\.txt: has keys 0 and 1, .*; set config\.data\.one_means"),
+        ("path,label\na.wav,real\nb.wav,0.0", r"list\.txt: has keys 0 and 1, whose meaning"),
         ("path,label\na.wav,spoof\n./a.wav,spoof", r"list\.txt:3: utterance 'a' was named before"),
         ("path,label\n", r"list\.txt: no usable line"),
-        ("", r"list\.txt:1: the header has no column path and no column label"),
+        ("", r"list\.txt:1: the header has no column path .* and no column label"),
     ],
 )
 def test_a_wrong_manifest_is_named_by_line(text, message):
     with pytest.raises(DataError, match=message):
         parse(parse_manifest, text)
+
+
+def test_keys_as_people_write_them():
+    words = {"bonafide": 1, "Bona-Fide": 1, "GENUINE": 1, "real": 1, "human": 1}
+    words |= {"spoof": 0, "Fake": 0, "deepfake": 0, "synthetic": 0}
+    text = "path,label\n" + "".join(f"{word}.wav,{word}\n" for word in words)
+    assert [t.label for t in parse(parse_manifest, text)] == list(words.values())
+    with pytest.raises(DataError, match="key 'real' is none of genuine, bonafide, bona-fide"):
+        parse(parse_asvspoof2019, "S1 LA_T_1 - - real")
+
+
+@pytest.mark.parametrize(("one_means", "labels"), [("bonafide", [1, 0, 1]), ("spoof", [0, 1, 0])])
+def test_what_1_means_is_stated(one_means, labels):
+    lines = ["path|label", "a.wav|1", "b.wav|0", "c.wav|1.0"]
+    trials = parse_manifest(lines, "l", ProblemLedger(ProblemPolicy()), one_means)
+    assert [t.label for t in trials] == labels
+    lines = ["1/a.wav", "0/b.wav", "1/c.wav"]
+    trials = parse_folders(lines, "l", ProblemLedger(ProblemPolicy()), one_means)
+    assert [t.label for t in trials] == labels
+
+
+@pytest.mark.parametrize("name", ["path", "File", "filename", "file_name", "utt"])
+def test_columns_as_people_name_them(name):
+    (trial,) = parse(parse_manifest, f"key;{name}\nfake;x/a.wav")
+    assert (trial.audio_name, trial.label) == ("x/a.wav", Label.SPOOF)
+
+
+def test_a_path_goes_before_other_names():
+    (trial,) = parse(parse_manifest, "filename,path,label\na.wav,x/a.wav,real")
+    assert (trial.audio_name, trial.metadata) == ("x/a.wav", {"filename": "a.wav"})
 
 
 def test_an_open_quote_costs_one_line_only():
@@ -380,14 +415,26 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path):
     assert read_lines(path) == ["a\u2028b", "c\x0bd", "e"]
 
 
+@pytest.mark.parametrize("mark", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_told_by_its_mark(tmp_path, mark):
+    text = "" if mark == "utf-16" else "\ufeff"
+    (tmp_path / "list.txt").write_bytes((text + "März\r\nb\r\n").encode(mark))
+    assert read_lines(tmp_path / "list.txt") == ["März", "b"]
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"", r"list\.txt: the file is empty"),
         (b" \r\n", r"list\.txt: the file is empty"),
-        (b"a\r\nb\rc \xe9 d\n", r"list\.txt:3: not UTF-8 \(byte 0xE9\); save the file as UTF-8"),
+        (
+            b"a\r\nb\rc \xe9 d\n",
+            r"list\.txt:3: not UTF-8 \(byte 0xE9, byte 3 of the line\); save the file as UTF-8",
+        ),
         (b"\xef\xbb\xbfa\n\xe9", r"list\.txt:2: not UTF-8"),
-        ("a\nb".encode("utf-16"), r"list\.txt:1: encoded in UTF-16"),
+        (b"\xff\xfea\0\x00\xd8", r"list\.txt: not UTF-16, as its first bytes say \(byte 0x00 at 4"),
+        ("a\nb".encode("utf-32"), r"list\.txt:1: not a text file"),
+        (b"\xef\xbb\xbf \n", r"list\.txt: the file is empty"),
         (b"fLaC\n\x00\x01", r"list\.txt:2: not a text file"),
     ],
 )

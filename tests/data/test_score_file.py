@@ -107,19 +107,92 @@ def test_tables_with_a_header(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "filename\tcm_score\na\t-2\nb\t3\n",
+        "filename,score\na,-2\nb,3\n",
+        'ID ; Score\n"a";-2\nb; 3\n\n',
+        ",Path,cm-score,duration\n0,a,-2,1.5\n1,b,3,\n",  # pandas, with its index
+        "utt score\na -2\nb 3\n",
+        "score|file_name\n-2|a\n3|b\n",
+        "a,-2\nb,3\n",
+        "a; -2\nb; 3\n",
+        "a\t-2\nb\t3\n",
+        '{"path": "a", "score": -2}\n\n{"path": "b", "score": 3.0, "verdict": "spoof"}\n',
+    ],
+)
+def test_tables_as_people_write_them(tmp_path: Path, text: str) -> None:
+    for data in (text.encode(), text.encode("utf-8-sig"), text.encode("utf-16")):
+        (tmp_path / "s").write_bytes(data)
+        read = read_scores(tmp_path / "s")
+        assert (read.utterance_ids, read.scores.tolist()) == (["a", "b"], [-2, 3])
+        assert read.labels is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a spoof -2\nb bonafide 3\n",
+        "-2 a fake\n3 b real\n",
+        "spoof,-2,a\nhuman,3,b\n",
+        "deepfake\ta\t-2\nGENUINE\tb\t3\n",
+        "a -2 spoof\nb 3 bona-fide\n",
+        "a 1 spoof\n",
+        "key;file;score\nfake;a;-2\nreal;b;3\n",
+        "utterance attack label score\na A01 spoof -2\nb - bonafide 3\n",
+    ],
+)
+def test_keys_in_any_order(tmp_path: Path, text: str) -> None:
+    read = read_scores(write(tmp_path / "s", text))
+    count = len(read)
+    assert read.utterance_ids[1:] == ["b"][: count - 1]
+    assert read.scores.tolist() in ([-2, 3], [1])
+    assert read.labels is not None
+    assert read.labels.tolist() == [0, 1][:count]
+
+
+def test_names_in_quotes_and_of_two_words(tmp_path: Path) -> None:
+    text = 'file,score\n"a ""b"", c.wav",1\n"d\ne.wav",2\nf g,3\n'
+    read = read_scores(write(tmp_path / "s.csv", text))
+    assert read.utterance_ids == ['a "b", c.wav', "d\ne.wav", "f g"]
+    read = read_scores(write(tmp_path / "s.tsv", 'my "a" file.wav\t1\n'))
+    assert read.utterance_ids == ['my "a" file.wav']
+    with pytest.raises(DataError, match=r"s\.csv:4: score 'x'"):
+        read_scores(write(tmp_path / "s.csv", 'file,score\n"d\ne",2\nf,x\n'))
+
+
+@pytest.mark.parametrize(
     ("text", "line", "message"),
     [
         ("a A01 spoof 1\nb - bonafide\n", 2, "3 columns; there must be 4 as above"),
         ("a 1\nb 2 3\n", 2, "3 columns; there must be 2"),
         ("a target 1\n", 1, "3 columns; they must be 'utterance attack key score'"),
         ("a\n", 1, "1 columns; they must be"),
-        ("filename\tscore\na\t1\n", 1, "score 'score'; it must be a finite number"),
+        ("speaker\tscore\na\t1\n", 1, "columns speaker, score; there must be a header naming"),
+        ("file,p_spoof\na,1\n", 1, "columns file, p_spoof; there must be a header naming"),
+        ("file,score,cm-score\na,1,1\n", 1, "columns score and cm-score are both a score"),
+        ("path;utt;score\na;b;1\n", 1, "columns path and utt are both a name"),
+        ("file,label,score\na,1,1\n", 2, "key '1', whose meaning differs between files"),
+        ("file,label,score\na,target,1\n", 2, "key 'target'; it must be 'bonafide' or"),
+        ('file,score\n"a,1\nb,2\n', 2, "a quoted value is not closed"),
+        ("a,spoof,1\nb,2,spoof\n", 2, "score 'spoof'; it must be a finite number"),
+        ("a,spoof,1\nb,no,2\n", 2, "key 'no'; it must be"),
+        ("17 spoof NA\n18 spoof 0.5\n", 2, "3 columns; they must be"),
+        ("17 spoof nan\n18 spoof 0.5\n", 1, "3 columns; they must be"),
+        ("a spoof NA\n", 1, "3 columns; they must be"),
+        ("1 spoof 0.5\n2 bonafide 1\n", 1, "3 columns; they must be"),
+        ("a 1 0.5\nb 0 0.25\n", 1, "a number and a name that is no number"),
+        ("a;0,5\n", 1, "1 columns; they must be"),
+        ('{"path": "a", "verdict": "spoof"}\n', 1, "columns path, verdict; there must be"),
+        ('{"path": "a", "score": 1}\n[1]\n', 2, "no JSON object; there must be one per line"),
+        ('{"path": "a", "score": null, "verdict": "unreadable"}\n', 1, "no scores below"),
+        ('{"path": "a", "score": null}\n', 1, "score ''; it must be a finite number"),
         ("a 1\nb high\n", 2, "score 'high'; it must be a finite number"),
         ("a 1\nb nan\n", 2, "score 'nan'"),
         ("a 1\nb -inf\n", 2, "score '-inf'"),
         ("a 1\nb 1_000\n", 2, "score '1_000'"),
         ("a 1\n\nb 1,5\n", 3, "score '1,5'"),
-        ("a - real 1\n", 1, "key 'real'; it must be 'bonafide' or 'spoof'"),
+        ("a - yes 1\n", 1, "key 'yes'; it must be 'bonafide' or 'spoof'"),
         ("a - spoof 1\nb - - 1\n", 2, "key '-'"),
         ("a 1\nb 1\n\na 2\n", 4, "'a' was scored in line 1 already"),
         ("filename\tcm-score\na\t1\na\t2\n", 3, "'a' was scored in line 2"),

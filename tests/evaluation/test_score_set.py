@@ -41,6 +41,20 @@ def test_files_of_all_forms_are_joined_by_utterance(place):
     assert not found.unmatched
 
 
+def test_folders_and_extensions_of_names_may_differ_and_a_warning_counts_them(place):
+    (place / "scores.csv").write_text(
+        "path,verdict,score,llr\n/x/a.wav,spoof,1,\n/x/b.wav,spoof,2,\nc,spoof,3,\n"
+        "/x/d.flac,spoof,4,\n/x/e.flac,unreadable,,\n"
+    )
+    found = load(place, "scores.csv", "one.txt")
+    assert found.scores["scores.csv"].tolist() == [1, 2, 3, 4]
+    assert found.unmatched == ()
+    assert found.warnings == (
+        "scores.csv: scores whose names differ from the trials' in folders or extension: 3; "
+        "they were matched by the rest of the name.",
+    )
+
+
 def test_keys_in_the_score_file_do_without_a_protocol(place):
     found = load(place, "keyed.txt", protocol=None)
     assert found.labels.tolist() == [1, 0, 1]

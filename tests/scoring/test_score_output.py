@@ -95,6 +95,19 @@ def test_score_files_are_read_back(tmp_path, form, names):
     assert table.scores.tolist() == [0.1, -1.5]
 
 
+@pytest.mark.parametrize("time_line", [False, True])
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_tables_of_verdicts_are_read_back_without_what_has_no_score(tmp_path, form, time_line):
+    path = tmp_path / "s.out"
+    name = os.fsdecode(b"a/caf\xe9, 1.wav")
+    odd = record_of(result(name, 0.25), JUDGE, time_line=time_line)
+    written(path, form_of(form, time_line=time_line), [*records(time_line), odd])
+    table = read_scores(path)
+    assert list(table.utterance_ids) == ["a/x.flac", "b/y.wav", "a/caf\\udce9, 1.wav"]
+    assert table.scores.tolist() == [0.1, -1.5, 0.25]
+    assert table.labels is None
+
+
 @pytest.mark.parametrize(
     ("name", "time_line"), [*((form, False) for form in FORMS), ("jsonl", True), ("csv", True)]
 )
@@ -184,9 +197,24 @@ def test_names_of_all_kinds(tmp_path):
             path = tmp_path / "s.out"
             given = [record_of(result(name, 1.0), JUDGE)]
             written(path, form_of(form), given, overwrite=True)
-            assert written(path, form_of(form), []) == {name}
+            assert written(path, form_of(form), []) == {form_of(form).name(name)}
     assert json.loads(form_of("jsonl").text(record_of(result("речь.wav"), JUDGE)))
     assert "речь" in form_of("jsonl").text(record_of(result("речь.wav"), JUDGE))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_names_that_are_no_text_are_valid_text_in_every_form(tmp_path, form):
+    name, path = os.fsdecode(b"a/caf\xe9.wav"), tmp_path / "s.out"
+    written(path, form_of(form), [record_of(result(name, 1.5), JUDGE)])
+    text = path.read_bytes().decode("utf-8")
+    assert "caf\\udce9" in text
+    form_of(form).check([name, "a/ok.wav"])
+    assert form_of(form).name(name) in written(path, form_of(form), [])
+    assert path.read_bytes().decode("utf-8") == text
+    if form == "jsonl":
+        assert os.fsencode(json.loads(text)["path"]) == b"a/caf\xe9.wav"
+    elif form != "csv":
+        assert read_scores(path).utterance_ids == [form_of(form).name(name)]
 
 
 def test_names_that_a_form_cannot_hold():

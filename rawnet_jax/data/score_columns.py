@@ -1,0 +1,293 @@
+"""Which column of a score file is what: names, scores and, where there are any, keys and attacks.
+
+Nothing is guessed: columns go by their header, or by the form of a challenge, or there is one order
+alone in which they make sense. Anything else is refused.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rawnet_jax.data.text_file import as_text
+from rawnet_jax.errors import DataError
+from rawnet_jax.labels import is_number_key, label_of_own_key
+
+NONE = "-"
+"""Stands for no key and no attack."""
+
+_NAMES = (
+    *("filename", "file", "file_name", "path", "utt", "utt_id", "utterance", "utterance_id", "id"),
+    *("trial", "trial_id", "name"),
+)
+_SCORES = ("cm-score", "cm_score", "score", "scores")
+_KEYS = ("key", "label", "cm-label", "cm_label")
+_ATTACKS = ("attack", "attack_id")
+_ROLE_OF = {
+    **dict.fromkeys(_NAMES, "name"),
+    **dict.fromkeys(_SCORES, "score"),
+    **dict.fromkeys(_KEYS, "key"),
+    **dict.fromkeys(_ATTACKS, "attack"),
+}
+_UNSCORED = ("cannot judge", "unreadable")  # verdicts of `score`
+_HEADER = "a header naming 'filename' (or file, path, utt, id) and 'cm-score' (or score)"
+
+_BLANKS = " "
+
+_Row = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreColumns:
+    """What a score file holds, as text; all columns are as long as `names`.
+
+    Attributes:
+        numbers: lines, from 1.
+        names: of trials.
+        scores: numbers, or what stands in their place.
+        keys: words or `NONE`; None = the file has no keys.
+        attacks: words or `NONE`; None = the file names no attacks.
+    """
+
+    numbers: Sequence[int]
+    names: Sequence[str]
+    scores: Sequence[str]
+    keys: Sequence[str] | None = None
+    attacks: Sequence[str] | None = None
+
+
+def is_finite_number(value: str) -> bool:
+    """Return whether a cell is a finite number; 1_000, which `float` takes, is none."""
+    try:
+        return math.isfinite(float(value)) and "_" not in value
+    except ValueError:
+        return False
+
+
+def read_columns(path: str | Path, lines: Sequence[str]) -> ScoreColumns:
+    """Find the columns of a score file.
+
+    Args:
+        path: for messages.
+        lines: of the file, at least one of them not blank.
+
+    Raises:
+        DataError: the columns are none that are known, or a line has another number of them; with
+            ``file:line``.
+    """
+    first = next(i for i, line in enumerate(lines) if line.strip())
+    if lines[first].lstrip().startswith("{"):
+        return _by_names(path, *_objects(path, lines, first), first + 1)
+    delimiter = max("\t,;|", key=lines[first].count)
+    if delimiter not in lines[first]:
+        delimiter = _BLANKS
+    header = [cell.lower() for cell in _cells_of(lines[first], delimiter)]
+    if _is_header(header):
+        _check_header(path, first + 1, header)
+        rows, numbers = _cells(path, lines, first + 1, delimiter)
+        _check_widths(path, rows, numbers, len(header))
+        named = [dict(zip(header, row, strict=True)) for row in rows]
+        return _by_names(path, named, numbers, first + 1)
+    return _by_place(path, *_cells(path, lines, first, _delimiter(lines[first])))
+
+
+def _by_names(
+    path: str | Path, rows: list[_Row], numbers: list[int], header_at: int
+) -> ScoreColumns:
+    """Return the columns of rows that name them; what `score` could not score is left out."""
+    kept = [i for i, row in enumerate(rows) if _is_scored(row)]
+    if not kept:
+        raise DataError(f"{path}:{header_at}: a header, but no scores below it")
+    rows, numbers = [rows[i] for i in kept], [numbers[i] for i in kept]
+    column_of = {_ROLE_OF[name]: name for name in rows[0] if name in _ROLE_OF}
+
+    def column(role: str) -> list[str] | None:
+        return [row[column_of[role]] for row in rows] if role in column_of else None
+
+    names, scores, keys, attacks = map(column, ("name", "score", "key", "attack"))
+    assert names is not None
+    assert scores is not None
+    if keys is not None:
+        _refuse_number_keys(path, keys, numbers)
+        keys = [key or NONE for key in keys]
+    if attacks is not None:
+        attacks = [attack or NONE for attack in attacks]
+    return ScoreColumns(numbers, names, scores, keys, attacks)
+
+
+def _is_scored(row: _Row) -> bool:
+    """Return whether a row stands for a trial with a score: `score` writes others too."""
+    if row.get("part") == "window":
+        return False
+    return not (row.get("score") == "" and row.get("verdict") in _UNSCORED)
+
+
+def _refuse_number_keys(path: str | Path, keys: Sequence[str], numbers: Sequence[int]) -> None:
+    for key, number in zip(keys, numbers, strict=True):
+        if is_number_key(key):
+            raise DataError(
+                f"{path}:{number}: key {key!r}, whose meaning differs between files; keys must be "
+                "words such as bonafide and spoof, or leave them out and give --protocol"
+            )
+
+
+def _objects(path: str | Path, lines: Sequence[str], first: int) -> tuple[list[_Row], list[int]]:
+    rows: list[_Row] = []
+    numbers: list[int] = []
+    for number, line in enumerate(lines[first:], first + 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise DataError(f"{path}:{number}: no JSON object; there must be one per line")
+        row = {name.lower(): _text(value) for name, value in found.items()}
+        _check_header(path, number, list(row))
+        if rows and rows[0].keys() & _ROLE_OF.keys() != row.keys() & _ROLE_OF.keys():
+            raise DataError(f"{path}:{number}: other names than above: {', '.join(row)}")
+        rows.append(row)
+        numbers.append(number)
+    return rows, numbers
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return as_text(value) if isinstance(value, str) else repr(value)
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Return whether a line names columns; a line of results has a number."""
+    return any(cell in _ROLE_OF for cell in cells) and not any(map(is_finite_number, cells))
+
+
+def _check_header(path: str | Path, number: int, names: Sequence[str]) -> None:
+    for role in ("name", "score", "key", "attack"):
+        found = [name for name in names if _ROLE_OF.get(name) == role]
+        if not found and role in ("name", "score"):
+            raise DataError(
+                f"{path}:{number}: columns {', '.join(names)[:80]}; there must be {_HEADER}"
+            )
+        if len(found) > 1:
+            raise DataError(
+                f"{path}:{number}: columns {' and '.join(found)} are both a {role}; there must be "
+                "one"
+            )
+
+
+def _delimiter(line: str) -> str:
+    """Return what separates lines without a header: what sets a number apart, or blanks."""
+    for delimiter in "\t;|,":
+        if delimiter in line:
+            if any(map(is_finite_number, _cells_of(line, delimiter))):
+                return delimiter
+            if delimiter != "\t":
+                break  # 'a;0,5' is not 'a;0' and 5
+    return _BLANKS
+
+
+def _cells_of(line: str, delimiter: str) -> list[str]:
+    """Return the cells of one line; none where its quotes are not closed."""
+    try:
+        return next((cells for _, cells in _split([line], delimiter)), [])
+    except csv.Error:
+        return []
+
+
+def _split(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield numbers of lines, from 1, and their cells.
+
+    Raises:
+        csv.Error: a quoted cell is not closed, or text follows its closing quote.
+    """
+    if delimiter == _BLANKS:
+        yield from ((number, line.split()) for number, line in enumerate(lines, 1))
+    elif delimiter == "\t":  # names stand there as they are, with their quotes
+        for number, line in enumerate(lines, 1):
+            yield number, [cell.strip() for cell in line.split("\t")]
+    else:
+        text = (f"{line}\n" for line in lines)  # a quoted cell may hold a line end
+        reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
+        number = 1
+        for cells in reader:
+            yield number, [cell.strip() for cell in cells]
+            number = reader.line_num + 1
+
+
+def _cells(
+    path: str | Path, lines: Sequence[str], start: int, delimiter: str
+) -> tuple[list[list[str]], list[int]]:
+    """Return the cells of all lines that are not blank, and the lines' numbers from 1."""
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    at = 0
+    try:
+        for at, cells in _split(lines[start:], delimiter):
+            if any(cells):
+                rows.append(cells)
+                numbers.append(start + at)
+    except csv.Error:
+        raise DataError(
+            f"{path}:{start + at + 1}: a quoted value is not closed, or text follows its closing "
+            "quote"
+        ) from None
+    return rows, numbers
+
+
+def _by_place(path: str | Path, rows: list[list[str]], numbers: list[int]) -> ScoreColumns:
+    """Return the columns of a file without a header."""
+    width = len(rows[0])
+    if width == 3 and (roles := _roles_of_three(rows)) is not None:
+        _check_widths(path, rows, numbers, 3)
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        names, keys, scores = (columns[at] for at in roles)
+        for name, number in zip(names, numbers, strict=True):
+            if _is_number(name):  # so it may be the score, and the other one the name
+                raise DataError(f"{path}:{number}: 3 columns; {_must_be()}")
+        return ScoreColumns(numbers, names, scores, keys)
+    if width not in (2, 4):
+        raise DataError(f"{path}:{numbers[0]}: {width} columns; {_must_be()}")
+    _check_widths(path, rows, numbers, width)
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    if width == 2:
+        return ScoreColumns(numbers, *columns)
+    names, attacks, keys, scores = columns
+    return ScoreColumns(numbers, names, scores, keys, attacks)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _roles_of_three(rows: Sequence[Sequence[str]]) -> tuple[int, int, int] | None:
+    """Return the places of name, key and score, from the first row that has one of each."""
+    for row in rows:
+        keys = [at for at, cell in enumerate(row) if label_of_own_key(cell) is not None]
+        scores = [at for at, cell in enumerate(row) if _is_number(cell)]
+        if len(row) == 3 and len(keys) == len(scores) == 1:
+            return 3 - keys[0] - scores[0], keys[0], scores[0]
+    return None
+
+
+def _must_be() -> str:
+    return (
+        f"they must be 'utterance attack key score', 'utterance score', {_HEADER}, or three in any "
+        "order: a key (bonafide or spoof), a number and a name that is no number"
+    )
+
+
+def _check_widths(
+    path: str | Path, rows: Sequence[Sequence[str]], numbers: Sequence[int], wanted: int
+) -> None:
+    for row, number in zip(rows, numbers, strict=True):
+        if len(row) != wanted:
+            raise DataError(f"{path}:{number}: {len(row)} columns; there must be {wanted} as above")

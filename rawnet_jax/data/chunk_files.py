@@ -22,6 +22,7 @@ STREAMED_BYTES = 0x7FFF_0000
 _ROUND_FROM = 2**26  # a round number beyond it is a placeholder: half an hour at 16 kHz
 _HEADER_SIZES = (0, 8, 24, 36, 44, 60)  # what a program may have added to a placeholder
 _FEW_BYTES = 256  # a header that is so many off lost nothing that can be heard
+_MOST_CHUNKS = 10_000
 _MPEG_TAGS = (0x50, 0x55)  # of WAV formats
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
@@ -53,6 +54,9 @@ _FORMS = {
     b"FORM": _Form(12, 4, 4, "big", 2, b"SSND", lead_bytes=8, whole_at=4),
     b"caff": _Form(8, 4, 8, "big", 1, b"data", lead_bytes=4),
 }
+
+
+_RECORDINGS = (*_FORMS, b".snd", b"OggS", b"fLaC")  # what begins one
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,21 +169,26 @@ def _after(form: _Form, chunk: _Chunk) -> int:
 
 def _find(data: RecordingBytes, form: _Form, at: int, name: bytes = b"") -> _Chunk | None:
     """Return the next chunk of samples, or of another name."""
-    while (chunk := _chunk(data, form, at)) is not None:
+    for _ in range(_MOST_CHUNKS):
+        chunk = _chunk(data, form, at)
+        if chunk is None or not _is_name(chunk.name):
+            return None
         if chunk.name == (name or form.samples_id):
             return chunk
         at = _after(form, chunk)
-    return None
+    raise data.refused("damaged", f"more than {_MOST_CHUNKS} chunks before its samples")
 
 
 def _goes_on(data: RecordingBytes, form: _Form, at: int) -> bool:
     """Return whether chunks follow up to the end, or nothing does."""
-    while at < data.size:
+    for _ in range(_MOST_CHUNKS):
+        if at >= data.size:
+            return True
         chunk = _chunk(data, form, at)
         if chunk is None or not _is_name(chunk.name) or chunk.body + chunk.size > data.size:
             return False
         at = _after(form, chunk)
-    return True
+    return False
 
 
 def _is_name(name: bytes) -> bool:
@@ -188,13 +197,12 @@ def _is_name(name: bytes) -> bool:
 
 def _end(data: RecordingBytes, form: _Form, stop: int) -> int:
     """Return where the chunks behind the samples end."""
-    at = stop + -stop % 2 if form.align == 2 else stop
-    if form.align == 8:
-        at = stop + -stop % 8
-    if form.samples_id == b".snd":
+    if form.samples_id == b".snd" or data.at(stop, 4) in _RECORDINGS:
         return stop
-    while (chunk := _chunk(data, form, at)) is not None:
-        if not _is_name(chunk.name) or chunk.name[:4] in (*_FORMS, b"OggS", b"fLaC"):
+    at = stop + -stop % form.align
+    for _ in range(_MOST_CHUNKS):
+        chunk = _chunk(data, form, at)
+        if chunk is None or not _is_name(chunk.name) or chunk.name[:4] in _RECORDINGS:
             break
         if skip_tags(data, at, data.size) == data.size:
             break

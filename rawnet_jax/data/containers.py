@@ -14,6 +14,7 @@ from rawnet_jax.data.ogg_pages import ogg_contents
 from rawnet_jax.data.recording_bytes import Contents, RecordingBytes, skip_tags
 
 _SNIFFED_BYTES = 2**13
+_MOST_LEAD_BYTES = 2**26  # of tags with pictures before the audio
 _CONTAINERS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"OggS", b"fLaC")
 
 
@@ -23,7 +24,7 @@ def contents_of(data: RecordingBytes) -> Contents | None:
     Raises:
         AudioError: it is cut, damaged, or holds what no decoder would play with the rest.
     """
-    first = skip_tags(data, 0, data.size)
+    first = skip_tags(data, 0, min(data.size, _MOST_LEAD_BYTES))
     head = data.at(first, _SNIFFED_BYTES)
     if head[:4] == b"OggS":
         contents, end = ogg_contents(data, first)

@@ -32,7 +32,8 @@ _SILENT_SAMPLES = 4608
 _MOST_TRIMMED = 2 * 4096  # samples that a LAME tag may take off at both ends together
 _MARKS = re.compile(b"Xing|Info|VBRI")
 _MARK_OFFSETS = (36, 21, 13, 38, 23, 15)  # behind side information, with checksum or not
-_SYNC = re.compile(b"\xff[\xe0-\xff]")
+_MOST_TRIES = 10_000  # to find a frame in what seems to be none
+_SYNC = re.compile(b"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +191,14 @@ def _notes_of_rest(data: RecordingBytes, position: int, stop: int, run: _Run) ->
     """Look for frames behind bytes that are none: libmpg123 would give up or skip them."""
     if _end_of_cut(data, position, stop) > position:
         return [f"its last MPEG frame is cut off, {stop - position} bytes of it are left"]
-    at = position
+    at, tries = position, 0
     while at < stop:
         block = data.at(at, min(_BLOCK_BYTES, stop - at))
         for found in _SYNC.finditer(block):
-            if _begins(data, at + found.start()) and at + found.start() > position:
+            tries += 1
+            if tries > _MOST_TRIES or (
+                at + found.start() > position and _begins(data, at + found.start())
+            ):
                 where = run.num_frames * run.first.samples / run.first.rate if run.first else 0
                 what = f"bytes that are no MPEG frame, {where:.1f} s after byte {run.begin}"
                 raise data.refused("damaged", what)

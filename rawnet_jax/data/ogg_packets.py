@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 _MODE_BITS = 41  # of a mode in Vorbis' setup header: flag, window, transform, mapping
+_MOST_HEADER_BYTES = 2**24  # comments may hold a picture
 _HEADER_PACKETS = {"opus": 2, "vorbis": 3}
 
 Packet = tuple[bytes, bool]
@@ -43,7 +44,7 @@ class PacketClock:
             whole = content if self._open is None else self._open + content
             # Of an audio packet the first bytes tell all; they are never divided between pages.
             is_header = len(self._headers) < _HEADER_PACKETS.get(self._codec, 0)
-            self._open = None if ends else (whole if is_header else whole[:2])
+            self._open = None if ends else whole[: _MOST_HEADER_BYTES if is_header else 2]
             if ends:
                 self._end(whole, is_header)
         return self.total - before

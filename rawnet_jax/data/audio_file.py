@@ -19,7 +19,6 @@ from rawnet_jax.errors import AudioError
 _LOG = logging.getLogger(__name__)
 
 _UNKNOWN_FRAMES = 2**62  # libsndfile's frame count for a header without one is 2^63 - 1
-_SCAN_BYTES = 2**18  # are read at once where the structure of a file is looked at
 _SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3}
 _SAMPLE_BYTES |= {"PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 _DATA_BYTES = re.compile(r"(?:data|ssnd|data size)\s*: (\d+) \(should be (\d+)\)", re.IGNORECASE)
@@ -57,7 +56,7 @@ class AudioFile:
         if isinstance(source, bytes):
             self._bytes = io.BytesIO(source)
         else:
-            self._bytes = open(source, "rb", buffering=_SCAN_BYTES)  # noqa: SIM115 - until close()
+            self._bytes = open(source, "rb", buffering=0)  # noqa: SIM115 - until close()
         try:
             self._find_parts(source)
         except BaseException:

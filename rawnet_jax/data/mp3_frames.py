@@ -105,13 +105,15 @@ class _Walk:
         self._stop = stop
         self._base = 0
         self._block = b""
+        self._limit = -1  # of places in the block behind which a whole frame fits
         self._marks: frozenset[int] = frozenset()
+        self._starts: frozenset[int] = frozenset()  # where a frame would have one of them
 
     def go(self, position: int) -> int:
         """Take all frames that follow one another; return where none does."""
         while True:
             at = position - self._base
-            if not 0 <= at <= len(self._block) - _MOST_FRAME_BYTES:
+            if not 0 <= at <= self._limit:
                 at = self._load(position)
             block = self._block
             if at + 4 > len(block) or block[at] != 0xFF:
@@ -121,8 +123,8 @@ class _Walk:
                 return position
             run = self.runs[-1]
             mark = None
-            if self._marks:
-                mark = next((o for o in _MARK_OFFSETS if at + o in self._marks), None)
+            if at in self._starts:
+                mark = next(o for o in _MARK_OFFSETS if at + o in self._marks)
             kind = (header.layer, header.rate, block[at + 3] >= 0xC0)
             if kind != run.kind or mark is not None:
                 run = self._begin(position, header, kind)
@@ -136,12 +138,13 @@ class _Walk:
         self.runs.append(_Run(position))
 
     def _load(self, position: int) -> int:
-        whole = position + _MOST_FRAME_BYTES <= self._stop
-        if whole or self._base + len(self._block) < self._stop or position < self._base:
-            self._base = position
-            self._block = self._data.at(position, min(_BLOCK_BYTES, self._stop - position))
-            self._marks = frozenset(found.start() for found in _MARKS.finditer(self._block))
-        return position - self._base
+        self._base = position
+        self._block = self._data.at(position, min(_BLOCK_BYTES, self._stop - position))
+        is_last = position + len(self._block) >= self._stop
+        self._limit = len(self._block) - (0 if is_last else _MOST_FRAME_BYTES)
+        self._marks = frozenset(found.start() for found in _MARKS.finditer(self._block))
+        self._starts = frozenset(mark - o for mark in self._marks for o in _MARK_OFFSETS)
+        return 0
 
     def _begin(self, position: int, header: FrameHeader, kind: tuple[int, int, bool]) -> _Run:
         if self.runs[-1].first:

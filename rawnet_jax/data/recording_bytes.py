@@ -10,6 +10,7 @@ from typing import BinaryIO
 from rawnet_jax.errors import AudioError
 
 _ZEROS_BYTES = 2**20  # of padding looked at at once
+_WINDOW_BYTES = 2**16  # are read at once where few are asked for
 _APE_FOOTER_BYTES = 32
 
 
@@ -25,13 +26,21 @@ class RecordingBytes:
         self.name = name
         self.size = file.seek(0, io.SEEK_END)
         self._file = file
+        self._start, self._window = 0, b""  # what was read last
 
     def at(self, position: int, num_bytes: int) -> bytes:
         """Return the bytes there; fewer where the file ends."""
         if not 0 <= position < self.size:  # a size from a header may lead anywhere
             return b""
-        self._file.seek(position)
-        return self._file.read(num_bytes)
+        num_bytes = min(num_bytes, self.size - position)
+        inside = position - self._start
+        if not 0 <= inside <= len(self._window) - num_bytes:
+            self._file.seek(position)
+            found = self._file.read(max(num_bytes, _WINDOW_BYTES))
+            if num_bytes > _WINDOW_BYTES:
+                return found
+            self._start, self._window, inside = position, found, 0
+        return self._window[inside : inside + num_bytes]
 
     def refused(self, reason: str, detail: str) -> AudioError:
         """Return the error that refuses this recording."""

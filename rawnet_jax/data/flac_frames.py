@@ -6,6 +6,8 @@ found by their headers, which are numbered and have a checksum.
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from rawnet_jax.data.recording_bytes import Contents, Part, RecordingBytes, patched, skip_tags
 
 _BLOCK_BYTES = 2**20
@@ -131,15 +133,20 @@ def _scan(data: RecordingBytes, stream: _Stream) -> int | None:
         following = _next_stream(data, block, base, stop)
         if following is not None:
             stop = following - base
-        at = block.find(stream.kind[:2])
-        while 0 <= at < stop:
+        for at in _places(block, stop, stream.kind):
             frame = _frame(block, at, base + at, stream.kind)
             if frame is not None:
                 stream.take(frame)
-            at = block.find(stream.kind[:2], at + 1)
         if following is not None or len(block) <= _BLOCK_BYTES:
             return following
         base += _BLOCK_BYTES
+
+
+def _places(block: bytes, stop: int, kind: bytes) -> list[int]:
+    """Return where the first two bytes of a frame stand; several times as fast as `bytes.find`."""
+    values = np.frombuffer(block, np.uint8)
+    found = np.flatnonzero((values[:-1] == kind[0]) & (values[1:] == kind[1]))
+    return [int(at) for at in found if at < stop]
 
 
 def _next_stream(data: RecordingBytes, block: bytes, base: int, stop: int) -> int | None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import soundfile
 
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import open_audio
+from rawnet_jax.data.audio_file import AudioFile
 from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.microphone import open_microphone
 from rawnet_jax.data.pcm_stream import PcmFormat, PcmStream
@@ -63,7 +63,7 @@ def open_live(
         yield _from_pipe(PcmStream(stdin, _STDIN_NAME, raw), bounds)
     elif raw is None and not _is_pipe(source):
         with open_audio(source, bounds) as file:
-            yield LiveAudio(file.samplerate, file.channels, _file_blocks(source, file))
+            yield LiveAudio(file.samplerate, file.channels, _file_blocks(file))
     else:
         with _open_pipe(source) as pipe:
             yield _from_pipe(PcmStream(pipe, source, raw), bounds)
@@ -109,13 +109,6 @@ def _is_pipe(path: str) -> bool:
         return False  # decoding reports what is wrong
 
 
-def _file_blocks(path: str, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    while True:
-        try:
-            block = file.read(file.samplerate, dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            text = getattr(error, "error_string", str(error))
-            raise AudioError(path, "damaged", f"the decoder gave up: {text}") from None
-        if not len(block):
-            return
+def _file_blocks(file: AudioFile) -> Iterator[np.ndarray]:
+    while len(block := file.read(file.samplerate, always_2d=True)):
         yield block

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rawnet_jax.config import AudioConfig
+from rawnet_jax.data.chunk_files import is_placeholder
 from rawnet_jax.errors import AudioError, ConfigError
 
 _LOG = logging.getLogger(__name__)
@@ -29,7 +30,6 @@ _EXTENSIBLE = 0xFFFE  # the format is in the first two bytes of a longer header'
 _MAX_PEAK = 1e3  # full scale = 1; beyond it the bytes are no samples of that encoding
 _MAX_HEADER_BYTES = 2**24  # pictures and notes stand before the samples
 _READ_BYTES = 2**16
-_STREAMED_BYTES = 0x7FFF_0000  # what programs write that do not know yet how much will come
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class PcmStream:
                 found = self._parsed(body)
         if found is None:
             raise AudioError(self._name, "damaged", "its WAV header tells no format")
-        if 0 < size < _STREAMED_BYTES:
+        if size and not is_placeholder(size):
             self._left = size
         return found
 

@@ -145,7 +145,7 @@ def test_a_partition_that_cannot_be_loaded_is_an_error_and_the_others_are_examin
 def test_decoding_finds_what_a_header_hides(corpus):
     path = folder(corpus, "train") / "LA_T_2.flac"
     data = bytearray(path.read_bytes())
-    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    data[-100:-50] = bytes(50)  # within the last frame: no header shows it
     path.write_bytes(data)
     soundfile.write(folder(corpus, "train") / "LA_T_1.flac", np.zeros(8_000), 16_000)
     assert quiet(corpus).healthy

@@ -1,0 +1,184 @@
+"""A recording as a file of samples, from its first to its last part."""
+
+import io
+import logging
+import os
+import re
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile
+
+from rawnet_jax.data.chunk_files import is_placeholder
+from rawnet_jax.data.containers import contents_of
+from rawnet_jax.data.recording_bytes import Contents, Part, PiecedFile, RecordingBytes
+from rawnet_jax.errors import AudioError
+
+_LOG = logging.getLogger(__name__)
+
+_UNKNOWN_FRAMES = 2**62  # libsndfile's frame count for a header without one is 2^63 - 1
+_SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3}
+_SAMPLE_BYTES |= {"PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_DATA_BYTES = re.compile(r"(?:data|ssnd|data size)\s*: (\d+) \(should be (\d+)\)", re.IGNORECASE)
+_FRAMED = ("MP3", "OGG", "FLAC")
+
+
+class AudioFile:
+    """Reads as `soundfile.SoundFile` does, through all parts of a recording.
+
+    Attributes:
+        name: what errors call it.
+        format: of the container, as libsndfile calls it.
+        subtype: of the samples.
+        samplerate: of all parts.
+        channels: of all parts.
+        frames: of all parts together.
+        notes: what a listener should know; they are logged where reading comes to the end.
+    """
+
+    def __init__(self, source: str | PathLike[str] | bytes, name: object) -> None:
+        """Find the parts and hold their lengths against what the decoder sees.
+
+        Args:
+            source: a path, or the bytes of a file.
+            name: what errors call it.
+
+        Raises:
+            AudioError: it is cut or damaged; `reason` as `rawnet_jax.data.audio.read_waveform`.
+            soundfile.SoundFileError: it is no audio.
+            TypeError: so is a name without a header, such as ``a.raw``.
+        """
+        self.name = name
+        self._bytes: BinaryIO
+        self._open: Any = None
+        if isinstance(source, bytes):
+            self._bytes = io.BytesIO(source)
+        else:
+            self._bytes = open(source, "rb", buffering=0)  # noqa: SIM115 - until close()
+        try:
+            self._find_parts(source)
+        except BaseException:
+            self.close()
+            raise
+
+    def _find_parts(self, source: str | PathLike[str] | bytes) -> None:
+        data = RecordingBytes(self._bytes, self.name)
+        contents = contents_of(data)
+        self.notes = contents.notes if contents is not None else ()
+        self._has_said = False
+        self._opened = self._openers(source, data, contents)
+        self._next, self._position = 1, 0
+        first = self._open = self._opened[0]()
+        self.format, self.subtype = first.format, first.subtype
+        self.samplerate, self.channels = first.samplerate, first.channels
+        if contents is None and first.format in _FRAMED:
+            raise AudioError(self.name, "not audio", f"no {first.format} stream begins it")
+        if len(self._opened) > 1:
+            self.format = f"{first.format} in {len(self._opened)} parts"
+        parts = contents.parts if contents is not None else (Part(()),)
+        self.frames = self._checked(parts[0], first)
+        for part, opened in zip(parts[1:], self._opened[1:], strict=True):
+            with opened() as file:
+                self.frames += self._checked(part, file)
+
+    def _openers(
+        self, source: Any, data: RecordingBytes, contents: Contents | None
+    ) -> list[Callable[[], Any]]:
+        if contents is None or contents.is_plain(data.size):
+            return [lambda: soundfile.SoundFile(_plain(source, self._bytes))]
+        return [
+            lambda part=part: soundfile.SoundFile(PiecedFile(data, part.pieces))  # type: ignore[misc]
+            for part in contents.parts
+        ]
+
+    def _checked(self, part: Part, file: Any) -> int:
+        """Return the frames of a part, which must be of the first one's kind."""
+        kind = (file.samplerate, file.channels)
+        if kind != (self.samplerate, self.channels):
+            what = f"{self.channels} at {self.samplerate} Hz, then {kind[1]} at {kind[0]} Hz"
+            raise AudioError(self.name, "mixed parts", f"its channels are {what}")
+        frames = int(file.frames)
+        if frames >= _UNKNOWN_FRAMES:
+            raise AudioError(self.name, "unknown length", "its header gives none; encode it again")
+        # libsndfile silently shortens what a header claims to what the file holds; its log tells.
+        claim = _DATA_BYTES.search(file.extra_info) if not part.pieces else None
+        if claim and int(claim[2]) < int(claim[1]) and not is_placeholder(int(claim[1])):
+            what = f"{claim[2]} of {claim[1]} bytes of samples"
+            raise AudioError(self.name, "truncated", what)
+        least = part.least_frames
+        if part.sample_bytes and file.subtype in _SAMPLE_BYTES:
+            least = part.sample_bytes // (_SAMPLE_BYTES[file.subtype] * file.channels)
+        if frames < least:
+            what = f"the decoder sees {frames} of {least} frames"
+            raise AudioError(self.name, "damaged", what)
+        return least if part.is_exact else frames
+
+    def read(self, frames: int, dtype: str = "float32", always_2d: bool = False) -> np.ndarray:
+        """Return the next frames, [n] or [n, channels]; fewer at the end only.
+
+        Raises:
+            AudioError: the decoder gives up, or ends before the end.
+        """
+        pieces = []
+        wanted = frames
+        while True:
+            block = self._read(wanted, dtype, always_2d)
+            pieces.append(block)
+            wanted -= len(block)
+            if self._position == self.frames:
+                self._say_notes()
+            if not wanted or not self._go_on():
+                return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def _say_notes(self) -> None:
+        for note in () if self._has_said else self.notes:
+            _LOG.warning("%s: %s", self.name, note)
+        self._has_said = True
+
+    def _read(self, frames: int, dtype: str, always_2d: bool) -> np.ndarray:
+        try:
+            block = self._open.read(frames, dtype=dtype, always_2d=always_2d)
+        except soundfile.SoundFileError as error:
+            text = getattr(error, "error_string", str(error))
+            where = f"after {self._position} of {self.frames} frames"
+            raise AudioError(self.name, "damaged", f"the decoder gave up {where}: {text}") from None
+        self._position += len(block)
+        return block
+
+    def _go_on(self) -> bool:
+        """Open the next part; return False where there is none."""
+        if self._next < len(self._opened):
+            self._open.close()
+            self._open = self._opened[self._next]()
+            self._next += 1
+            return True
+        if self._position < self.frames:
+            what = f"{self._position} of {self.frames} frames"
+            raise AudioError(self.name, "truncated", what)
+        return False
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._open is not None:
+            self._open.close()
+        self._bytes.close()
+
+    def __enter__(self) -> "AudioFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _plain(source: str | PathLike[str] | bytes, opened: BinaryIO) -> Any:
+    """Return what libsndfile is to open: the path, if it can take it."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        os.fspath(source).encode()
+    except UnicodeEncodeError:  # a name that is not UTF-8
+        opened.seek(0)
+        return opened
+    return source

@@ -1,0 +1,187 @@
+"""Where the links of an Ogg file begin and end."""
+
+import zlib
+from dataclasses import dataclass, field
+
+from rawnet_jax.data.ogg_packets import Packet, PacketClock, codec_of
+from rawnet_jax.data.recording_bytes import Contents, Part, RecordingBytes, patched, skip_tags
+
+_BOS, _EOS = 2, 4
+_HEADER_BYTES = 27
+_NO_GRANULE = 2**64 - 1  # no packet ends on the page
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    at: int
+    content: bytes
+
+    @property
+    def stop(self) -> int:
+        return self.at + len(self.content)
+
+    @property
+    def flags(self) -> int:
+        return self.content[5]
+
+    @property
+    def granule(self) -> int:
+        return int.from_bytes(self.content[6:14], "little")
+
+    @property
+    def serial(self) -> bytes:
+        return self.content[14:18]
+
+    def packets(self) -> list[Packet]:
+        table = self.content[_HEADER_BYTES : _HEADER_BYTES + self.content[26]]
+        found, start, size = [], _HEADER_BYTES + len(table), 0
+        for lacing in table:
+            size += lacing
+            if lacing < 255:
+                found.append((self.content[start : start + size], True))
+                start, size = start + size, 0
+        if size:
+            found.append((self.content[start : start + size], False))
+        return found
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One logical stream: pages of one serial number."""
+
+    clock: PacketClock
+    last: _Page
+    begin: int | None = None  # granule position of its first sample
+    highest: int = 0
+    last_page_samples: int = 0
+
+    def take(self, page: _Page, data: RecordingBytes) -> None:
+        if self.last.flags & _EOS and page is not self.last:
+            raise data.refused("damaged", f"an Ogg stream goes on after its end, at byte {page.at}")
+        self.last = page
+        samples = self.clock.feed(page.packets())
+        if page.granule == _NO_GRANULE:
+            self.last_page_samples += samples
+            return
+        if samples and self.begin is None:
+            self.begin = max(page.granule - self.clock.total, 0)
+        self.last_page_samples = samples
+        if page.granule < self.highest:
+            raise data.refused("damaged", f"its Ogg pages run back in time at byte {page.at}")
+        self.highest = page.granule
+
+    def check_end(self, data: RecordingBytes) -> None:
+        """The last page may cut its own samples off, but none before."""
+        end = (self.begin or 0) + self.clock.total
+        if self.clock.knows and self.highest < end - self.last_page_samples:
+            what = f"its Ogg pages claim {self.highest} samples and hold {end}"
+            raise data.refused("damaged", what)
+
+
+@dataclass(slots=True)
+class _Link:
+    """Streams that begin together. Files that were joined have several links."""
+
+    start: int
+    streams: dict[bytes, _Stream] = field(default_factory=dict)
+    audio: list[_Stream] = field(default_factory=list)
+    has_begun: bool = False  # a page that begins a stream belongs to the next link
+    stop: int = 0
+
+    def take(self, page: _Page, data: RecordingBytes) -> None:
+        if page.flags & _BOS:
+            codec = codec_of(page.content[_HEADER_BYTES + page.content[26] :])
+            stream = self.streams[page.serial] = _Stream(PacketClock(codec), page)
+            if codec:
+                self.audio.append(stream)
+        else:
+            self.has_begun = True
+        if page.serial not in self.streams:
+            raise data.refused("damaged", f"an Ogg stream has no beginning, at byte {page.at}")
+        self.streams[page.serial].take(page, data)
+        self.stop = page.stop
+
+    def part(self, data: RecordingBytes, notes: list[str]) -> Part:
+        if len(self.audio) != 1:
+            what = f"{len(self.audio)} audio streams at once in Ogg; it must be one"
+            raise data.refused("not audio", what)
+        stream, span = self.audio[0], range(self.start, self.stop)
+        stream.check_end(data)
+        last = stream.last
+        if last.flags & _EOS:
+            return Part((span,))
+        if _goes_on(last):
+            raise data.refused("truncated", "it ends in the middle of an Ogg packet")
+        notes.append("its last Ogg page is not marked as the last; all that it holds is read")
+        flagged = bytearray(last.content)
+        flagged[5] |= _EOS
+        flagged[22:26] = page_checksum(flagged).to_bytes(4, "little")
+        return Part(patched(span, (last.at, bytes(flagged))))
+
+
+def _goes_on(page: _Page) -> bool:
+    count = page.content[26]
+    return count > 0 and page.content[_HEADER_BYTES + count - 1] == 255
+
+
+def ogg_contents(data: RecordingBytes, start: int) -> tuple[Contents, int]:
+    """Return the links of an Ogg file as parts, and where they end.
+
+    Raises:
+        AudioError: a page is damaged or cut, or what its pages claim contradicts them.
+    """
+    links: list[_Link] = []
+    position = start
+    while (page := _page_at(data, position)) is not None:
+        if not links or (page.flags & _BOS and links[-1].has_begun):
+            links.append(_Link(start if not links else page.at))
+        links[-1].take(page, data)
+        position = page.stop
+        if data.at(position, 4) != b"OggS":
+            position = _after_junk(data, position)
+    notes: list[str] = []
+    parts = tuple(link.part(data, notes) for link in links)
+    return Contents(parts, tuple(notes)), position
+
+
+def _page_at(data: RecordingBytes, position: int) -> _Page | None:
+    head = data.at(position, _HEADER_BYTES + 255)
+    if head[:4] != b"OggS":
+        return None
+    table = head[_HEADER_BYTES : _HEADER_BYTES + head[26]] if len(head) >= _HEADER_BYTES else b""
+    size = _HEADER_BYTES + len(table) + sum(table)
+    if len(head) < _HEADER_BYTES or position + size > data.size:
+        raise data.refused("truncated", "it ends in the middle of an Ogg page")
+    content = data.at(position, size)
+    if page_checksum(content) != int.from_bytes(content[22:26], "little"):
+        raise data.refused("damaged", f"the checksum of its Ogg page at byte {position} is wrong")
+    return _Page(position, content)
+
+
+def _after_junk(data: RecordingBytes, position: int) -> int:
+    """Return where the next link begins: behind tags; where nothing follows, the same place."""
+    after = skip_tags(data, position, data.size)
+    if data.at(after, 4) == b"OggS":
+        return after
+    if _finds(data, after, b"OggS"):
+        raise data.refused("damaged", f"bytes that are no Ogg page, at byte {position}")
+    return position
+
+
+def _finds(data: RecordingBytes, position: int, wanted: bytes) -> bool:
+    while len(block := data.at(position, 2**20)) >= len(wanted):
+        if wanted in block:
+            return True
+        position += len(block) - len(wanted) + 1
+    return False
+
+
+def page_checksum(content: bytes | bytearray) -> int:
+    """Return the checksum of an Ogg page, of which the field of the checksum counts as 0.
+
+    Ogg's polynomial is zlib's with the bits in the other order and without inversions.
+    """
+    page = bytes(content[:22]) + bytes(4) + bytes(content[26:])
+    value = zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return int(f"{value:032b}"[::-1], 2)

@@ -41,7 +41,7 @@ class Window:
         start_s: where it begins, in seconds.
         end_s: where it ends, in seconds.
         verdict: "bonafide", "spoof" or "cannot judge".
-        score: higher = more bona fide; None where it cannot be judged.
+        score: higher = more bona fide; None where there is none.
         llr: natural-log likelihood ratio, bona fide over spoof; None without a calibration.
         p_spoof: P(spoof) at the prior of the result; None without a calibration.
     """
@@ -65,7 +65,7 @@ class Result:
         llr: natural-log likelihood ratio, bona fide over spoof; None without a calibration.
         p_spoof: P(spoof) at `prior`; None without a calibration.
         prior: of spoof; None without a calibration.
-        reason: why there is no score; None where there is one.
+        reason: why there is no verdict; None where there is one.
         duration_s: length of the recording in seconds; None where it could not be read.
         scored_s: from the first sample to the last one that counts in the score, in seconds.
         num_windows: windows that count in the score.
@@ -111,7 +111,7 @@ class Result:
         """Return one line: verdict, score, P(spoof), seconds judged."""
         length = "?" if self.duration_s is None else f"{self.duration_s:.1f}"
         parts = [f"{self.path}: {self.verdict}"]
-        if self.score is None:
+        if self.reason is not None:
             return f"{parts[0]} ({self.reason})"
         parts.append(f"score {self.score:+.3f}")
         if self.llr is not None:

@@ -29,6 +29,7 @@ from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.runtime import start_runtime
 from rawnet_jax.scoring.clips import ClipScores, score_clips
+from rawnet_jax.scoring.model_watch import no_finite_score
 from rawnet_jax.scoring.recordings import Recipe, recipe_of
 from rawnet_jax.scoring.scorer import Scorer
 from rawnet_jax.scoring.streaming import StreamingScorer, hop_of_seconds
@@ -37,7 +38,6 @@ from rawnet_jax.scoring.verdict import (
     OperatingPoint,
     load_decision,
     load_operating_point,
-    no_finite_score,
 )
 from rawnet_jax.scoring.windows import hop_samples
 from rawnet_jax.training.workdir import member_workdirs

@@ -85,7 +85,10 @@ def _outputs(calibration: Calibration | None) -> dict[str, str]:
 
 def _threshold(point: OperatingPoint) -> dict[str, Any]:
     of = "llr" if point.on_llr else "score"
-    return {"value": point.threshold, "of": of, "bonafide": f"{of} >= value", "rule": point.rule}
+    noted = {"value": point.threshold, "of": of, "bonafide": f"{of} >= value", "rule": point.rule}
+    if point.lowest is not None and point.highest is not None:
+        noted |= {"lowest_score": point.lowest, "highest_score": point.highest}
+    return noted
 
 
 def _windows(config: Config, num_samples: int) -> dict[str, Any]:

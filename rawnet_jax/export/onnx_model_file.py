@@ -96,13 +96,15 @@ class OnnxDetector:
         """
         record, noted = self._metadata["calibration"], self._metadata["threshold"]
         calibration = None if record is None else calibration_from_dict(record)
+        bounds = [(noted or {}).get(name) for name in ("lowest_score", "highest_score")]
         if threshold is not None:
             if not math.isfinite(threshold):
                 raise ConfigError(f"threshold {threshold}: must be a finite number")
-            point = OperatingPoint(threshold, "given by the user")
+            point = OperatingPoint(threshold, "given by the user", False, None, {}, *bounds)
         elif noted is None:
             raise ConfigError(f"{self._path}: notes no threshold; give one")
         else:
-            point = OperatingPoint(noted["value"], noted["rule"], noted["of"] == "llr")
+            is_llr = noted["of"] == "llr"
+            point = OperatingPoint(noted["value"], noted["rule"], is_llr, None, {}, *bounds)
         notes = ("no calibration: no log-likelihood ratio and no P(spoof)",)
         return DecisionRule(point, calibration, prior, () if calibration is not None else notes)

@@ -49,6 +49,7 @@ from rawnet_jax.scoring.verdict import (
     CALIBRATION_JSON,
     OperatingPoint,
     how_scored,
+    range_of,
     save_calibration,
     save_operating_point,
 )
@@ -150,7 +151,8 @@ def _evaluate_one(
     say_written([("scores", output / "scores.txt")])
     say_written(write_results(output, results))
     if options.checkpoint == BEST:
-        _keep_operating_point(model.workdir, config, summary, run.step)
+        bounds = (None, None) if dev is None else range_of(dev.score)
+        _keep_operating_point(model.workdir, config, summary, run.step, bounds)
 
 
 def _measured(clips: Clips, found: ClipScores, gate: GateConfig) -> _Scored:
@@ -184,7 +186,13 @@ def _cannot_judge(scored: Mapping[str, _Scored], gate: GateConfig) -> CannotJudg
     return CannotJudge(refused, totals, rows, worst)
 
 
-def _keep_operating_point(workdir: Path, config: Config, summary: Summary, step: int) -> None:
+def _keep_operating_point(
+    workdir: Path,
+    config: Config,
+    summary: Summary,
+    step: int,
+    bounds: tuple[float | None, float | None],
+) -> None:
     """Leave what dev taught where whoever scores with this run's best checkpoint finds it."""
     decision = summary.decision
     if summary.calibrated is not None:
@@ -192,7 +200,7 @@ def _keep_operating_point(workdir: Path, config: Config, summary: Summary, step:
     if decision.from_dev or summary.calibrated is not None:
         threshold, is_llr = decision.threshold, decision.is_calibrated
         rule, how = rule_text(threshold), how_scored(config.eval)
-        point = OperatingPoint(threshold.value, rule, is_llr, step, how)
+        point = OperatingPoint(threshold.value, rule, is_llr, step, how, *bounds)
         save_operating_point(workdir, point)
 
 

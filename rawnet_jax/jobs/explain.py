@@ -108,10 +108,10 @@ class _Job:
         drawn = explanation_png(found, choice, Caption(path, text, threshold))
         record = {"path": path} | said | explanation_record(found, choice)
         record |= {"clip_score": self._clip_score(choice), **self._run_record()}
-        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+        numbers = json.dumps(record, indent=1, allow_nan=False) + "\n"
         name = picture.removesuffix(".png")
         written = write_files(
-            folder, [("picture", f"{name}.png", drawn), ("numbers", f"{name}.json", text)]
+            folder, [("picture", f"{name}.png", drawn), ("numbers", f"{name}.json", numbers)]
         )
         lines = [_heading(path, choice), text, *summary_lines(found, choice)]
         lines += [f"{what}: {where}" for what, where in written]
@@ -147,7 +147,8 @@ class _Job:
 
     def _verdict(self, score: float) -> dict[str, Any]:
         said = verdict_record(score, self._decision)
-        return said | {"prior": None if said["p_spoof"] is None else self._decision.prior}
+        prior = None if said["p_spoof"] is None else self._decision.prior
+        return said | {"prior": prior, "reason": self._decision.refusal(score)}
 
     def _clip_score(self, choice: Choice) -> float | None:
         """Return the score of the whole clip, as the run was evaluated."""
@@ -173,6 +174,8 @@ def _heading(path: str, choice: Choice) -> str:
 
 def _text(said: dict[str, Any]) -> str:
     name = "bona fide" if said["verdict"] == Label.BONAFIDE.key else said["verdict"]
+    if said["reason"]:
+        return f"{name}: {said['reason']}"
     text = f"{name}, score {said['score']:+.3f}"
     if said["llr"] is not None:
         text += f", log-likelihood ratio {said['llr']:+.2f}"

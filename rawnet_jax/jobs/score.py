@@ -27,10 +27,11 @@ from rawnet_jax.labels import Label
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import FileScore, Outcome
+from rawnet_jax.scoring.model_watch import ModelWatch
 from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import Form, form_of
 from rawnet_jax.scoring.score_output import ScoreOutput
-from rawnet_jax.scoring.verdict import DecisionRule, ModelWatch, Record, record_of
+from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
 
 if TYPE_CHECKING:
     from rawnet_jax.run import Run

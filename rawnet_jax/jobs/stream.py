@@ -19,7 +19,8 @@ from rawnet_jax.jobs.console import complain
 from rawnet_jax.jobs.options import VerdictOptions
 from rawnet_jax.labels import Label
 from rawnet_jax.scoring.file_scorer import SCORE_NOT_FINITE
-from rawnet_jax.scoring.verdict import CANNOT_JUDGE, DecisionRule, ModelWatch, verdict_record
+from rawnet_jax.scoring.model_watch import ModelWatch
+from rawnet_jax.scoring.verdict import CANNOT_JUDGE, DecisionRule, verdict_record
 
 if TYPE_CHECKING:
     from rawnet_jax.run import Run
@@ -114,7 +115,8 @@ def window_record(found: "TimedScore", window_s: float, decision: DecisionRule) 
     start_s = round(max(0.0, found.time_s - window_s), 6)  # not 0.01999999999999999
     bounds = {"start_s": start_s, "end_s": found.time_s}
     if math.isfinite(found.score):
-        return bounds | verdict_record(found.score, decision) | {"reason": None}
+        said = verdict_record(found.score, decision)
+        return bounds | said | {"reason": decision.refusal(found.score)}
     reason = SCORE_NOT_FINITE
     if found.refusal is not None:
         reason = f"{found.refusal.reason}: {found.refusal.detail}"
@@ -194,7 +196,7 @@ class Lines:
         self._counts[record["verdict"]] += 1
         self._end_s = record["end_s"]
         score = record["score"]
-        if score is None:
+        if record["verdict"] == CANNOT_JUDGE:
             return
         self._sum += score
         if self._lowest is None or score < self._lowest[0]:
@@ -203,7 +205,7 @@ class Lines:
 
 def _text(record: dict[str, Any]) -> str:
     start = f"{record['end_s']:10.2f} s  {record['verdict']:<12}"
-    if record["score"] is None:
+    if record["verdict"] == CANNOT_JUDGE:
         return f"{start}  {record['reason']}"
     said = f"{start}  score {record['score']:+8.3f}"
     if record["llr"] is not None:

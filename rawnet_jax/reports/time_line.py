@@ -21,7 +21,7 @@ from rawnet_jax.reports.canvas import (
 )
 from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import FileScore
-from rawnet_jax.scoring.verdict import DecisionRule, Record
+from rawnet_jax.scoring.verdict import CANNOT_JUDGE, DecisionRule, Record
 
 SIZE = (9.2, 4.6)
 _WAVE_COLOUR = "#6b7280"
@@ -78,6 +78,10 @@ def time_line_of(found: FileScore, record: Record, decision: DecisionRule) -> Ti
         value, label, whole = value.copy(), "log-likelihood ratio", record["llr"]
         known = np.isfinite(value)
         value[known] = calibration.apply(value[known])
+    refused = [bool(np.isfinite(s) and decision.refusal(float(s))) for s in found.windows.score]
+    value[refused] = np.nan
+    if record["verdict"] == CANNOT_JUDGE:
+        whole = None
     return TimeLine(
         title=found.path,
         subtitle=_subtitle(record),
@@ -92,7 +96,7 @@ def time_line_of(found: FileScore, record: Record, decision: DecisionRule) -> Ti
 
 
 def _subtitle(record: Record) -> str:
-    if record["score"] is None:
+    if record["reason"]:
         return f"{record['verdict']}: {record['reason']}"
     said = f"{record['verdict']}, score {record['score']:+.3f}"
     if record["llr"] is not None:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from rawnet_jax.config import Config, EvalConfig
-from rawnet_jax.errors import CheckpointError, ConfigError, DataError
+from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.labels import Label, spoof_probability
 from rawnet_jax.metrics.calibration import Calibration, calibration_from_dict
-from rawnet_jax.scoring.file_scorer import SCORE_NOT_FINITE, FileScore, Outcome
+from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.windows import WindowScores
 
 Record = dict[str, Any]
@@ -30,7 +30,7 @@ THRESHOLD_JSON = "threshold.json"
 """Beside ``config.json``, of the run's best checkpoint; a calibration also lies among results."""
 
 CANNOT_JUDGE = Outcome.CANNOT_JUDGE.value
-"""The verdict on what has no score."""
+"""The verdict on what has no score, or one that nothing can be concluded from."""
 
 FIELDS = (
     *("path", "verdict", "score", "llr", "p_spoof", "prior", "duration_s", "scored_s"),
@@ -52,6 +52,8 @@ class OperatingPoint:
         on_llr: whether it applies to calibrated scores instead of the scores as they are.
         step: of the checkpoint.
         how: the fields of ``config.eval`` that decide the score of a clip, as they were.
+        lowest: no verdict is given on a score below it; None = on any.
+        highest: nor above it.
     """
 
     threshold: float
@@ -59,6 +61,8 @@ class OperatingPoint:
     on_llr: bool = False
     step: int | None = None
     how: Mapping[str, Any] = field(default_factory=dict)
+    lowest: float | None = None
+    highest: float | None = None
 
     @property
     def text(self) -> str:
@@ -107,7 +111,7 @@ class DecisionRule:
             raise DataError("the threshold is of calibrated scores, and there is no calibration")
 
     def __call__(self, score: float) -> Verdict:
-        """Return what a finite score stands for."""
+        """Return what a finite score stands for; see `refusal` first."""
         llr = None if self.calibration is None else float(self.calibration.apply(score))
         p_spoof = None
         if llr is not None:
@@ -115,6 +119,13 @@ class DecisionRule:
         judged = llr if self.point.on_llr and llr is not None else score
         label = Label.BONAFIDE if judged >= self.point.threshold else Label.SPOOF
         return Verdict(float(score), llr, p_spoof, label)
+
+    def refusal(self, score: float) -> str | None:
+        """Return why there is no verdict on a finite score; None where there is one."""
+        low, high = self.point.lowest, self.point.highest
+        if (low is None or score >= low) and (high is None or score <= high):
+            return None
+        return f"outside the range of dev scores: {score:+.4g}; {low:+.4g} to {high:+.4g} is judged"
 
     @property
     def prior_odds(self) -> float:
@@ -127,7 +138,7 @@ class DecisionRule:
         point = asdict(self.point)
         calibration = None if self.calibration is None else self.calibration.to_dict()
         return {"prior": self.prior, "calibration": calibration} | {
-            name: point[name] for name in ("threshold", "rule", "on_llr")
+            name: point[name] for name in ("threshold", "rule", "on_llr", "lowest", "highest")
         }
 
     @property
@@ -143,6 +154,25 @@ def how_scored(config: EvalConfig) -> dict[str, Any]:
     """Return the settings that decide the score of a clip."""
     found = {name: getattr(config, name) for name in _HOW}
     return found if config.aggregate else {"aggregate": ""}
+
+
+def range_of(scores: np.ndarray) -> tuple[float | None, float | None]:
+    """Return the lowest and highest score that a verdict is given on.
+
+    They are those of the dev scores, and once their span more on either side. The extremes of more
+    trials of the same kind lie a little outside; those of other corpora and of single windows lie
+    farther out, and still within. What is no speech may score tens of spans away.
+
+    Args:
+        scores: float [N] of dev.
+
+    Returns:
+        (None, None) where the scores span nothing.
+    """
+    if not len(scores) or not np.ptp(scores) > 0:
+        return None, None
+    low, high = float(np.min(scores)), float(np.max(scores))
+    return low - (high - low), high + (high - low)
 
 
 def save_operating_point(workdir: Path, point: OperatingPoint) -> None:
@@ -174,12 +204,20 @@ def load_operating_point(workdir: Path) -> OperatingPoint | None:
             bool(record["on_llr"]),
             None if step is None else int(step),
             dict(record["how"]),
+            *(_bound(record.get(name)) for name in ("lowest", "highest")),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: damaged: {error!r}") from error
     if not math.isfinite(point.threshold):
         raise DataError(f"{path}: threshold {point.threshold}; it must be finite")
     return point
+
+
+def _bound(value: Any) -> float | None:
+    """Read one end of the range of scores; files of older versions have none."""
+    if value is not None and not (type(value) in (int, float) and math.isfinite(value)):
+        raise TypeError("lowest and highest must be finite numbers")
+    return None if value is None else float(value)
 
 
 def save_calibration(path: str | Path, calibration: Calibration) -> None:
@@ -251,7 +289,8 @@ def load_decision(
     if threshold is not None:
         if not math.isfinite(threshold):
             raise ConfigError(f"--threshold {threshold}: it must be finite")
-        point = OperatingPoint(threshold, "given by the user")
+        bounds = (None, None) if point is None else (point.lowest, point.highest)
+        point = OperatingPoint(threshold, "given by the user", False, None, {}, *bounds)
     assert point is not None
     if calibration is None:
         notes.append("no calibration: no log-likelihood ratio and no P(spoof)")
@@ -296,6 +335,8 @@ def record_of(found: FileScore, decision: DecisionRule, *, time_line: bool = Fal
         "num_windows": found.num_windows,
         "reason": found.reason or None,
     }
+    if found.score is not None:
+        record["reason"] = decision.refusal(found.score)
     if time_line:
         record["spoof_s"] = spoof_spans(windows, decision)
         record["windows"] = [
@@ -305,41 +346,11 @@ def record_of(found: FileScore, decision: DecisionRule, *, time_line: bool = Fal
     return record
 
 
-class ModelWatch:
-    """Notices a network that gives no finite score to anything: then no recording is to blame."""
-
-    def __init__(self, workdir: Path) -> None:
-        self._workdir = workdir
-        self._num_finite = self._num_others = 0
-
-    def add(self, score: float | None, reason: str | None) -> None:
-        """Take what a clip or a window got, and why it got no score."""
-        self._num_finite += score is not None
-        self._num_others += reason == SCORE_NOT_FINITE
-
-    def check(self) -> None:
-        """Check that the network gave a finite score to something, if it was asked at all.
-
-        Raises:
-            CheckpointError: it did not.
-        """
-        if self._num_others and not self._num_finite:
-            raise CheckpointError(no_finite_score(self._workdir, self._num_others))
-
-
-def no_finite_score(workdir: Path, count: int) -> str:
-    """Return the error of a network that gave no finite score to any of `count` inputs."""
-    return (
-        f"{workdir}: none of {count} scores is a finite number: the model is at fault, not the "
-        "audio; use another --checkpoint, or train again"
-    )
-
-
 def spoof_spans(windows: WindowScores, decision: DecisionRule) -> list[list[float]]:
     """Return what the windows that are called spoof cover: [start, end] in s, apart and rising."""
     spans: list[list[float]] = []
     for start, end, score in _rows(windows):
-        if score is None or decision(score).label != Label.SPOOF:
+        if score is None or verdict_record(score, decision)["verdict"] != Label.SPOOF.key:
             continue
         if spans and start <= spans[-1][1]:
             spans[-1][1] = end
@@ -355,9 +366,14 @@ def _rows(windows: WindowScores) -> Iterator[tuple[float, float, float | None]]:
 
 
 def verdict_record(score: float | None, decision: DecisionRule) -> Record:
-    """Return verdict, score, log-likelihood ratio and P(spoof) of a score; None = no score."""
+    """Return verdict, score, log-likelihood ratio and P(spoof) of a score; None = no score.
+
+    A score that `DecisionRule.refusal` refuses stays, and nothing is concluded from it.
+    """
     if score is None:
         return {"verdict": CANNOT_JUDGE, "score": None, "llr": None, "p_spoof": None}
+    if decision.refusal(score) is not None:
+        return {"verdict": CANNOT_JUDGE, "score": score, "llr": None, "p_spoof": None}
     said = decision(score)
     return {
         "verdict": said.label.key,

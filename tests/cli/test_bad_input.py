@@ -20,6 +20,8 @@ import soundfile
 
 from rawnet_jax.cli.main import main
 from rawnet_jax.config_file import load_config
+from rawnet_jax.data.score_file import read_scores
+from rawnet_jax.scoring.verdict import load_operating_point
 from rawnet_jax.training.loop import Trainer
 from tests.conftest import REPO, TINY_CONFIG, write_tiny_corpus
 
@@ -278,3 +280,12 @@ def test_counting_instead_of_stopping(place, capsys):
     overrides = ["--config.data.problems.bad_audio=warn", "--config.train.num_epochs=1"]
     assert main([*train(place, *overrides), "--no-progress"]) == 0
     assert (place.new / "checkpoints" / "latest" / "6").is_dir()
+
+
+def test_evaluation_leaves_the_range_of_dev_scores(place, capsys):
+    assert main([*evaluate(place, "--no-bootstrap"), "--no-progress"]) == 0
+    dev = read_scores(place.run / "eval" / "dev_scores.txt").scores
+    point = load_operating_point(place.run)
+    assert point is not None
+    assert point.lowest == pytest.approx(2 * dev.min() - dev.max(), abs=1e-5)
+    assert point.highest == pytest.approx(2 * dev.max() - dev.min(), abs=1e-5)

@@ -4,17 +4,19 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 import soundfile
 
+import rawnet_jax
 from rawnet_jax.checkpoint import save_variables
 from rawnet_jax.cli.main import main
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.run import Run
-from rawnet_jax.scoring.verdict import load_operating_point
+from rawnet_jax.scoring.verdict import load_operating_point, save_operating_point
 from tests.small_run import STEP, write_run
 
 NUM_SAMPLES = 3200
@@ -343,3 +345,36 @@ def test_control_characters_do_not_reach_a_terminal(run, clips, tmp_path, capsys
     assert not set("\r\x1b\x9b\u202e") & set(shown)
     assert r"\x1b[31mred.wav" in found.out
     assert r"bad\x1b[31mred.wav: not audio" in found.err
+
+
+@pytest.fixture
+def bounded(tmp_path):
+    """A run whose dev scores were all far above those of any clip."""
+    workdir = write_run(tmp_path / "bounded", num_samples=NUM_SAMPLES)
+    point = load_operating_point(workdir)
+    assert point is not None
+    save_operating_point(workdir, replace(point, lowest=1000.0, highest=2000.0))
+    return workdir
+
+
+def test_a_score_outside_the_range_of_dev_scores_is_no_verdict(bounded, clips, tmp_path, capsys):
+    clip, begin = clips / "clip1.wav", "outside the range of dev scores: "
+    assert score(bounded, clip, "--format=jsonl", "--windows", f"--plot={tmp_path / 'p'}") == 3
+    [record] = json_lines(capsys.readouterr().out)
+    assert record["verdict"] == "cannot judge"
+    assert record["reason"].startswith(begin)
+    assert (record["llr"], record["p_spoof"], record["spoof_s"]) == (None, None, [])
+    assert np.isfinite(record["score"])
+    assert {window["verdict"] for window in record["windows"]} == {"cannot judge"}
+    assert score(bounded, clip) == 3
+    assert begin in capsys.readouterr().out
+    assert main(["stream", f"--workdir={bounded}", str(clip)]) == 0
+    found = capsys.readouterr()
+    assert begin in found.out
+    assert " 0 spoof, 0 bonafide" in found.err
+    result = rawnet_jax.load(bounded).score(clip)
+    assert (result.verdict, result.reason) == ("cannot judge", record["reason"])
+    assert begin in str(result)
+    explained = ["explain", f"--workdir={bounded}", str(clip), f"--output={tmp_path}"]
+    assert main([*explained, "--no-progress", "--spans=2"]) == 0
+    assert f"cannot judge: {begin}" in capsys.readouterr().out

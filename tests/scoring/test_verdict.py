@@ -18,8 +18,10 @@ from rawnet_jax.scoring.verdict import (
     load_calibration,
     load_decision,
     load_operating_point,
+    range_of,
     save_calibration,
     save_operating_point,
+    verdict_record,
 )
 
 CALIBRATION = AffineCalibration(2.0, -1.0, 0.5, 50, 60)
@@ -158,3 +160,54 @@ def test_a_damaged_file_is_named(tmp_path, text, message):
 def test_an_absent_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"none\.json: cannot be read"):
         load_calibration(tmp_path / "none.json")
+
+
+BOUNDED = replace(POINT, lowest=-17.4, highest=15.3)
+
+
+@pytest.mark.parametrize("score", [-229.0, -17.5, 15.4, 308.0])
+def test_no_verdict_outside_the_range_of_dev_scores(score):
+    decision = DecisionRule(BOUNDED, CALIBRATION)
+    assert verdict_record(score, decision) == {
+        **{"verdict": "cannot judge", "score": score, "llr": None, "p_spoof": None}
+    }
+    reason = decision.refusal(score)
+    assert reason == (f"outside the range of dev scores: {score:+.4g}; -17.4 to +15.3 is judged")
+
+
+@pytest.mark.parametrize("score", [-17.4, 0.0, 15.3])
+def test_within_the_range_there_is_a_verdict(score):
+    bounded, free = DecisionRule(BOUNDED, CALIBRATION), DecisionRule(POINT, CALIBRATION)
+    assert bounded.refusal(score) is free.refusal(score) is free.refusal(1e9) is None
+    assert verdict_record(score, bounded) == verdict_record(score, free)
+
+
+def test_the_range_is_the_dev_scores_and_once_their_span_on_either_side():
+    assert range_of(np.array([4.0, -6.0, 1.0])) == (-16.0, 14.0)
+    assert range_of(np.array([2.0, 2.0])) == range_of(np.array([])) == (None, None)
+
+
+def test_the_range_is_read_back_and_survives_another_threshold(tmp_path):
+    save_operating_point(tmp_path, BOUNDED)
+    assert load_operating_point(tmp_path) == BOUNDED
+    given = load_decision(tmp_path, Config(), 7, threshold=2.5).point
+    assert (given.threshold, given.lowest, given.highest) == (2.5, -17.4, 15.3)
+    assert load_decision(tmp_path, Config(), 8).point.lowest is None  # of another checkpoint
+
+
+def test_a_file_without_a_range_judges_any_score(tmp_path):
+    save_operating_point(tmp_path, POINT)
+    path = tmp_path / THRESHOLD_JSON
+    record = json.loads(path.read_text())
+    del record["lowest"], record["highest"]
+    path.write_text(json.dumps(record))
+    assert load_operating_point(tmp_path) == POINT
+
+
+@pytest.mark.parametrize("bound", ["NaN", "true", '"1"', "[]", "1e999"])
+def test_a_damaged_range(tmp_path, bound):
+    save_operating_point(tmp_path, BOUNDED)
+    path = tmp_path / THRESHOLD_JSON
+    path.write_text(path.read_text().replace("-17.4", bound))
+    with pytest.raises(DataError, match=r"threshold\.json"):
+        load_operating_point(tmp_path)

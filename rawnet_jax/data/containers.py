@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from rawnet_jax.data.chunk_files import chunk_contents
 from rawnet_jax.data.flac_frames import flac_contents
-from rawnet_jax.data.mp3_frames import begins_mp3, mp3_contents
+from rawnet_jax.data.mp3_frames import begins_mp3, first_frame, mp3_contents
 from rawnet_jax.data.ogg_pages import ogg_contents
 from rawnet_jax.data.recording_bytes import Contents, RecordingBytes, skip_tags
 
@@ -33,8 +33,12 @@ def contents_of(data: RecordingBytes) -> Contents | None:
     elif begins_mp3(head):
         contents, end = mp3_contents(data, 0, first, data.size)
         contents = _with_tags(data, contents, end)
-    else:
+    elif head[:4] in _CONTAINERS or (frame := first_frame(head)) is None:
         return _of_chunks(data)
+    else:
+        contents, end = mp3_contents(data, first + frame, first + frame, data.size)
+        note = f"{frame} bytes before its first MPEG frame are not read"
+        contents = replace(contents, notes=(note, *contents.notes))
     return _with_rest(data, contents, end)
 
 

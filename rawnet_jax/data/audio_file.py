@@ -23,7 +23,7 @@ _SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "P
 _SAMPLE_BYTES |= {"PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 _ROUNDING_FRAMES = 2  # of a length in seconds
 _DATA_BYTES = re.compile(r"(?:data|ssnd|data size)\s*: (\d+) \(should be (\d+)\)", re.IGNORECASE)
-_FRAMED = ("MP3", "OGG", "FLAC")
+_FOLLOWED = ("MP3", "OGG", "FLAC", "WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF")
 
 
 class AudioFile:
@@ -74,8 +74,8 @@ class AudioFile:
         first = self._open = self._opened[0]()
         self.format, self.subtype = first.format, first.subtype
         self.samplerate, self.channels = first.samplerate, first.channels
-        if contents is None and first.format in _FRAMED:
-            raise AudioError(self.name, "not audio", f"no {first.format} stream begins it")
+        if contents is None and first.format in _FOLLOWED and first.frames:
+            raise AudioError(self.name, "not audio", f"its {first.format} structure is broken")
         if len(self._opened) > 1:
             self.format = f"{first.format} in {len(self._opened)} parts"
         parts = contents.parts if contents is not None else (Part(()),)

@@ -15,7 +15,8 @@ from rawnet_jax.data.recording_bytes import Contents, RecordingBytes, skip_tags
 
 _SNIFFED_BYTES = 2**13
 _MOST_LEAD_BYTES = 2**26  # of tags with pictures before the audio
-_CONTAINERS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"OggS", b"fLaC")
+_FIRST_ONLY = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b".snd")
+_CONTAINERS = (*_FIRST_ONLY, b"OggS", b"fLaC")
 
 
 def contents_of(data: RecordingBytes) -> Contents | None:
@@ -26,6 +27,8 @@ def contents_of(data: RecordingBytes) -> Contents | None:
     """
     first = skip_tags(data, 0, min(data.size, _MOST_LEAD_BYTES))
     head = data.at(first, _SNIFFED_BYTES)
+    if first and head[:4] in _FIRST_ONLY:
+        raise data.refused("not audio", f"its header stands behind {first} bytes of tags")
     if head[:4] == b"OggS":
         contents, end = ogg_contents(data, first)
     elif head[:4] == b"fLaC":

@@ -375,6 +375,16 @@ def test_two_chunks_of_samples_are_refused():
     assert refusal(more) == "damaged"
 
 
+def test_chunks_that_cannot_be_followed_are_refused():
+    content = SHORT["wav"]
+    odd = content[:36] + b"LIST" + struct.pack("<I", 7) + b"INFOabc" + content[36:]
+    assert refusal(odd) == refusal(odd + content) == "not audio"
+
+
+def test_tags_before_a_wav_are_refused():
+    assert refusal(ID3V2 + SHORT["wav"] + SHORT["wav"]) == "not audio"
+
+
 def test_a_wav_without_samples_is_empty():
     content = encoded("wav", np.zeros(0)) + b"LIST" + struct.pack("<I", 4) + b"INFO"
     assert refusal(content) == "empty"

@@ -21,8 +21,9 @@ _LOG = logging.getLogger(__name__)
 _UNKNOWN_FRAMES = 2**62  # libsndfile's frame count for a header without one is 2^63 - 1
 _SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3}
 _SAMPLE_BYTES |= {"PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_ROUNDING_FRAMES = 2  # of a length in seconds
 _DATA_BYTES = re.compile(r"(?:data|ssnd|data size)\s*: (\d+) \(should be (\d+)\)", re.IGNORECASE)
-_FRAMED = ("MP3", "OGG", "FLAC")
+_FOLLOWED = ("MP3", "OGG", "FLAC", "WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF")
 
 
 class AudioFile:
@@ -73,8 +74,8 @@ class AudioFile:
         first = self._open = self._opened[0]()
         self.format, self.subtype = first.format, first.subtype
         self.samplerate, self.channels = first.samplerate, first.channels
-        if contents is None and first.format in _FRAMED:
-            raise AudioError(self.name, "not audio", f"no {first.format} stream begins it")
+        if contents is None and first.format in _FOLLOWED and first.frames:
+            raise AudioError(self.name, "not audio", f"its {first.format} structure is broken")
         if len(self._opened) > 1:
             self.format = f"{first.format} in {len(self._opened)} parts"
         parts = contents.parts if contents is not None else (Part(()),)
@@ -107,7 +108,7 @@ class AudioFile:
         if claim and int(claim[2]) < int(claim[1]) and not is_placeholder(int(claim[1])):
             what = f"{claim[2]} of {claim[1]} bytes of samples"
             raise AudioError(self.name, "truncated", what)
-        least = part.least_frames
+        least = max(part.least_frames, int(part.least_s * file.samplerate) - _ROUNDING_FRAMES)
         if part.sample_bytes and file.subtype in _SAMPLE_BYTES:
             least = part.sample_bytes // (_SAMPLE_BYTES[file.subtype] * file.channels)
         if frames < least:

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 from rawnet_jax.data.chunk_files import chunk_contents
 from rawnet_jax.data.flac_frames import flac_contents
-from rawnet_jax.data.mp3_frames import begins_mp3, mp3_contents
+from rawnet_jax.data.mp3_frames import begins_mp3, first_frame, mp3_contents
 from rawnet_jax.data.ogg_pages import ogg_contents
 from rawnet_jax.data.recording_bytes import Contents, RecordingBytes, skip_tags
 
 _SNIFFED_BYTES = 2**13
 _MOST_LEAD_BYTES = 2**26  # of tags with pictures before the audio
-_CONTAINERS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"OggS", b"fLaC")
+_FIRST_ONLY = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b".snd")
+_CONTAINERS = (*_FIRST_ONLY, b"OggS", b"fLaC")
 
 
 def contents_of(data: RecordingBytes) -> Contents | None:
@@ -26,6 +27,8 @@ def contents_of(data: RecordingBytes) -> Contents | None:
     """
     first = skip_tags(data, 0, min(data.size, _MOST_LEAD_BYTES))
     head = data.at(first, _SNIFFED_BYTES)
+    if first and head[:4] in _FIRST_ONLY:
+        raise data.refused("not audio", f"its header stands behind {first} bytes of tags")
     if head[:4] == b"OggS":
         contents, end = ogg_contents(data, first)
     elif head[:4] == b"fLaC":
@@ -33,8 +36,12 @@ def contents_of(data: RecordingBytes) -> Contents | None:
     elif begins_mp3(head):
         contents, end = mp3_contents(data, 0, first, data.size)
         contents = _with_tags(data, contents, end)
-    else:
+    elif head[:4] in _CONTAINERS or (frame := first_frame(head)) is None:
         return _of_chunks(data)
+    else:
+        contents, end = mp3_contents(data, first + frame, first + frame, data.size)
+        note = f"{frame} bytes before its first MPEG frame are not read"
+        contents = replace(contents, notes=(note, *contents.notes))
     return _with_rest(data, contents, end)
 
 

@@ -27,11 +27,15 @@ class PacketClock:
     Attributes:
         total: samples of all packets that have ended.
         knows: whether this codec can be counted.
+        rate: samples per second.
+        skipped: samples at the beginning that no decoder gives out.
     """
 
     def __init__(self, codec: str) -> None:
         self.total = 0
         self.knows = codec in _HEADER_PACKETS
+        self.rate = 48_000 if codec == "opus" else 0
+        self.skipped = 0
         self._codec = codec
         self._headers: list[bytes] = []
         self._open: bytes | None = None  # a packet that goes on
@@ -56,10 +60,18 @@ class PacketClock:
             self.total += self._length(packet)
             return
         self._headers.append(packet)
+        if len(self._headers) == 1:
+            self._read_first(packet)
         if self._codec == "vorbis" and len(self._headers) == _HEADER_PACKETS["vorbis"]:
             lengths = vorbis_blocks(self._headers[0], self._headers[2])
             self.knows = bool(lengths)
             self._length = _VorbisLength(lengths)
+
+    def _read_first(self, packet: bytes) -> None:
+        if self._codec == "opus":
+            self.skipped = int.from_bytes(packet[10:12], "little")
+        else:
+            self.rate = int.from_bytes(packet[12:16], "little")
 
 
 def opus_samples(packet: bytes) -> int:

@@ -78,6 +78,15 @@ class _Stream:
             what = f"its Ogg pages claim {self.highest} samples and hold {end}"
             raise data.refused("damaged", what)
 
+    @property
+    def least_s(self) -> float:
+        """Seconds that a decoder must find: all packets but those of the last page."""
+        if not self.clock.knows:
+            return 0.0
+        return max(self.clock.total - self.last_page_samples - self.clock.skipped, 0) / (
+            self.clock.rate or 1
+        )
+
 
 @dataclass(slots=True)
 class _Link:
@@ -110,14 +119,14 @@ class _Link:
         stream.check_end(data)
         last = stream.last
         if last.flags & _EOS:
-            return Part((span,))
+            return Part((span,), least_s=stream.least_s)
         if _goes_on(last):
             raise data.refused("truncated", "it ends in the middle of an Ogg packet")
         notes.append("its last Ogg page is not marked as the last; all that it holds is read")
         flagged = bytearray(last.content)
         flagged[5] |= _EOS
         flagged[22:26] = page_checksum(flagged).to_bytes(4, "little")
-        return Part(patched(span, (last.at, bytes(flagged))))
+        return Part(patched(span, (last.at, bytes(flagged))), least_s=stream.least_s)
 
 
 def _goes_on(page: _Page) -> bool:

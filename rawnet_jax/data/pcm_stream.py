@@ -108,7 +108,8 @@ class PcmStream:
         """Yield float32 [n, channels], full scale = 1, as soon as bytes are there.
 
         Raises:
-            AudioError: samples are so large that the format must be another.
+            AudioError: samples are so large that the format must be another; or more samples follow
+                those that the header tells of.
         """
         frame_bytes = self.format.frame_bytes
         for data in self._bytes():
@@ -129,6 +130,7 @@ class PcmStream:
     def _bytes(self) -> Iterator[bytes]:
         if self._pending:
             yield b""  # what was read to look for a header may be whole frames
+        size = self._left
         while self._left is None or self._left > 0:
             wanted = _READ_BYTES if self._left is None else min(_READ_BYTES, self._left)
             data = self._file.read1(wanted)
@@ -137,6 +139,36 @@ class PcmStream:
             if self._left is not None:
                 self._left -= len(data)
             yield data
+        if size is not None:
+            self._look_behind(size)
+
+    def _look_behind(self, size: int) -> None:
+        """Refuse more samples behind those that the header tells of; other chunks may stand there.
+
+        A player would pass over them in one program and play them in another.
+        """
+        self._skip(size % 2)
+        while head := self._file.read(8):
+            if head[:4] in (b"RIFF", b"RF64", b"data"):
+                raise AudioError(self._name, "damaged", "another recording follows its end")
+            if len(head) < 8 or not all(0x20 <= byte < 0x7F for byte in head[:4]):
+                num_bytes = len(head) + self._skip(None)
+                what = "bytes behind its end are no audio and are not read"
+                _LOG.warning("%s: %d %s", self._name, num_bytes, what)
+                return
+            size = int.from_bytes(head[4:], "little")
+            self._skip(size + size % 2)
+
+    def _skip(self, num_bytes: int | None) -> int:
+        """Read so many bytes, None = all; return how many there were."""
+        found = 0
+        while num_bytes is None or found < num_bytes:
+            wanted = _READ_BYTES if num_bytes is None else min(_READ_BYTES, num_bytes - found)
+            data = self._file.read1(wanted)
+            if not data:
+                break
+            found += len(data)
+        return found
 
     def _check_level(self, samples: np.ndarray) -> None:
         peak = np.abs(samples).max()

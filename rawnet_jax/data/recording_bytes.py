@@ -59,12 +59,14 @@ class Part:
         pieces: one after another they are that file.
         least_frames: the decoder must find as many, else it would leave audio out.
         is_exact: and no more, however many it sees.
+        least_s: as `least_frames`, in seconds, where the decoder chooses the rate.
         sample_bytes: of samples that are not compressed; 0 = unknown.
     """
 
     pieces: tuple[Piece, ...]
     least_frames: int = 0
     is_exact: bool = False
+    least_s: float = 0.0
     sample_bytes: int = 0
 
 

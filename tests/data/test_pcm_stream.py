@@ -122,3 +122,17 @@ def test_flags_that_do_not_fit():
         raw_format("u8", None, 2)
     with pytest.raises(ConfigError, match="give --format too"):
         raw_format(None, 16_000, None)
+
+
+@pytest.mark.parametrize("more", [b"", b"LIST\x04\0\0\0INFO"])
+def test_a_second_recording_in_a_pipe_is_refused(more):
+    with pytest.raises(AudioError, match="another recording follows"):
+        read(wav() + more + wav())
+
+
+def test_chunks_behind_the_samples_are_passed_over_and_junk_is_said(caplog):
+    chunk = b"LIST\x04\0\0\0INFO"
+    np.testing.assert_array_equal(read(wav() + chunk), read(wav()))
+    assert not caplog.text
+    np.testing.assert_array_equal(read(wav() + chunk + bytes(99)), read(wav()))
+    assert "99 bytes behind its end" in caplog.text

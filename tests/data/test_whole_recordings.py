@@ -1,6 +1,7 @@
 """What is decoded is what a listener would hear; else the file is refused or a note says so."""
 
 import contextlib
+import functools
 import io
 import struct
 import time
@@ -88,6 +89,11 @@ def ogg_pages(content: bytes) -> list[tuple[int, int]]:
         pages.append((at, at + 27 + len(table) + sum(table)))
         at = pages[-1][1]
     return pages
+
+
+@functools.cache
+def long_ogg(kind: str) -> bytes:
+    return encoded(kind, buzz(30 * RATE))
 
 
 def with_page(content: bytes, page: tuple[int, int], at: int, new: bytes) -> bytes:
@@ -228,7 +234,7 @@ def test_ogg_without_an_end_flag_is_read(kind, caplog):
 
 @pytest.mark.parametrize("kind", ["opus", "vorbis"])
 def test_ogg_that_claims_less_than_it_holds_is_refused(kind):
-    content = encoded(kind, buzz(30 * RATE))
+    content = long_ogg(kind)
     pages = ogg_pages(content)
     for page in pages[2:]:
         granule = int.from_bytes(content[page[0] + 6 : page[0] + 14], "little")
@@ -237,8 +243,29 @@ def test_ogg_that_claims_less_than_it_holds_is_refused(kind):
 
 
 @pytest.mark.parametrize("kind", ["opus", "vorbis"])
+@pytest.mark.parametrize("position", [0, 0.5, 0.999, 5])
+def test_ogg_whose_pages_all_claim_the_same_time_is_read_whole_or_refused(kind, position):
+    content = long_ogg(kind)
+    pages = ogg_pages(content)
+    last = int.from_bytes(content[pages[-1][0] + 6 : pages[-1][0] + 14], "little")
+    for page in pages[2:]:
+        if content[page[0] + 6 : page[0] + 14] not in (bytes(8), b"\xff" * 8):
+            content = with_page(content, page, 6, int(position * last).to_bytes(8, "little"))
+    found = outcome(content)
+    assert found is None or found[0] >= 29 * RATE
+
+
+@pytest.mark.parametrize("num_bytes", [1, 300, 2_000])
+def test_mp3_that_begins_within_a_frame_is_read_from_the_next(num_bytes, caplog):
+    content = without_xing(SHORT["mp3"])
+    cut = decoded(content[num_bytes:])
+    assert len(decoded(content)) - 576 * (1 + num_bytes // 100) <= len(cut) < len(decoded(content))
+    assert "before its first MPEG frame" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["opus", "vorbis"])
 def test_ogg_that_goes_on_after_its_end_is_refused(kind):
-    content = encoded(kind, buzz(30 * RATE))
+    content = long_ogg(kind)
     page = ogg_pages(content)[-2]
     assert refusal(with_page(content, page, 5, b"\x04")) == "damaged"
 
@@ -346,6 +373,16 @@ def test_two_chunks_of_samples_are_refused():
     content = SHORT["wav"]
     more = content + b"data" + struct.pack("<I", 32_000) + content[-32_000:]
     assert refusal(more) == "damaged"
+
+
+def test_chunks_that_cannot_be_followed_are_refused():
+    content = SHORT["wav"]
+    odd = content[:36] + b"LIST" + struct.pack("<I", 7) + b"INFOabc" + content[36:]
+    assert refusal(odd) == refusal(odd + content) == "not audio"
+
+
+def test_tags_before_a_wav_are_refused():
+    assert refusal(ID3V2 + SHORT["wav"] + SHORT["wav"]) == "not audio"
 
 
 def test_a_wav_without_samples_is_empty():

@@ -4,10 +4,10 @@ import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.contract import SAMPLE_RATE_HZ
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _BY_EXTENSION = {".jsonl": "jsonl", ".csv": "csv", ".txt": "asvspoof2019", ".tsv": "asvspoof5"}
 _LONGEST_S = 366 * 86_400
+Write = Callable[[Record], None]
+"""Takes one result."""
+
 _HEADER = "verdict          score       llr  P(spoof)  scored of s    file"
 
 
@@ -92,11 +95,6 @@ class ScoreOptions(VerdictOptions):
         return form
 
 
-class _Sink(Protocol):
-    def write(self, record: Record) -> None:
-        """Take one result."""
-
-
 def score(options: ScoreOptions) -> int:
     """Score files; returns the exit status.
 
@@ -123,12 +121,12 @@ def score(options: ScoreOptions) -> int:
         complain(f"error: {problem}")
     tally = _Tally(inputs.num_unreadable, aggregation == FIRST, ModelWatch(options.workdir))
     with contextlib.ExitStack() as stack:
-        sink: _Sink = _Table(decision) if form is None else _Printed(form)
+        write = _table(decision) if form is None else _printed(form)
         todo = paths
         if options.output is not None and form is not None:
             settings = _settings(options, run, decision)
             output = ScoreOutput(options.output, form, settings, overwrite=options.overwrite)
-            sink = stack.enter_context(output)
+            write = stack.enter_context(output).write
             todo = [path for path in paths if form.name(path) not in output.done]
             if STDIN in paths and STDIN not in todo:  # it may be another recording by now
                 raise ConfigError(
@@ -137,7 +135,7 @@ def score(options: ScoreOptions) -> int:
                 )
         tally.num_before = len(paths) - len(todo)
         found = _scored(options, run, todo, stack)
-        _write(options, decision, found, sink, tally, paths)
+        _write(options, decision, found, write, tally, paths)
     complain(tally.text(run.recipe.window / SAMPLE_RATE_HZ))
     tally.watch.check()
     return tally.exit_status
@@ -147,26 +145,26 @@ def _write(
     options: ScoreOptions,
     decision: DecisionRule,
     results: Iterator[FileScore],
-    sink: _Sink,
+    write: Write,
     tally: "_Tally",
     paths: Sequence[str],
 ) -> None:
     """Put every result where it belongs as it comes."""
-    pictures = None if options.plot is None else _Pictures(options.plot, decision, paths)
+    draw = None if options.plot is None else _drawing(options.plot, decision, paths)
     shows_bar = options.progress
     with BatchBars(shows_bar)("scoring", len(paths), tally.num_before, "file") as bar:
         # Lines on a terminal would run into the bar.
-        is_mixed = shows_bar and sys.stdout.isatty() and not isinstance(sink, ScoreOutput)
+        is_mixed = shows_bar and sys.stdout.isatty() and options.output is None
         for found in results:
             record = record_of(found, decision, time_line=options.windows)
             tally.add(found, record)
             with bar.external_write_mode() if is_mixed else contextlib.nullcontext():
-                sink.write(record)
+                write(record)
             if found.outcome == Outcome.UNREADABLE:
                 with bar.external_write_mode() if shows_bar else contextlib.nullcontext():
                     complain(f"error: {one_line(found.path)}: {found.reason}")
-            if pictures is not None:
-                pictures.draw(found, record)
+            if draw is not None:
+                draw(found, record)
             bar.update()
 
 
@@ -257,73 +255,41 @@ class _Tally:
         return said
 
 
-class _Printed:
-    """Results on standard output, in one of the forms that files take."""
-
-    def __init__(self, form: Form) -> None:
-        self._form = form
-        self._begun = False
-
-    def write(self, record: Record) -> None:
-        """Print one result."""
-        text = self._form.text(record)
-        if not self._begun:
-            text, self._begun = self._form.header + text, True
-        emit(text)
+def _printed(form: Form) -> Write:
+    """Return what prints results in one of the forms that files take."""
+    headers = iter([form.header])
+    return lambda record: emit(next(headers, "") + form.text(record))
 
 
-class _Table:
-    """Results on standard output, for people."""
-
-    def __init__(self, decision: DecisionRule) -> None:
-        self._decision = decision
-        self._begun = False
-
-    def write(self, record: Record) -> None:
-        """Print one result."""
-        if not self._begun:
-            say(f"{self._decision.text}\n\n{_HEADER}\n")
-            self._begun = True
-        say("".join(f"{line}\n" for line in _table_lines(record)))
+def _table(decision: DecisionRule) -> Write:
+    """Return what prints results for people."""
+    headers = iter([f"{decision.text}\n\n{_HEADER}\n"])
+    return lambda record: say(next(headers, "") + "\n".join([*_table_lines(record), ""]))
 
 
-class _Pictures:
-    """A folder with one picture per file."""
+def _drawing(
+    folder: Path, decision: DecisionRule, paths: Sequence[str]
+) -> Callable[[FileScore, Record], None]:
+    """Make a folder and return what writes the picture of one file, if anything of it was read.
 
-    def __init__(self, folder: Path, decision: DecisionRule, paths: Sequence[str]) -> None:
-        """Make the folder.
+    Raises:
+        ConfigError: the folder cannot be made.
+    """
+    # Brings matplotlib, which scores alone do not need.
+    from rawnet_jax.reports.time_line import time_line_of, time_line_png
 
-        Args:
-            folder: where.
-            decision: reads scores.
-            paths: all files, so that each has a name of its own.
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--plot {folder}: {error.strerror}; it must be a folder") from error
+    name_of = picture_names(paths)
 
-        Raises:
-            ConfigError: it cannot be made.
-        """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"--plot {folder}: {error.strerror}; it must be a folder") from error
-        self._folder = folder
-        self._decision = decision
-        self._name_of = picture_names(paths)
+    def draw(found: FileScore, record: Record) -> None:
+        if found.watched is not None and found.watched.num_samples:
+            picture = time_line_png(time_line_of(found, record, decision))
+            write_bytes_atomically(folder / name_of[found.path], picture)
 
-    def draw(self, found: FileScore, record: Record) -> None:
-        """Write the picture of one file, if anything of it was read.
-
-        Raises:
-            DataError: it cannot be written.
-        """
-        envelope = found.watched
-        if envelope is None or not envelope.num_samples:
-            return
-        # Brings matplotlib, which scores alone do not need.
-        from rawnet_jax.reports.time_line import time_line_of, time_line_png
-
-        picture = time_line_of(found, record, self._decision)
-        path = self._folder / self._name_of[found.path]
-        write_bytes_atomically(path, time_line_png(picture))
+    return draw
 
 
 def _table_lines(record: Record) -> Iterator[str]:

@@ -38,11 +38,6 @@ class Phoneme:
     closure: float = 0.0
     nasal_zero_hz: float = NASAL_POLE_HZ
 
-    @property
-    def is_vowel(self) -> bool:
-        """Whether the sound can carry an accent."""
-        return self.voicing == 1.0 and self.duration_s >= 0.08
-
 
 def _vowel(duration_s: float, *formants_hz: Formants) -> Phoneme:
     return Phoneme(formants_hz, duration_s)

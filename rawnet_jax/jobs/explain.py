@@ -108,10 +108,10 @@ class _Job:
         drawn = explanation_png(found, choice, Caption(path, text, threshold))
         record = {"path": path} | said | explanation_record(found, choice)
         record |= {"clip_score": self._clip_score(choice), **self._run_record()}
-        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+        numbers = json.dumps(record, indent=1, allow_nan=False) + "\n"
         name = picture.removesuffix(".png")
         written = write_files(
-            folder, [("picture", f"{name}.png", drawn), ("numbers", f"{name}.json", text)]
+            folder, [("picture", f"{name}.png", drawn), ("numbers", f"{name}.json", numbers)]
         )
         lines = [_heading(path, choice), text, *summary_lines(found, choice)]
         lines += [f"{what}: {where}" for what, where in written]

@@ -70,6 +70,7 @@ def test_a_long_file_is_explained_where_it_is_most_spoofed(run, files, capsys):
     )
     said = capsys.readouterr()
     assert "the most spoofed of 9 windows" in said.out
+    assert "{" not in said.out  # the numbers are in the file alone
     assert "bands: " in said.out
     assert not said.err
 

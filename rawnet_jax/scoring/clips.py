@@ -87,12 +87,12 @@ def _numbers(position: int, found: FileScore, aggregation: str) -> tuple[float, 
     """
     windows, refusal = found.windows, found.refusal
     if refusal is not None:  # then nothing counts, and the score is that of everything
-        score = aggregate(windows.score, aggregation) if aggregation else windows.score[0]
+        score = aggregate(windows.score, aggregation)
         reason = 1 + _REASONS.index(refusal.reason)
-        return position, float(score), len(windows), 0, reason, refusal.value, refusal.limit
-    score = windows.aggregate(aggregation) if aggregation else windows.score[0]
+        return position, score, len(windows), 0, reason, refusal.value, refusal.limit
+    score = windows.aggregate(aggregation)
     skipped = np.count_nonzero(~windows.counted)
-    return position, float(score), len(windows), int(skipped), 0, 0, 0
+    return position, score, len(windows), int(skipped), 0, 0, 0
 
 
 def _together(tables: Sequence[np.ndarray]) -> ClipScores:

@@ -228,7 +228,7 @@ class _Tally:
             return Outcome.UNREADABLE, None, reason
         if refusal is not None:
             return Outcome.CANNOT_JUDGE, None, f"{refusal.reason}: {refusal.detail}"
-        score = windows.aggregate(aggregation) if aggregation else float(windows.score[0])
+        score = windows.aggregate(aggregation)
         if not np.isfinite(score):
             return Outcome.CANNOT_JUDGE, None, SCORE_NOT_FINITE
         return Outcome.SCORED, score, ""

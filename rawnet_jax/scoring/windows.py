@@ -70,7 +70,7 @@ def aggregate(scores: np.ndarray, aggregation: str) -> float:
         scores: [K], higher = more bona fide.
         aggregation: "mean"; "max_spoof", the most spoofed window (a second of synthetic speech in
             an hour counts, and so does the worst mistake); or "trimmed", the mean without the
-            `TRIMMED_SHARE` highest and as many lowest (below 5 windows: the mean).
+            `TRIMMED_SHARE` highest and as many lowest (below 5 windows: the mean); "" = the first.
 
     Raises:
         MetricError: there is no score.
@@ -79,6 +79,8 @@ def aggregate(scores: np.ndarray, aggregation: str) -> float:
     scores = np.asarray(scores, np.float64)
     if not len(scores):
         raise MetricError("no window can be judged, so there is no score for the whole")
+    if not aggregation:
+        return float(scores[0])
     if aggregation == "max_spoof":
         return float(scores.min())
     if aggregation == "trimmed":

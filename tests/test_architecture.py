@@ -24,7 +24,7 @@ LAYERS = (
     ("data",),
     ("simulate", "evaluation", "scoring"),
     ("training", "robustness"),
-    ("run", "search"),
+    ("run", "search", "vocoders"),
     ("explain", "export"),
     ("reports",),
     ("result", "jobs"),

@@ -20,6 +20,7 @@ from rawnet_jax.jobs.console import complain, one_line
 
 COMMANDS = {
     "train": "train a model, or resume a run",
+    "train-vocoder": "train a neural vocoder, whose copies of speech are fakes to train on",
     "search": "search for good hyper-parameters",
     "evaluate": "metrics and a report of a trained run, or of score files",
     "score": "score audio files with a trained run",

@@ -1,0 +1,1 @@
+"""Neural vocoders: log-mel spectrogram in, waveform out. Their copies of real speech are fakes."""

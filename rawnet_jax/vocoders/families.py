@@ -1,0 +1,129 @@
+"""The vocoders by name, and the settings that make one."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rawnet_jax.errors import ConfigError
+from rawnet_jax.vocoders.hifigan import HifiGan
+from rawnet_jax.vocoders.mel import MelSetting, log_mel
+from rawnet_jax.vocoders.vocos import Vocos
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A kind of vocoder.
+
+    Attributes:
+        make: from the hop, the DFT's size and further fields to a generator.
+        upsampling: how it comes from frames to samples: vocoders that share this share faults.
+        source: where it was published.
+        summary: one line for `--help`.
+    """
+
+    make: Callable[..., nn.Module]
+    upsampling: str
+    source: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class VocoderSpec:
+    """What makes a vocoder, but for its weights.
+
+    Attributes:
+        family: a row of `FAMILIES`.
+        mel: the spectrogram that it takes.
+        fields: of the generator, where they differ from the family's.
+    """
+
+    family: str
+    mel: MelSetting = field(default_factory=MelSetting)
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    def build(self) -> nn.Module:
+        """Return the generator.
+
+        Raises:
+            ConfigError: the family is unknown, or does not take these settings.
+        """
+        if self.family not in FAMILIES:
+            raise ConfigError(f"vocoder {self.family!r}; it must be one of {', '.join(FAMILIES)}")
+        try:
+            return FAMILIES[self.family].make(self.mel.hop, self.mel.size, **self.fields)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"vocoder {self.family}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` takes them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "VocoderSpec":
+        """Return the spec that `to_dict` gave.
+
+        Raises:
+            ConfigError: it is not one.
+        """
+        try:
+            return cls(values["family"], MelSetting(**values["mel"]), dict(values["fields"]))
+        except (LookupError, TypeError, ValueError) as error:
+            raise ConfigError(f"not the settings of a vocoder: {error}") from error
+
+
+def copied(generator: nn.Module, mel: MelSetting, params: Any, waveform: jax.Array) -> jax.Array:
+    """Return a generator's copy of waveforms [B, T], T a multiple of the hop."""
+    return jnp.asarray(generator.apply({"params": params}, log_mel(waveform, mel)))
+
+
+def _hifigan(hop: int, _size: int, **fields: Any) -> HifiGan:
+    generator = HifiGan(rates=fields.pop("rates", None) or _rates(hop), **fields)
+    product = 1
+    for rate in generator.rates:
+        product *= rate
+    if product != hop:
+        raise ValueError(f"rates {tuple(generator.rates)} multiply to {product}; hop is {hop}")
+    return generator
+
+
+def _rates(hop: int) -> tuple[int, ...]:
+    """Divide a hop into upsamplings as V1 and V2 do: large ones first, four at most."""
+    rates = []
+    for rate in (8, 8, 5, 4, 3, 2, 2):
+        if hop % rate == 0:
+            rates.append(rate)
+            hop //= rate
+    return (*rates, hop) if hop > 1 else tuple(rates)
+
+
+def _hifigan_v3(hop: int, size: int, **fields: Any) -> HifiGan:
+    shallow = {"channels": 256, "kernels": (3, 5, 7), "is_paired": False}
+    shallow["dilations"] = ((1, 2), (2, 6), (3, 12))
+    return _hifigan(hop, size, **{**shallow, **fields})
+
+
+def _vocos(hop: int, size: int, **fields: Any) -> Vocos:
+    if size % hop:
+        raise ValueError(f"size {size} must be a multiple of hop {hop}")
+    return Vocos(hop=hop, size=size, **fields)
+
+
+_KONG = "Kong, Kim, Bae, HiFi-GAN, NeurIPS 2020"
+FAMILIES = {
+    "hifigan_v2": Family(
+        _hifigan, "transposed convolution", _KONG, "HiFi-GAN V2: narrow, deep residual blocks"
+    ),
+    "hifigan_v3": Family(
+        _hifigan_v3, "transposed convolution", _KONG, "HiFi-GAN V3: shallow residual blocks"
+    ),
+    "vocos": Family(
+        _vocos,
+        "inverse STFT",
+        "Siuzdak, Vocos, ICLR 2024",
+        "Vocos: ConvNeXt blocks at frame rate, inverse STFT",
+    ),
+}

@@ -1,0 +1,96 @@
+"""A trained vocoder in a folder: ``vocoder.json`` and ``weights.safetensors``."""
+
+import json
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from rawnet_jax.atomic_file import write_bytes_atomically, write_text_atomically
+from rawnet_jax.digest import digest_of
+from rawnet_jax.errors import CheckpointError, ConfigError
+from rawnet_jax.json_text import parsed_json
+from rawnet_jax.vocoders.families import VocoderSpec, copied
+
+SETTINGS_NAME = "vocoder.json"
+WEIGHTS_NAME = "weights.safetensors"
+
+
+class Vocoder:
+    """Makes copies of speech.
+
+    Args:
+        spec: family and settings.
+        params: of the generator.
+        facts: what else stands in ``vocoder.json``: steps, distance on dev, what it learned from.
+    """
+
+    def __init__(self, spec: VocoderSpec, params: Any, facts: dict[str, Any] | None = None) -> None:
+        self.spec = spec
+        self.params = params
+        self.facts = facts or {}
+        self._copied = jax.jit(partial(copied, spec.build(), spec.mel))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Vocoder":
+        """Read a vocoder.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or its weights do not fit its settings.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        path = folder / SETTINGS_NAME
+        try:
+            facts = parsed_json(path.read_text(encoding="utf-8"))
+            spec = VocoderSpec.from_dict(facts.pop("spec"))
+            path = folder / WEIGHTS_NAME
+            flat = load(path.read_bytes())
+        except OSError as error:
+            raise CheckpointError(f"{path}: {error.strerror}; it must be a vocoder") from error
+        except (ValueError, LookupError, AttributeError, ConfigError, SafetensorError) as error:
+            raise CheckpointError(f"{path}: damaged: {error}") from error
+        params = unflatten_dict(flat, sep="/")
+        if digest_of(params) != facts.get("sha256"):
+            raise CheckpointError(f"{path}: damaged: its SHA-256 differs from {SETTINGS_NAME}'s")
+        return cls(spec, params, facts)
+
+    def save(self, folder: Path) -> None:
+        """Write the vocoder; the settings last, which name the digest of the weights.
+
+        Raises:
+            DataError: a file cannot be written.
+        """
+        from safetensors.numpy import save
+
+        params = jax.device_get(self.params)
+        flat = {name: np.ascontiguousarray(a) for name, a in flatten_dict(params, sep="/").items()}
+        facts = {**self.facts, "spec": self.spec.to_dict(), "sha256": digest_of(params)}
+        write_bytes_atomically(folder / WEIGHTS_NAME, save(flat))
+        write_text_atomically(folder / SETTINGS_NAME, json.dumps(facts, indent=2) + "\n")
+
+    def copy(self, waveform: np.ndarray) -> np.ndarray:
+        """Return the vocoder's copy of a recording.
+
+        Args:
+            waveform: float32 [n] at 16 kHz, n >= 1.
+
+        Returns:
+            float32 [n] within ±1.
+        """
+        # Lengths come in steps of a second: each is a program of its own.
+        hop, second = self.spec.mel.hop, 16_000
+        length = max(-(-len(waveform) // second) * second, 2 * self.spec.mel.size)
+        length = -(-length // hop) * hop
+        row = np.zeros((1, length), np.float32)
+        row[0, : len(waveform)] = waveform
+        return np.asarray(self._copied(self.params, row))[0, : len(waveform)]
+
+    @cached_property
+    def num_values(self) -> int:
+        """Number of parameters."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.params))

@@ -1,0 +1,143 @@
+"""Training a small vocoder on a folder: it learns, resumes to the same bits, and loads again."""
+
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+import soundfile
+
+from rawnet_jax.cli.main import main
+from rawnet_jax.config import DataConfig
+from rawnet_jax.errors import CheckpointError, Interrupted
+from rawnet_jax.training.interrupt import StopRequest
+from rawnet_jax.vocoders.families import VocoderSpec
+from rawnet_jax.vocoders.mel import MelSetting
+from rawnet_jax.vocoders.training import Recipe, VocoderTrainer, recordings_below
+from rawnet_jax.vocoders.vocoder import Vocoder
+
+SPEC = VocoderSpec("vocos", MelSetting(20, 128, 512), {"width": 16, "hidden": 32, "num_blocks": 1})
+RECIPE = Recipe(
+    num_steps=6, spectral_steps=3, batch_size=2, segment=4096, save_every=2, learning_rate=2e-3
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory):
+    path = tmp_path_factory.mktemp("speech")
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        time = np.arange(6000) / 16_000
+        tone = 0.3 * np.sin(2 * np.pi * rng.uniform(100, 300) * time)
+        soundfile.write(path / f"{number}.wav", tone + rng.normal(scale=0.01, size=6000), 16_000)
+    return path
+
+
+@pytest.fixture(scope="module")
+def caches(folder, tmp_path_factory: pytest.TempPathFactory):
+    data = DataConfig(cache_dir=str(tmp_path_factory.mktemp("cache")), num_workers=1)
+    return recordings_below(folder, data, progress=False)
+
+
+@pytest.fixture(scope="module")
+def trained(caches, tmp_path_factory: pytest.TempPathFactory):
+    workdir = tmp_path_factory.mktemp("straight")
+    VocoderTrainer(SPEC, RECIPE, workdir, caches, progress=False).run()
+    return workdir
+
+
+def test_clips_to_measure_on_are_not_trained_on(caches) -> None:
+    train, dev = ({trial.utterance_id for trial in cache.trials} for cache in caches)
+    assert len(train) == 4
+    assert len(dev) == 4
+    assert not train & dev
+
+
+def test_it_learns_and_logs(trained) -> None:
+    events = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    assert [event["step"] for event in events] == [2, 4, 6]
+    assert events[-1]["dev_mel"] < events[0]["dev_mel"]
+    assert "discriminators" not in events[0]["train"]  # of spectral steps
+    assert "discriminators" in events[-1]["train"]
+
+
+def test_a_stopped_run_resumes_to_the_same_bits(
+    trained, caches, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+
+    def stop_at_3(self, step: int) -> bool:
+        steps.append(step)
+        self.signal_number = signal.SIGTERM
+        return step == 3
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StopRequest, "wanted", stop_at_3)
+        with pytest.raises(Interrupted, match="stopped at step 3 of 6"):
+            VocoderTrainer(SPEC, RECIPE, tmp_path, caches, progress=False).run()
+    assert steps == [1, 2, 3]
+    resumed = VocoderTrainer(SPEC, RECIPE, tmp_path, caches, progress=False).run()
+    straight = Vocoder.load(trained)
+    jax.tree.map(np.testing.assert_array_equal, resumed.params, straight.params)
+    assert resumed.facts == straight.facts
+
+
+def test_a_copy_has_the_length_of_its_source(trained) -> None:
+    vocoder = Vocoder.load(trained)
+    waveform = np.sin(np.arange(5001) / 20).astype(np.float32) * 0.3
+    copy = vocoder.copy(waveform)
+    assert copy.shape == (5001,)
+    assert copy.dtype == np.float32
+    assert np.isfinite(copy).all()
+    assert np.abs(copy).max() <= 1
+    np.testing.assert_array_equal(copy, vocoder.copy(waveform))
+
+
+@pytest.mark.parametrize("name", ["vocoder.json", "weights.safetensors"])
+def test_damaged_vocoders_are_refused(trained, tmp_path, name: str) -> None:
+    for file in ("vocoder.json", "weights.safetensors"):
+        (tmp_path / file).write_bytes((trained / file).read_bytes())
+    damaged = bytearray((tmp_path / name).read_bytes())
+    damaged[-5] ^= 1
+    (tmp_path / name).write_bytes(damaged)
+    with pytest.raises(CheckpointError, match=r"damaged"):
+        Vocoder.load(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(CheckpointError, match="must be a vocoder"):
+        Vocoder.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--family", "wavenet"], "must be one of hifigan_v2"),
+        (["--family", "vocos", "--hop", "300"], "--segment is 8192; it must be a multiple of"),
+        (["--family", "vocos", "--steps", "0"], "--steps 0: it must be 1 or more"),
+        (["--family", "vocos", "--high-hz", "9000"], "rise within 0 to 8000 Hz"),
+        (["--family", "vocos", "--learning-rate", "nan"], "--learning-rate is nan"),
+        (["--family", "vocos", "--bands", "0"], "num_bands is 0"),
+    ],
+)
+def test_wrong_flags_end_in_one_line(folder, tmp_path, capsys, flags, said) -> None:
+    output = tmp_path / "new"
+    command = ["train-vocoder", "--input", str(folder), "--output", str(output), *flags]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert said in error
+    assert not output.exists()
+
+
+def test_the_command_trains_and_refuses_other_settings(
+    folder, tmp_path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAWNET_JAX_CACHE", str(tmp_path / "cache"))
+    output = tmp_path / "vocoder"
+    command = ["train-vocoder", "--input", str(folder), "--output", str(output), "--no-progress"]
+    command += ["--family", "hifigan_v3", "--segment", "4096", "--batch-size", "1"]
+    command += ["--steps", "1", "--spectral-steps", "1", "--bands", "20", "--size", "512"]
+    assert main(command) == 0
+    assert "hifigan_v3, 1," in capsys.readouterr().out
+    assert main([*command, "--seed", "1"]) == 2
+    assert "has other settings" in capsys.readouterr().err

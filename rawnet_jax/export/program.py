@@ -161,9 +161,16 @@ def calibrated(score: jax.Array, calibration: Calibration) -> jax.Array:
         TypeError: for a kind of calibration that is not known here.
     """
     if isinstance(calibration, AffineCalibration):
-        return score * np.float32(calibration.scale) + np.float32(calibration.offset)
-    if not isinstance(calibration, IsotonicCalibration):
+        llr = score * np.float32(calibration.scale) + np.float32(calibration.offset)
+    elif isinstance(calibration, IsotonicCalibration):
+        llr = _interpolated(score, calibration)
+    else:
         raise TypeError(f"calibration of kind {calibration.kind!r} cannot be exported")
+    bounds = calibration.bounds
+    return llr if bounds is None else jnp.clip(llr, *map(np.float32, bounds))
+
+
+def _interpolated(score: jax.Array, calibration: IsotonicCalibration) -> jax.Array:
     knots = calibration.scores.astype(np.float32)
     llrs = calibration.llrs.astype(np.float32)
     if len(knots) == 1:

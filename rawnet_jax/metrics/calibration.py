@@ -6,13 +6,14 @@ scores that are then measured it is an oracle and tells nothing about new record
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rawnet_jax.errors import DataError, MetricError
+from rawnet_jax.metrics.llr_bounds import llr_bounds
 from rawnet_jax.metrics.logistic import fit_logistic
 from rawnet_jax.metrics.validation import validate_scores
 
@@ -27,6 +28,10 @@ class Calibration(Protocol):
     """
 
     kind: ClassVar[str]
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Lowest and highest ratio that comes out, in nats; None = any."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -58,6 +63,8 @@ class AffineCalibration:
         num_spoof: spoof trials that it was fitted on.
         separable: whether a threshold separates those trials without error; the scale is then set
             by their number, see `rawnet_jax.metrics.logistic.fit_logistic`.
+        bounds: lowest and highest ratio that comes out; None = any. See
+            `rawnet_jax.metrics.llr_bounds`.
     """
 
     scale: float
@@ -66,6 +73,7 @@ class AffineCalibration:
     num_bonafide: int
     num_spoof: int
     separable: bool = False
+    bounds: tuple[float, float] | None = None
 
     kind: ClassVar[str] = "affine"
 
@@ -98,7 +106,7 @@ class AffineCalibration:
 
     def apply(self, scores: ArrayLike) -> np.ndarray:
         """See `Calibration.apply`."""
-        return self.scale * _finite(scores) + self.offset
+        return _within(self.bounds, self.scale * _finite(scores) + self.offset)
 
     def to_dict(self) -> dict[str, Any]:
         """See `Calibration.to_dict`."""
@@ -114,6 +122,7 @@ class AffineCalibration:
             int(record["num_bonafide"]),
             int(record["num_spoof"]),
             bool(record["separable"]),
+            _bounds_of(record),
         )
 
 
@@ -129,12 +138,14 @@ class IsotonicCalibration:
         llrs: float64 [K], rising, in nats.
         num_bonafide: bona fide trials that it was fitted on.
         num_spoof: spoof trials that it was fitted on.
+        bounds: lowest and highest ratio that comes out; None = any.
     """
 
     scores: np.ndarray
     llrs: np.ndarray
     num_bonafide: int
     num_spoof: int
+    bounds: tuple[float, float] | None = None
 
     kind: ClassVar[str] = "isotonic"
 
@@ -162,7 +173,7 @@ class IsotonicCalibration:
 
     def apply(self, scores: ArrayLike) -> np.ndarray:
         """See `Calibration.apply`."""
-        return np.interp(_finite(scores), self.scores, self.llrs)
+        return _within(self.bounds, np.interp(_finite(scores), self.scores, self.llrs))
 
     def to_dict(self) -> dict[str, Any]:
         """See `Calibration.to_dict`."""
@@ -172,6 +183,7 @@ class IsotonicCalibration:
             "num_spoof": self.num_spoof,
             "scores": self.scores.tolist(),
             "llrs": self.llrs.tolist(),
+            "bounds": self.bounds,
         }
 
     @classmethod
@@ -182,6 +194,7 @@ class IsotonicCalibration:
             np.array(record["llrs"], dtype=np.float64),
             int(record["num_bonafide"]),
             int(record["num_spoof"]),
+            _bounds_of(record),
         )
 
 
@@ -261,16 +274,21 @@ CALIBRATION_KINDS = tuple(_FROM_DICT)
 def fit_calibration(
     kind: str, bonafide_scores: ArrayLike, spoof_scores: ArrayLike, p_bonafide: float = 0.5
 ) -> Calibration:
-    """Fit a calibration named by its kind.
+    """Fit a calibration named by its kind; its ratios stay within what these trials support.
 
     Raises:
         MetricError: `kind` is not in `CALIBRATION_KINDS`; see also `fit_affine`, `fit_isotonic`.
     """
+    fitted: AffineCalibration | IsotonicCalibration
     if kind == AffineCalibration.kind:
-        return fit_affine(bonafide_scores, spoof_scores, p_bonafide)
-    if kind == IsotonicCalibration.kind:
-        return fit_isotonic(bonafide_scores, spoof_scores)
-    raise MetricError(f"calibration {kind!r} is unknown; known: {', '.join(CALIBRATION_KINDS)}")
+        fitted = fit_affine(bonafide_scores, spoof_scores, p_bonafide)
+    elif kind == IsotonicCalibration.kind:
+        fitted = fit_isotonic(bonafide_scores, spoof_scores)
+    else:
+        known = ", ".join(CALIBRATION_KINDS)
+        raise MetricError(f"calibration {kind!r} is unknown; known: {known}")
+    bounds = llr_bounds(fitted.apply(bonafide_scores), fitted.apply(spoof_scores))
+    return replace(fitted, bounds=bounds)
 
 
 def calibration_from_dict(record: dict[str, Any]) -> Calibration:
@@ -288,6 +306,20 @@ def calibration_from_dict(record: dict[str, Any]) -> Calibration:
         raise DataError(f"{kind} calibration lacks {error}") from error
     except (TypeError, ValueError) as error:
         raise DataError(f"{kind} calibration: {error}") from error
+
+
+def _within(bounds: tuple[float, float] | None, llrs: np.ndarray) -> np.ndarray:
+    return llrs if bounds is None else np.clip(llrs, *bounds)
+
+
+def _bounds_of(record: dict[str, Any]) -> tuple[float, float] | None:
+    """Read the bounds; files of older versions have none."""
+    if record.get("bounds") is None:
+        return None
+    low, high = map(float, record["bounds"])
+    if not -np.inf < low <= 0 <= high < np.inf:
+        raise ValueError(f"bounds {low:g} to {high:g}; they must be finite and around 0")
+    return low, high
 
 
 def _logged(calibration: Any) -> Any:

@@ -87,6 +87,35 @@ def reliability(
     return predicted, observed, np.bincount(bins, minlength=NUM_BINS)
 
 
+def tippett_svg(summaries: Sequence[Summary]) -> str:
+    """Draw the share of trials whose log-likelihood ratio is a value or more, a curve per class.
+
+    Where the curve of spoof is right of 0, or that of bona fide left of it, ratios mislead.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.axvline(0, color=INK, alpha=0.5, linewidth=1, linestyle=":")
+        for index, summary in enumerate(summaries):
+            name, scores, _ = _llrs(summary)[-1]
+            looks: dict[str, Any] = {"color": SYSTEM_COLOURS[index % len(SYSTEM_COLOURS)]}
+            for llrs, kind, style in zip(scores, ("bona fide", "spoof"), ("-", "--"), strict=True):
+                values = np.sort(llrs)
+                share = 1 - np.arange(values.size) / values.size
+                label = legend_label(f"{name}: {kind}")
+                axes.step(values, share, where="pre", label=label, linestyle=style, **looks)
+            calibrated = summary.calibrated
+            for bound in (calibrated and calibrated.calibration.bounds) or ():
+                axes.axvline(bound, linewidth=1, alpha=0.5, linestyle=":", **looks)
+        axes.set_xlabel("log-likelihood ratio, nats")
+        axes.set_ylabel("trials at or above it")
+        axes.set_ylim(-0.02, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        legend_below(figure)
+
+    return svg(draw, (SQUARE[0], SQUARE[1] + 0.5), "tippett")
+
+
 def tdcf_svg(summary: Summary, prefix: str) -> str | None:
     """Draw both t-DCFs against the threshold with their minima; None without ASV scores."""
     asv = summary.asv

@@ -101,15 +101,25 @@ def calibration(summaries: Sequence[Summary]) -> Section:
         fitted = "none: no dev scores of both classes" if found is None else found.calibration.kind
         after = "–" if found is None else f"{found.metrics['cllr'].value:.4f}"
         least = plain["min_cllr"].value
-        rows.append([summary.name, fitted, f"{plain['cllr'].value:.4f}", after, f"{least:.4f}"])
+        bounds = None if found is None else found.calibration.bounds
+        supported = "–" if bounds is None else f"{bounds[0]:+.2f} to {bounds[1]:+.2f}"
+        plain_cllr = f"{plain['cllr'].value:.4f}"
+        rows.append([summary.name, fitted, plain_cllr, after, f"{least:.4f}", supported])
     table = Table(
-        ["System", "Calibration", "C_llr", "calibrated", "least"],
+        ["System", "Calibration", "C_llr", "calibrated", "least", "bounds"],
         rows,
-        "C_llr in bits; the least is that of the best rising map, fitted on these very trials.",
+        "C_llr in bits; the least is that of the best rising map, fitted on these very trials. "
+        "Bounds: the natural-log likelihood ratios that the dev trials support; calibrated ratios "
+        "stay within.",
         text_columns=(0, 1),
     )
     text = (
         "Scores read as log-likelihood ratios. Calibration is fitted on dev scores and makes the "
         "probabilities right without changing the order of trials."
     )
-    return Section("Calibration", "calibration", [picture, table], text)
+    tippett = Picture(
+        plots_calibration.tippett_svg(summaries),
+        "Tippett plot: the share of trials whose log-likelihood ratio is a value or more. Spoof "
+        "right of 0 and bona fide left of 0 are misleading. Dotted: the bounds.",
+    )
+    return Section("Calibration", "calibration", [picture, tippett, table], text)

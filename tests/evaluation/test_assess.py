@@ -14,7 +14,7 @@ from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.metrics.asv import AsvScores, operating_point
 from rawnet_jax.metrics.breakdown import Column
-from rawnet_jax.metrics.calibration import fit_affine
+from rawnet_jax.metrics.calibration import fit_calibration
 from rawnet_jax.metrics.cllr import cllr, min_cllr
 from rawnet_jax.metrics.dcf import act_dcf, min_dcf, min_tdcf_legacy, min_tdcf_revised
 from rawnet_jax.metrics.det import auc, eer, eer_official
@@ -88,7 +88,7 @@ def test_calibration_is_fitted_on_dev_alone():
     scored = system()
     summary = assessed(scored, options())
     assert scored.dev_scores is not None
-    wanted = fit_affine(scored.dev_scores[:90], scored.dev_scores[90:])
+    wanted = fit_calibration("affine", scored.dev_scores[:90], scored.dev_scores[90:])
     assert summary.calibrated is not None
     assert summary.calibrated.calibration == wanted
     llrs = wanted.apply(scored.scores)

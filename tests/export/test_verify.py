@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -112,7 +113,8 @@ def test_calibrations_are_what_they_are():
     isotonic = IsotonicCalibration(scores, llrs, 20, 20)
     single = IsotonicCalibration(scores[:1], llrs[:1], 1, 1)
     tried = np.concatenate([scores, np.linspace(-5, 5, 101)]).astype(np.float32)
-    for calibration in (AFFINE, isotonic, single):
+    bounded = [replace(one, bounds=(-0.5, 1.5)) for one in (AFFINE, isotonic)]
+    for calibration in (AFFINE, isotonic, single, *bounded):
         found = calibrated(jax.numpy.asarray(tried), calibration)
         np.testing.assert_allclose(found, calibration.apply(tried), rtol=1e-4, atol=1e-4)
 

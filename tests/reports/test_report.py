@@ -87,7 +87,7 @@ def test_report_holds_every_figure_and_section(html: str) -> None:
     assert page.open == []
     sections = {"results", "trade-offs", "scores", "attacks", "learning", "origin", "glossary"}
     assert sections <= set(page.ids)
-    assert page.tags.count("svg") == 6
+    assert page.tags.count("svg") == 7
     for words in (
         "Toy evaluation",
         "2026-01-02",
@@ -159,8 +159,8 @@ def test_a_warning_is_shown_at_the_top(html: str) -> None:
 def test_several_systems_stand_side_by_side() -> None:
     page = Page(render_report([summary("one"), summary("two", sign=-1)], ReportContext("t")))
     assert (
-        page.tags.count("svg") == 2 + 2 + 2 + 1
-    )  # confusion, DET and ROC, histograms, reliability
+        page.tags.count("svg") == 2 + 2 + 2 + 2
+    )  # confusion, DET and ROC, histograms, reliability and Tippett
     assert len(page.ids) == len(set(page.ids))
     assert "Warning, two: The scores would do better" in page.text
     assert "Warning, one" not in page.text

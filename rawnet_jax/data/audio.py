@@ -18,7 +18,7 @@ import soxr
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio_file import AudioFile
-from rawnet_jax.data.file_kinds import kind_of_file
+from rawnet_jax.data.file_kinds import Kind, kind_of_file
 from rawnet_jax.data.media_file import MediaFile, unreadable
 from rawnet_jax.errors import AudioError
 
@@ -67,6 +67,7 @@ Mix = Callable[[np.ndarray], np.ndarray]
 """From float32 [n] or [n, channels], a block of a file as it is, to float32 [n]."""
 
 _BLOCK_VALUES = 2**20  # 4 MB of float32; after every read libsndfile seeks, so blocks are large
+_CODED_BYTES_A_SECOND = 8_000  # of speech as phones write it
 _UNKNOWN_CODEC = 4  # libsndfile's error for a container that it reads and a codec that it does not
 _MAX_PEAK = 1e3  # full scale = 1; beyond it samples are garbage or integers stored as floats
 
@@ -158,18 +159,37 @@ def open_audio(source: Source, config: AudioConfig) -> Any:
     return file
 
 
+def guessed_seconds(source: Source) -> float | None:
+    """Return about how long a recording is that only a process of its own can tell.
+
+    Returns:
+        Seconds, by the size of the file; None = its header tells, or nothing does.
+    """
+    if isinstance(source, Samples):
+        return None
+    content = source.content if isinstance(source, Encoded) else source
+    try:
+        kind = kind_of_file(content)
+        size = len(content) if isinstance(content, bytes) else os.stat(content).st_size
+    except (OSError, ValueError):
+        return None
+    return size / _CODED_BYTES_A_SECOND if _is_for_media(kind) else None
+
+
+def _is_for_media(kind: Kind | None) -> bool:
+    return kind is not None and bool(kind.demuxer) and not kind.is_ours
+
+
 def _opened(source: str | PathLike[str] | Encoded, config: AudioConfig) -> Any:
     content = source.content if isinstance(source, Encoded) else source
     kind = kind_of_file(content)
-    if kind is None or kind.is_ours or not kind.demuxer:
+    if kind is None or not _is_for_media(kind):
         try:
             return AudioFile(content, source)
         except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless ".raw"
             is_codec = getattr(error, "code", 0) == _UNKNOWN_CODEC
-            if kind is None or (kind.is_ours and not (is_codec and kind.demuxer)):
-                raise AudioError(source, *_why_not_opened(source, error)) from None
-            if not kind.demuxer:
-                raise unreadable(source, kind) from None
+            if kind is None or not (is_codec and kind.demuxer):
+                raise _not_opened(source, error, kind) from None
     return MediaFile(content, source, kind, config.max_duration_s)
 
 
@@ -238,11 +258,13 @@ def _check_file(path: str | PathLike[str]) -> None:
         raise AudioError(path, "empty", "the file has no bytes")
 
 
-def _why_not_opened(source: Any, error: Exception) -> tuple[str, str]:
+def _not_opened(source: Any, error: Exception, kind: Kind | None) -> AudioError:
     if isinstance(source, str | PathLike) and not os.access(source, os.R_OK):
-        return "unreadable", "no permission to read it"
+        return AudioError(source, "unreadable", "no permission to read it")
+    if kind is not None and not kind.is_ours:
+        return unreadable(source, kind)
     text = getattr(error, "error_string", str(error))
-    return "not audio", f"it must be WAV, FLAC, Ogg or MP3: {text}"
+    return AudioError(source, "not audio", f"it must be WAV, FLAC, Ogg or MP3: {text}")
 
 
 def _check_bounds(path: object, channels: int, rate: int, config: AudioConfig) -> None:

@@ -210,7 +210,7 @@ def _archive(head: bytes) -> Kind | None:
 
 def _text(head: bytes) -> Kind | None:
     head = head[:512]
-    if not head or b"\0" in head[:-1] and head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+    if not head:
         return None
     code = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rawnet_jax.data.audio_file import say_notes
-from rawnet_jax.data.file_kinds import NEEDS_MEDIA, Kind, kind_of_file, opened
+from rawnet_jax.data.file_kinds import NEEDS_MEDIA, Kind, opened
 from rawnet_jax.data.media_process import FAILED, MediaProcess, json_of
 from rawnet_jax.data.media_structure import rest_notes, structure_of
 from rawnet_jax.data.recording_bytes import RecordingBytes
@@ -34,8 +34,7 @@ _CUT = re.compile(
     "prematurely|truncat|partial file", re.IGNORECASE
 )  # what FFmpeg says of cut files
 _NOT_READ = "not on whitelist"  # said of video
-_ENDS_WITH_LAST_PACKET = ("ape", "tta", "wv", "ac3", "eac3")
-_BYTES_A_SECOND = 8_000  # of speech as phones write it
+_ENDS_WITH_LAST_PACKET = ("ape", "tta", "ac3", "eac3")
 _TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
@@ -68,22 +67,6 @@ def _conversion(name: object) -> str:
     stem, extension = os.path.splitext(str(path))
     target = stem + (".wav" if extension.lower() != ".wav" else ".16k.wav")
     return f"convert it: ffmpeg -i {shlex.quote(str(path))} -ar 16000 {shlex.quote(target)}"
-
-
-def guessed_seconds(source: str | PathLike[str] | bytes) -> float | None:
-    """Return about how long a recording is that only a process of its own can tell.
-
-    Returns:
-        Seconds, by the size of the file; None = its header tells, or nothing does.
-    """
-    try:
-        kind = kind_of_file(source)
-        size = len(source) if isinstance(source, bytes) else os.stat(source).st_size
-    except (OSError, ValueError):
-        return None
-    return (
-        size / _BYTES_A_SECOND if kind is not None and kind.demuxer and not kind.is_ours else None
-    )
 
 
 class MediaFile:
@@ -127,7 +110,9 @@ class MediaFile:
             self._source = source
             self.notes = self._structure.notes
             with _on_disk(file, source) as descriptor:
-                self._process = MediaProcess(descriptor, name, kind.demuxer, most_s)
+                self._process = MediaProcess(
+                    descriptor, name, kind.demuxer, most_s, self._structure.stop
+                )
         try:
             self._begin()
         except BaseException:
@@ -190,7 +175,7 @@ class MediaFile:
             raise AudioError(self.name, "truncated", f"FFmpeg says: {cut}")
         decoded_s = self._number(end, "frames") / self.samplerate
         begin_s, end_s = self._seconds(end.get("begin_s")), self._seconds(end.get("end_s"))
-        self._check_length(decoded_s, begin_s, end_s)
+        self._check_length(decoded_s, max(decoded_s, end_s or 0.0))
         notes = [f"FFmpeg says: {text}" for text in said]
         gaps_s = 0.0 if self._kind.is_estimated else (end_s or 0.0) - (begin_s or 0.0) - decoded_s
         if gaps_s > _GAP_S:
@@ -202,12 +187,11 @@ class MediaFile:
         self.notes = (*self.notes, *notes)
         say_notes(self.name, self.notes)
 
-    def _check_length(self, decoded_s: float, begin_s: float | None, end_s: float | None) -> None:
+    def _check_length(self, decoded_s: float, reached_s: float) -> None:
         lost_s = _LOST_S.get(self._kind.demuxer, _MOST_LOST_S)
         if decoded_s < self._structure.least_s - lost_s:
             what = f"the decoder gave {decoded_s:.2f} of {self._structure.least_s:.2f} s"
             raise AudioError(self.name, "damaged", what)
-        reached_s = max(decoded_s, end_s or 0.0)
         claimed_s = None if self._kind.is_estimated else self._claimed_s()
         if claimed_s is not None and reached_s < claimed_s - lost_s:
             what = f"the decoder gave {reached_s:.2f} of {claimed_s:.2f} s"

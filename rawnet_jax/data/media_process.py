@@ -39,7 +39,14 @@ class MediaProcess:
         pid: of the process.
     """
 
-    def __init__(self, descriptor: int, name: object, demuxer: str, most_s: float) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        name: object,
+        demuxer: str,
+        most_s: float,
+        stop: int | None = None,
+    ) -> None:
         """Start it.
 
         Args:
@@ -47,13 +54,15 @@ class MediaProcess:
             name: what errors call it.
             demuxer: FFmpeg's.
             most_s: seconds of audio.
+            stop: of the file; None = all of it.
         """
         self.name = name
         self._most_s = most_s
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        words = (descriptor, demuxer, most_s, -1 if stop is None else stop)
         environment = {key: os.environ[key] for key in _KEPT if key in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-S", "-P", "-c", _RUN, str(descriptor), demuxer, str(most_s)],
+            [sys.executable, "-S", "-P", "-c", _RUN, *map(str, words)],
             stdin=subprocess.PIPE,  # nothing is written: the process ends when it closes
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

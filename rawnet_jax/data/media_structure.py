@@ -13,9 +13,13 @@ from rawnet_jax.data.recording_bytes import RecordingBytes, skip_tags
 
 _MOST_ITEMS = 20_000_000  # 24 hours of frames
 _EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+_OF_SEGMENT = ("114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1254c367", "1043a770", "1941a469")
+_OF_CLUSTER = ("e7", "a3", "a0", "a7", "ab", "af", "ec", "bf", "5854")
+_ELEMENTS = {*map(bytes.fromhex, (*_OF_SEGMENT, *_OF_CLUSTER)), _EBML, _SEGMENT, _CLUSTER}
 _ADTS_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
 _ADTS_RATES += (12_000, 11_025, 8_000, 7_350)
 _ADTS_SAMPLES = 1024
+_ZEROS_BEFORE_FTYP = 3
 _AMR_S = 0.02
 _AMR_BYTES = (13, 14, 16, 18, 20, 21, 27, 32, 6, *[1] * 7)
 _AMR_WB_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, *[1] * 6)
@@ -29,10 +33,12 @@ class Structure:
 
     Attributes:
         least_s: seconds that a decoder must find; 0 = unknown.
+        stop: behind its last byte; None = where the file ends.
         notes: what a listener should know.
     """
 
     least_s: float = 0.0
+    stop: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -55,9 +61,10 @@ def rest_notes(data: RecordingBytes, end: int) -> tuple[str, ...]:
     after = skip_tags(data, end, data.size)
     if after >= data.size:
         return ()
-    kind = kind_of(data, after)
-    if kind is not None and kind.has_sound:
-        raise _another(data, after)
+    for at in (end, after - _ZEROS_BEFORE_FTYP, after):
+        kind = kind_of(data, at)
+        if kind is not None and kind.has_sound:
+            raise _another(data, at)
     return (f"{data.size - after} bytes behind its end are no audio and are not read",)
 
 
@@ -106,7 +113,7 @@ def _elements(data: RecordingBytes) -> Structure:
         name = head[:id_bytes]
         if name == _EBML and at:
             raise _another(data, at)
-        if at >= data.size or not 1 <= id_bytes <= 4 or not size_bytes:
+        if at >= data.size or name not in _ELEMENTS or not size_bytes:
             break
         body = at + id_bytes + size_bytes
         bits = 7 * size_bytes
@@ -118,6 +125,8 @@ def _elements(data: RecordingBytes) -> Structure:
             continue
         _check_fits(data, "its elements", at, body + size)
         at = body + size
+        if name == _SEGMENT:
+            break
     return Structure(notes=rest_notes(data, at))
 
 
@@ -142,7 +151,7 @@ def _adts_frames(data: RecordingBytes) -> Structure:
         at += size
     if 0 < data.size - at < 7 and data.at(at, 1) == b"\xff":
         raise data.refused("truncated", "it ends in the header of an AAC frame")
-    return Structure(seconds, rest_notes(data, at))
+    return Structure(seconds, at, rest_notes(data, at))
 
 
 def _amr_frames(data: RecordingBytes) -> Structure:
@@ -160,6 +169,15 @@ def _amr_frames(data: RecordingBytes) -> Structure:
     return Structure(count * _AMR_S)
 
 
+def _wavpack_blocks(data: RecordingBytes) -> Structure:
+    at = 0
+    while data.at(at, 4) == b"wvpk":
+        stop = at + 8 + int.from_bytes(data.at(at + 4, 4), "little")
+        _check_fits(data, "its last block", at, stop)
+        at = stop
+    return Structure(stop=at, notes=rest_notes(data, at))
+
+
 def _asf_objects(data: RecordingBytes) -> Structure:
     at, stop = 30, min(int.from_bytes(data.at(16, 8), "little"), data.size)
     while at + 24 <= stop:
@@ -175,11 +193,12 @@ def _asf_objects(data: RecordingBytes) -> Structure:
     return Structure()
 
 
-def _ogg_pages(data: RecordingBytes) -> Structure:
+def _known_contents(data: RecordingBytes) -> Structure:
+    """Walk through a container that libsndfile reads, too."""
     contents = contents_of(data)
-    if contents is None or len(contents.parts) != 1:
+    if contents is not None and len(contents.parts) > 1:
         raise data.refused("damaged", "several recordings are joined in it; score each by itself")
-    return Structure(notes=contents.notes)
+    return Structure(notes=contents.notes if contents is not None else ())
 
 
 _WALKS: dict[str, Callable[[RecordingBytes], Structure]] = {
@@ -188,5 +207,9 @@ _WALKS: dict[str, Callable[[RecordingBytes], Structure]] = {
     "aac": _adts_frames,
     "amr": _amr_frames,
     "asf": _asf_objects,
-    "ogg": _ogg_pages,
+    "wv": _wavpack_blocks,
+    "ogg": _known_contents,
+    "caf": _known_contents,
+    "wav": _known_contents,
+    "aiff": _known_contents,
 }

@@ -65,8 +65,12 @@ class Refused(Exception):
 
 
 def main() -> None:
-    """Decode: arguments are the file's descriptor, the demuxer, and the most seconds of audio."""
-    descriptor, demuxer, most_s = int(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    """Decode.
+
+    Arguments: the file's descriptor, the demuxer, the most seconds of audio, and the byte at which
+    the recording stops (-1 = where the file does).
+    """
+    descriptor, demuxer, most_s, stop = int(sys.argv[1]), sys.argv[2], *map(float, sys.argv[3:5])
     _end_with_parent()
     try:
         import av
@@ -76,7 +80,7 @@ def main() -> None:
 
         _close_doors(most_s)
         with io.FileIO(descriptor, closefd=False) as file:
-            end = _decode(av, _ReadOnly(file), demuxer, most_s)
+            end = _decode(av, _ReadOnly(file, int(stop)), demuxer, most_s)
     except Refused as error:
         _send(b"E", list(error.args))
     except MemoryError:
@@ -116,12 +120,23 @@ def _close_doors(most_s: float) -> None:
 
 
 class _ReadOnly:
-    """What FFmpeg sees of the file: no name, no way to write."""
+    """What FFmpeg sees of the file: no name, no way to write, nothing behind the stop."""
 
     name = ""
 
-    def __init__(self, file: io.FileIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+    def __init__(self, file: io.FileIO, stop: int) -> None:
+        self.tell = file.tell
+        self._file = file
+        self._stop = stop if stop >= 0 else file.seek(0, io.SEEK_END)
+        file.seek(0)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(max(min(size, self._stop - self._file.tell()), 0))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_END:
+            return self._file.seek(max(self._stop + offset, 0))
+        return self._file.seek(offset, whence)
 
 
 def _opens_nothing(*_: object) -> None:
@@ -179,6 +194,8 @@ def _refusal(error: Any, said: list[tuple[int, str, str]], what: str) -> Excepti
         return MemoryError()
     told = [text.strip() for _, _, text in said if _WHITELIST not in text]
     detail = "; ".join(told[-2:]) or str(error.strerror)
+    if detail.startswith("Error number"):  # which says nothing
+        detail = "FFmpeg refuses what is there"
     return Refused("damaged", f"it cannot be {what}: {detail}")
 
 

@@ -84,18 +84,18 @@ def test_the_whole_of_files_and_its_time_line(run, clips, capsys):
 
 def test_a_folder_with_recordings_that_cannot_be_read(run, clips, tmp_path, capsys):
     (tmp_path / "a.W64").symlink_to(clips / "clip0.wav")
-    for name in ("b.m4a", "c.m4a", "d.webm"):
+    for name in ("b.avi", "c.avi", "d.flv"):
         (tmp_path / name).write_bytes(b"\0\0\0 ftyp")
     (tmp_path / "notes.txt").write_text("x")
     assert score(run, tmp_path, "--format=jsonl") == 1
     found = capsys.readouterr()
     assert len(json_lines(found.out)) == 1
-    assert "error: passed over: 2 .m4a, 1 .webm: not audio that can be read" in found.err
+    assert "error: passed over: 2 .avi, 1 .flv: not audio that can be read" in found.err
     assert "note: passed over: 1 .txt: not recordings" in found.err
     assert "3 unreadable" in found.err
     (tmp_path / "a.W64").unlink()
     assert score(run, tmp_path) == 2
-    assert "no audio file in this folder; passed over: 2 .m4a" in capsys.readouterr().err
+    assert "no audio file in this folder; passed over: 2 .avi" in capsys.readouterr().err
 
 
 def test_problems_are_told_and_the_rest_goes_on(run, clips, bad_clips, capsys):

@@ -184,12 +184,12 @@ def test_links_to_folders_are_followed_and_what_is_passed_over_is_a_remark(tmp_p
     write_clip(tmp_path / "store/c.wav")
     (tmp_path / "train/spoof/two").symlink_to("../../store")
     (tmp_path / "train/spoof/loop").symlink_to("..")
-    (tmp_path / "train/spoof/d.m4a").write_bytes(b"\0\0\0 ftyp")
+    (tmp_path / "train/spoof/d.avi").write_bytes(b"\0\0\0 ftyp")
     (tmp_path / "train/spoof/notes.txt").write_text("x")
     health = quiet(DataConfig(corpus="folders", root=str(tmp_path)))
     assert health.partitions[0].counts == {Label.BONAFIDE: 1, Label.SPOOF: 2}
     assert health.remarks == ("train: unlisted_audio (1)",)
-    assert "spoof/d.m4a: not audio that can be read" in format_health(health)
+    assert "spoof/d.avi: not audio that can be read" in format_health(health)
 
 
 def test_nothing_there_and_a_wrong_policy_are_errors(tmp_path, corpus):

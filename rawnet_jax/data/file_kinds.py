@@ -14,6 +14,7 @@ NEEDS_MEDIA = "not audio this install can read"
 """`AudioError.reason` of what the extra `media` reads, where it is not installed."""
 
 _HEAD_BYTES = 2**13 + 2**11  # an ADTS frame has fewer than 2^13
+_ZEROS_OF_FTYP = 3  # ISO media begins with zeros
 _MOST_LEAD_BYTES = 2**26  # of tags with pictures before the audio
 
 
@@ -128,12 +129,12 @@ def opened(source: str | os.PathLike[str] | bytes) -> AbstractContextManager[Bin
 
 
 def kind_of(data: RecordingBytes, start: int = 0) -> Kind | None:
-    """Return what begins at a place of a file; None = nothing that is known here."""
+    """Return what begins at a place of a file, or behind tags and zeros there; None = unknown."""
     kind = _kind_of(data.at(start, _HEAD_BYTES))
     if kind is None:
         behind = skip_tags(data, start, min(data.size, start + _MOST_LEAD_BYTES))
-        if start < behind < data.size:
-            kind = _kind_of(data.at(behind, _HEAD_BYTES))
+        for at in (behind - _ZEROS_OF_FTYP, behind) if start < behind < data.size else ():
+            kind = kind or _kind_of(data.at(at, _HEAD_BYTES))
     return kind
 
 

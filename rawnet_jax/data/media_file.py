@@ -22,7 +22,7 @@ import numpy as np
 
 from rawnet_jax.data.audio_file import say_notes
 from rawnet_jax.data.file_kinds import NEEDS_MEDIA, Kind, opened
-from rawnet_jax.data.media_process import FAILED, MediaProcess, json_of
+from rawnet_jax.data.media_process import FAILED, MediaProcess, json_of, printable
 from rawnet_jax.data.media_structure import rest_notes, structure_of
 from rawnet_jax.data.recording_bytes import RecordingBytes
 from rawnet_jax.errors import AudioError
@@ -127,7 +127,7 @@ class MediaFile:
         self._header = header
         self.samplerate = int(self._number(header, "rate"))
         self.channels = int(self._number(header, "channels"))
-        self.subtype = str(header.get("codec"))[:40]
+        self.subtype = printable(header.get("codec"))
         if not (1 <= self.samplerate <= 10**7 and 1 <= self.channels <= 1024):
             raise self._broken()
         count, place = self._number(header, "audio_streams"), self._number(header, "place")
@@ -167,25 +167,34 @@ class MediaFile:
 
     def _end(self, end: Any) -> None:
         """Hold what was decoded against what the container claims."""
-        if not isinstance(end, dict):
+        lines = end.get("said") if isinstance(end, dict) else None
+        if not isinstance(lines, list):
             raise self._broken()
-        said = [str(text)[:200] for text in end.get("said", ()) if _NOT_READ not in str(text)]
+        said = [printable(line) for line in lines if _NOT_READ not in str(line)]
         cut = next((text for text in said if _CUT.search(text)), None)
         if cut is not None:
             raise AudioError(self.name, "truncated", f"FFmpeg says: {cut}")
         decoded_s = self._number(end, "frames") / self.samplerate
         begin_s, end_s = self._seconds(end.get("begin_s")), self._seconds(end.get("end_s"))
         self._check_length(decoded_s, max(decoded_s, end_s or 0.0))
-        notes = [f"FFmpeg says: {text}" for text in said]
         gaps_s = 0.0 if self._kind.is_estimated else (end_s or 0.0) - (begin_s or 0.0) - decoded_s
+        if gaps_s > _GAP_S and said:
+            what = f"{gaps_s:.2f} s are missing inside; FFmpeg says: {said[0]}"
+            raise AudioError(self.name, "damaged", what)
+        notes = [f"FFmpeg says: {text}" for text in said]
         if gaps_s > _GAP_S:
             notes.append(f"{gaps_s:.2f} s of gaps between its packets are left out")
         if self._kind.demuxer in _ENDS_WITH_LAST_PACKET:
-            with opened(self._source) as file:
-                end_byte = int(self._number(end, "end_byte"))
-                notes += rest_notes(RecordingBytes(file, self.name), end_byte)
+            notes += self._rest_notes(int(self._number(end, "end_byte")))
         self.notes = (*self.notes, *notes)
         say_notes(self.name, self.notes)
+
+    def _rest_notes(self, end_byte: int) -> tuple[str, ...]:
+        try:
+            with opened(self._source) as file:
+                return rest_notes(RecordingBytes(file, self.name), end_byte)
+        except OSError as error:  # it is gone meanwhile
+            raise AudioError(self.name, "unreadable", str(error.strerror)) from None
 
     def _check_length(self, decoded_s: float, reached_s: float) -> None:
         lost_s = _LOST_S.get(self._kind.demuxer, _MOST_LOST_S)

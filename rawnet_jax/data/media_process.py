@@ -145,9 +145,15 @@ def json_of(content: bytes, name: object) -> Any:
         raise AudioError(name, FAILED, "the decoder broke its protocol") from None
 
 
+def printable(text: object) -> str:
+    """Return what the process says as one line of bounded length."""
+    letters = str(text)[:_MOST_LETTERS]
+    return "".join(letter if letter.isprintable() else "?" for letter in letters)
+
+
 def _texts(value: Any) -> tuple[str, str]:
     if isinstance(value, list) and len(value) == 2 and value[0] in _REASONS:
-        return str(value[0]), str(value[1])[:_MOST_LETTERS]
+        return str(value[0]), printable(value[1])
     return FAILED, "the decoder broke its protocol"
 
 

@@ -4,12 +4,13 @@ Demuxers stop where a file ends, and some say nothing of it; none reads a second
 the first. Only what is needed for that is looked at, and nothing is decoded.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from rawnet_jax.data.containers import contents_of
 from rawnet_jax.data.file_kinds import Kind, adts_bytes, kind_of
-from rawnet_jax.data.recording_bytes import RecordingBytes, skip_tags
+from rawnet_jax.data.recording_bytes import RecordingBytes, skip_tags, tag_bytes
 
 _MOST_ITEMS = 20_000_000  # 24 hours of frames
 _EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
@@ -19,7 +20,8 @@ _ELEMENTS = {*map(bytes.fromhex, (*_OF_SEGMENT, *_OF_CLUSTER)), _EBML, _SEGMENT,
 _ADTS_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
 _ADTS_RATES += (12_000, 11_025, 8_000, 7_350)
 _ADTS_SAMPLES = 1024
-_ZEROS_BEFORE_FTYP = 3
+_ADTS_SYNC = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")
+_MOST_JUNK_BYTES = 2**22
 _AMR_S = 0.02
 _AMR_BYTES = (13, 14, 16, 18, 20, 21, 27, 32, 6, *[1] * 7)
 _AMR_WB_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, *[1] * 6)
@@ -61,10 +63,9 @@ def rest_notes(data: RecordingBytes, end: int) -> tuple[str, ...]:
     after = skip_tags(data, end, data.size)
     if after >= data.size:
         return ()
-    for at in (end, after - _ZEROS_BEFORE_FTYP, after):
-        kind = kind_of(data, at)
-        if kind is not None and kind.has_sound:
-            raise _another(data, at)
+    kind = kind_of(data, end)
+    if kind is not None and kind.has_sound:
+        raise _another(data, end)
     return (f"{data.size - after} bytes behind its end are no audio and are not read",)
 
 
@@ -91,7 +92,7 @@ def _boxes(data: RecordingBytes) -> Structure:
             break
         if not size and name == b"mdat":
             raise data.refused("truncated", "it ends before its index (moov)")
-        if size < 8 or not name.isalnum():
+        if size < 8 or not name.isalnum() or tag_bytes(data, at, data.size):
             return Structure(notes=rest_notes(data, at))
         if has_index and name in (b"moov", b"ftyp"):
             raise _another(data, at)
@@ -105,7 +106,7 @@ def _boxes(data: RecordingBytes) -> Structure:
 
 def _elements(data: RecordingBytes) -> Structure:
     """Walk through EBML: webm, mkv, mka."""
-    at = 0
+    at, has_length = 0, True
     for _ in range(_MOST_ITEMS):
         head = data.at(at, 12)
         id_bytes = _vint_bytes(head[:1])
@@ -121,12 +122,14 @@ def _elements(data: RecordingBytes) -> Structure:
         if size == (1 << bits) - 1:  # unknown: what is inside follows
             if name not in (_SEGMENT, _CLUSTER):
                 raise data.refused("damaged", f"an element without a length at byte {at}")
-            at = body
+            at, has_length = body, False
             continue
         _check_fits(data, "its elements", at, body + size)
         at = body + size
         if name == _SEGMENT:
             break
+    if at < data.size and (not has_length or data.at(at, 4) in _ELEMENTS):
+        raise data.refused("damaged", f"its elements do not fit together at byte {at}")
     return Structure(notes=rest_notes(data, at))
 
 
@@ -151,7 +154,20 @@ def _adts_frames(data: RecordingBytes) -> Structure:
         at += size
     if 0 < data.size - at < 7 and data.at(at, 1) == b"\xff":
         raise data.refused("truncated", "it ends in the header of an AAC frame")
-    return Structure(seconds, at, rest_notes(data, at))
+    notes = rest_notes(data, at)
+    rest = data.at(at, _MOST_JUNK_BYTES)
+    if any(
+        _is_adts(rest[found.start() : found.start() + 2**13 + 7])
+        for found in _ADTS_SYNC.finditer(rest)
+    ):
+        raise data.refused("damaged", f"bytes between AAC frames that are none, at byte {at}")
+    return Structure(seconds, at, notes)
+
+
+def _is_adts(head: bytes) -> bool:
+    """Return whether two frames begin there."""
+    size = adts_bytes(head)
+    return size > 0 and adts_bytes(head[size : size + 7]) > 0
 
 
 def _amr_frames(data: RecordingBytes) -> Structure:

@@ -55,6 +55,7 @@ _TAKES_ASYNC = getattr(os, "O_ASYNC", 0)
 _NEW_NETWORK, _NEW_USER = 0x4000_0000, 0x1000_0000  # of unshare(2)
 _NO_NEW_PRIVILEGES = 38  # of prctl(2)
 _DEFAULT = 1  # of the flags of a stream
+_SKIP_MANUAL = 1 << 29  # of the flags of a codec
 _MOST_STREAMS = 64
 _MOST_SAID = 8  # lines of FFmpeg that are passed on
 _WHITELIST = "not on whitelist"  # said of video, which is not read
@@ -211,6 +212,8 @@ def _audio_stream(container: Any) -> Any:
         name = "unknown" if context is None else context.codec.name
         raise Refused("not audio", f"its audio codec is not read: {name}")
     context.thread_count = 1
+    if container.format.name == "caf" and context.codec.name == "alac":
+        context.flags2 |= _SKIP_MANUAL  # or the end is cut twice, by the packets and by the table
     return stream
 
 

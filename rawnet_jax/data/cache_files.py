@@ -184,7 +184,7 @@ def read_record(folder: Path, plan: PartPlan) -> PartRecord | None:
     """Return what a finished part holds, or None if it is to be made (again)."""
     try:
         record = PartRecord(**read_json(folder / f"{plan.name}.json"))
-        if record.key != plan.key or _is_readable_now(record):
+        if record.key != plan.key or is_readable_now(record.skipped):
             return None
         map_part(folder / f"{plan.name}.i16", sum(record.num_samples), record.crc32)
     except (FileNotFoundError, DamagedError):
@@ -192,9 +192,9 @@ def read_record(folder: Path, plan: PartPlan) -> PartRecord | None:
     return record
 
 
-def _is_readable_now(record: PartRecord) -> bool:
+def is_readable_now(skipped: Sequence[tuple[int, str, str]]) -> bool:
     """Return whether a clip was left out for want of an extra that is there today."""
-    return is_installed() and any(reason == NEEDS_MEDIA for _, _, reason in record.skipped)
+    return any(reason == NEEDS_MEDIA for _, _, reason in skipped) and is_installed()
 
 
 def map_part(path: Path, num_samples: int, crc32: int) -> np.ndarray:

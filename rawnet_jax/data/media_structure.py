@@ -17,8 +17,10 @@ _EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43
 _OF_SEGMENT = ("114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1254c367", "1043a770", "1941a469")
 _OF_CLUSTER = ("e7", "a3", "a0", "a7", "ab", "af", "ec", "bf", "5854")
 _ELEMENTS = {*map(bytes.fromhex, (*_OF_SEGMENT, *_OF_CLUSTER)), _EBML, _SEGMENT, _CLUSTER}
-_ADTS_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
-_ADTS_RATES += (12_000, 11_025, 8_000, 7_350)
+_ADTS_RATES = (
+    *(96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000),
+    *(12_000, 11_025, 8_000, 7_350),
+)
 _ADTS_SAMPLES = 1024
 _ADTS_SYNC = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")
 _MOST_JUNK_BYTES = 2**22

@@ -168,6 +168,8 @@ def _decode(av: Any, file: _ReadOnly, demuxer: str, most_s: float) -> dict[str, 
             except av.error.FFmpegError as error:
                 where = f"decoded after {reader.num_frames} frames"
                 raise _refusal(error, said, where) from None
+            if not reader.num_frames and said:
+                raise Refused("damaged", f"no sample can be decoded: {said[-1][2].strip()}")
             if not reader.num_frames:
                 raise Refused("empty", "the file has no samples")
             return reader.end() | {"said": [text.strip() for _, _, text in said][:_MOST_SAID]}

@@ -181,7 +181,7 @@ def _num_windows(path: Source, reading: Reading) -> int:
     """Return how many windows a recording has, by its header or about; 0 = it has none."""
     guess_s = guessed_seconds(path)
     if guess_s is not None:  # to ask its decoder would take a process
-        return num_windows_of(samples_at_16_khz(round(guess_s), 1), reading)
+        return num_windows_of(round(guess_s * SAMPLE_RATE_HZ), reading)
     try:
         with open_audio(path, reading.audio) as file:
             num_samples = samples_at_16_khz(file.frames or 0, file.samplerate)

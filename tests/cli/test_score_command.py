@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import jax
@@ -17,6 +18,7 @@ from rawnet_jax.cli.main import main
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import load_operating_point, save_operating_point
+from tests.data.media_samples import encoded, tone
 from tests.small_run import STEP, write_run
 
 NUM_SAMPLES = 3200
@@ -96,6 +98,28 @@ def test_a_folder_with_recordings_that_cannot_be_read(run, clips, tmp_path, caps
     (tmp_path / "a.W64").unlink()
     assert score(run, tmp_path) == 2
     assert "no audio file in this folder; passed over: 2 .avi" in capsys.readouterr().err
+
+
+def test_recordings_of_phones_in_a_folder(run, clips, tmp_path, capsys, monkeypatch):
+    tones = {"a.m4a": ("m4a", 48_000), "b.webm": ("webm", 48_000), "c.wav": ("amr", 8_000)}
+    for name, (form, rate) in tones.items():
+        (tmp_path / name).write_bytes(encoded(form, tone(0.5, rate)))
+    shutil.copy(clips / "clip0.wav", tmp_path / "d.m4a")
+    assert score(run, tmp_path, "--format=jsonl", "--aggregate=mean") == 0
+    records = json_lines(capsys.readouterr().out)
+    assert [round(record["duration_s"], 1) for record in records] == [0.5, 0.5, 0.5, 0.2]
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert score(run, tmp_path, "--format=jsonl") == 1
+    found = capsys.readouterr()
+    assert "1 scored" in found.err
+    assert "3 unreadable" in found.err
+    for name, what in (
+        ("a.m4a", "MPEG-4 audio (m4a)"),
+        ("b.webm", "WebM"),
+        ("c.wav", "AMR narrow-band speech (amr)"),
+    ):
+        line = f"error: {tmp_path / name}: not audio this install can read: it is {what}; install"
+        assert line in found.err
 
 
 def test_problems_are_told_and_the_rest_goes_on(run, clips, bad_clips, capsys):

@@ -57,7 +57,7 @@ def encoded(
     muxer, codec, rate = FORMS[form]
     stream = io.BytesIO()
     with av.open(stream, "w", format=muxer, options=options or {}) as container:
-        video = _video_stream(container) if pictures else None
+        video: Any = _video_stream(container) if pictures else None
         streams = [_audio_stream(container, codec, rate) for _ in tracks]
         for number in range(pictures):
             picture = np.full((48, 64, 3), number, np.uint8)

@@ -1,5 +1,6 @@
 """The report about a corpus."""
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rawnet_jax.data.layouts import PartitionLayout
 from rawnet_jax.data.partitions import load_training_caches
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.labels import Label
+from tests.data.media_samples import encoded, tone
 
 
 def write_clip(path, duration_s=0.5, rate=16_000, channels=1):
@@ -170,6 +172,21 @@ def test_lists_of_ones_own_are_not_compared_and_trials_may_lack_labels(tmp_path)
     assert health.absent == ("train",)
     assert health.remarks == ()
     assert "0 bona fide, 0 spoof, 1 without label\n" in format_health(health)
+
+
+def test_recordings_of_phones_are_decoded_for_their_length(tmp_path, monkeypatch):
+    config = DataConfig(corpus="folders", root=str(tmp_path))
+    write_clip(tmp_path / "train/bonafide/a.wav")
+    path = tmp_path / "train/spoof/b.m4a"
+    path.parent.mkdir()
+    path.write_bytes(encoded("m4a", tone(1.5, 48_000)))
+    audio = quiet(config).partitions[0].audio
+    assert audio.durations_s.tolist() == pytest.approx([0.5, 1.5], abs=0.05)
+    assert audio.formats == {"WAV PCM_16": 1, "MPEG-4 audio (m4a) aac": 1}
+    path.write_bytes(path.read_bytes()[:-2_000])
+    assert "b.m4a: truncated: " in format_health(quiet(config))
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert "b.m4a: not audio this install can read: it is" in format_health(quiet(config))
 
 
 def test_one_class_is_a_remark(tmp_path):

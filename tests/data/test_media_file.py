@@ -66,7 +66,7 @@ def test_samples_are_those_of_ffmpeg(made, form, tmp_path):
     command = ("ffmpeg", "-v", "quiet", "-i", path, "-map", "0:a:0", "-f", "f32le", "-")
     true = np.frombuffer(subprocess.run(command, capture_output=True).stdout, np.float32)
     samples, _, _ = decoded(made[form])
-    # Programs of another version leave what the encoder put before the audio, or cut the last frame.
+    # Other versions leave what the encoder put before the audio, or cut the last frame.
     assert abs(len(samples) - len(true)) <= 2_048
     true = true[max(len(true) - len(samples), 0) :]
     np.testing.assert_allclose(samples[: len(true)], true, atol=1e-4)

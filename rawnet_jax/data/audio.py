@@ -18,6 +18,8 @@ import soxr
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio_file import AudioFile
+from rawnet_jax.data.file_kinds import Kind, kind_of_file
+from rawnet_jax.data.media_file import MediaFile, unreadable
 from rawnet_jax.errors import AudioError
 
 INT16_SCALE = 32_768
@@ -65,6 +67,8 @@ Mix = Callable[[np.ndarray], np.ndarray]
 """From float32 [n] or [n, channels], a block of a file as it is, to float32 [n]."""
 
 _BLOCK_VALUES = 2**20  # 4 MB of float32; after every read libsndfile seeks, so blocks are large
+_CODED_BYTES_A_SECOND = 8_000  # of speech as phones write it
+_UNKNOWN_CODEC = 4  # libsndfile's error for a container that it reads and a codec that it does not
 _MAX_PEAK = 1e3  # full scale = 1; beyond it samples are garbage or integers stored as floats
 
 
@@ -74,7 +78,7 @@ def average(block: np.ndarray) -> np.ndarray:
 
 
 def read_waveform(path: Source, config: AudioConfig, mix: Mix = average) -> np.ndarray:
-    """Decode one file (WAV, FLAC, Ogg, MP3 and what else libsndfile reads).
+    """Decode one file: WAV, FLAC, Ogg, MP3, and what else libsndfile or the extra `media` reads.
 
     Channels are averaged; other rates than 16 kHz are resampled (soxr, "HQ").
 
@@ -88,9 +92,9 @@ def read_waveform(path: Source, config: AudioConfig, mix: Mix = average) -> np.n
 
     Raises:
         AudioError: if the file cannot be used; its `reason` is one of missing, not a file,
-            unreadable, empty, not audio, unknown length, truncated, damaged, mixed parts, too
-            short, too long, too many channels, sample rate out of bounds, not finite, too loud,
-            silent.
+            unreadable, empty, not audio, not audio this install can read, unknown length,
+            truncated, damaged, mixed parts, decoding failed, too short, too long, too many
+            channels, sample rate out of bounds, not finite, too loud, silent.
     """
     waveform = _joined(list(waveform_blocks(path, config, mix)))
     if not len(waveform):
@@ -124,10 +128,11 @@ def waveform_blocks(
 
 
 def open_audio(source: Source, config: AudioConfig) -> Any:
-    """Open one recording and check what its header claims; no sample is decoded.
+    """Open one recording and check what its header claims; no sample is given out.
 
     Returns:
-        An `AudioFile`, or what stands for one where the source is samples.
+        An `AudioFile`, or what stands for one: for samples, and a `MediaFile` for what a process of
+        its own decodes, of which `frames` is None.
 
     Raises:
         AudioError: as `read_waveform`, for what shows without decoding.
@@ -143,9 +148,7 @@ def open_audio(source: Source, config: AudioConfig) -> Any:
     if not isinstance(source, Encoded):
         _check_file(source)
     try:
-        file = AudioFile(source.content if isinstance(source, Encoded) else source, source)
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless ".raw"
-        raise AudioError(source, *_why_not_opened(source, error)) from None
+        file = _opened(source, config)
     except OSError as error:
         raise AudioError(source, "unreadable", str(error.strerror)) from None
     try:
@@ -154,6 +157,40 @@ def open_audio(source: Source, config: AudioConfig) -> Any:
         file.close()
         raise
     return file
+
+
+def guessed_seconds(source: Source) -> float | None:
+    """Return about how long a recording is that only a process of its own can tell.
+
+    Returns:
+        Seconds, by the size of the file; None = its header tells, or nothing does.
+    """
+    if isinstance(source, Samples):
+        return None
+    content = source.content if isinstance(source, Encoded) else source
+    try:
+        kind = kind_of_file(content)
+        size = len(content) if isinstance(content, bytes) else os.stat(content).st_size
+    except (OSError, ValueError):
+        return None
+    return size / _CODED_BYTES_A_SECOND if _is_for_media(kind) else None
+
+
+def _is_for_media(kind: Kind | None) -> bool:
+    return kind is not None and bool(kind.demuxer) and not kind.is_ours
+
+
+def _opened(source: str | PathLike[str] | Encoded, config: AudioConfig) -> Any:
+    content = source.content if isinstance(source, Encoded) else source
+    kind = kind_of_file(content)
+    if kind is None or not _is_for_media(kind):
+        try:
+            return AudioFile(content, source)
+        except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless ".raw"
+            is_codec = getattr(error, "code", 0) == _UNKNOWN_CODEC
+            if kind is None or not (is_codec and kind.demuxer):
+                raise _not_opened(source, error, kind) from None
+    return MediaFile(content, source, kind, config.max_duration_s)
 
 
 class _SamplesFile:
@@ -221,11 +258,13 @@ def _check_file(path: str | PathLike[str]) -> None:
         raise AudioError(path, "empty", "the file has no bytes")
 
 
-def _why_not_opened(source: Any, error: Exception) -> tuple[str, str]:
+def _not_opened(source: Any, error: Exception, kind: Kind | None) -> AudioError:
     if isinstance(source, str | PathLike) and not os.access(source, os.R_OK):
-        return "unreadable", "no permission to read it"
+        return AudioError(source, "unreadable", "no permission to read it")
+    if kind is not None and not kind.is_ours:
+        return unreadable(source, kind)
     text = getattr(error, "error_string", str(error))
-    return "not audio", f"it must be WAV, FLAC, Ogg or MP3: {text}"
+    return AudioError(source, "not audio", f"it must be WAV, FLAC, Ogg or MP3: {text}")
 
 
 def _check_bounds(path: object, channels: int, rate: int, config: AudioConfig) -> None:
@@ -242,7 +281,7 @@ def _check_bounds(path: object, channels: int, rate: int, config: AudioConfig) -
 
 def _check_header(path: object, file: Any, config: AudioConfig) -> None:
     _check_bounds(path, file.channels, file.samplerate, config)
-    if file.frames <= 0:
+    if file.frames is not None and file.frames <= 0:
         raise AudioError(path, "empty", "the file has no samples")
 
 

@@ -134,8 +134,7 @@ class AudioFile:
                 return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def _say_notes(self) -> None:
-        for note in () if self._has_said else self.notes:
-            _LOG.warning("%s: %s", self.name, note)
+        say_notes(self.name, () if self._has_said else self.notes)
         self._has_said = True
 
     def _read(self, frames: int, dtype: str, always_2d: bool) -> np.ndarray:
@@ -171,6 +170,12 @@ class AudioFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def say_notes(name: object, notes: tuple[str, ...]) -> None:
+    """Log what a listener should know of a recording."""
+    for note in notes:
+        _LOG.warning("%s: %s", name, note)
 
 
 def _plain(source: str | PathLike[str] | bytes, opened: BinaryIO) -> Any:

@@ -29,6 +29,7 @@ from rawnet_jax.data.cache_files import (
     PartRecord,
     cache_root,
     index_dtype,
+    is_readable_now,
     map_part,
     plan_cache,
     read_json,
@@ -243,6 +244,8 @@ def _open(folder: Path, plan: CachePlan, clips: Sequence[Clip]) -> _Contents:
     summary = read_json(folder / "index.json")
     if summary["key"] != plan.key:
         raise DamagedError("audio files have changed since it was made")
+    if is_readable_now(summary["skipped"]):
+        raise DamagedError("clips were left out for want of an extra that is installed now")
     index = _read_index(folder, summary, clips)
     num_samples = np.zeros(len(plan.parts), np.int64)
     np.add.at(num_samples, index["part"], index["num_samples"])

@@ -26,6 +26,8 @@ from typing import IO, Any
 import numpy as np
 
 from rawnet_jax.config import AudioConfig, DataConfig
+from rawnet_jax.data.file_kinds import NEEDS_MEDIA
+from rawnet_jax.data.media_file import is_installed
 from rawnet_jax.data.trial import Clip
 
 FORMAT_VERSION = 1
@@ -182,12 +184,17 @@ def read_record(folder: Path, plan: PartPlan) -> PartRecord | None:
     """Return what a finished part holds, or None if it is to be made (again)."""
     try:
         record = PartRecord(**read_json(folder / f"{plan.name}.json"))
-        if record.key != plan.key:
+        if record.key != plan.key or is_readable_now(record.skipped):
             return None
         map_part(folder / f"{plan.name}.i16", sum(record.num_samples), record.crc32)
     except (FileNotFoundError, DamagedError):
         return None
     return record
+
+
+def is_readable_now(skipped: Sequence[tuple[int, str, str]]) -> bool:
+    """Return whether a clip was left out for want of an extra that is there today."""
+    return any(reason == NEEDS_MEDIA for _, _, reason in skipped) and is_installed()
 
 
 def map_part(path: Path, num_samples: int, crc32: int) -> np.ndarray:

@@ -24,6 +24,7 @@ _HEADER_SIZES = (0, 8, 24, 36, 44, 60)  # what a program may have added to a pla
 _FEW_BYTES = 256  # a header that is so many off lost nothing that can be heard
 _MOST_CHUNKS = 10_000
 _MPEG_TAGS = (0x50, 0x55)  # of WAV formats
+_LONG = (b"RF64", b"BW64")  # one layout, of which libsndfile knows the first name
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
 
@@ -50,6 +51,7 @@ _FORMS = {
     b"RIFF": _Form(12, 4, 4, "little", 2, b"data", whole_at=4),
     b"RIFX": _Form(12, 4, 4, "big", 2, b"data", whole_at=4),
     b"RF64": _Form(12, 4, 4, "little", 2, b"data"),
+    b"BW64": _Form(12, 4, 4, "little", 2, b"data"),
     b"riff": _Form(40, 16, 8, "little", 8, b"data" + _W64_TAIL, counts_itself=True),
     b"FORM": _Form(12, 4, 4, "big", 2, b"SSND", lead_bytes=8, whole_at=4),
     b"caff": _Form(8, 4, 8, "big", 1, b"data", lead_bytes=4),
@@ -115,22 +117,26 @@ def chunk_contents(data: RecordingBytes) -> Samples | None:
     if form is None or found is None:
         return None
     claim, size_at, size_bytes = found.size, found.at + form.id_bytes, form.size_bytes
-    if head[:4] == b"RF64" and claim == 0xFFFF_FFFF:
+    if head[:4] in _LONG and claim == 0xFFFF_FFFF:
         claim, size_at, size_bytes = _rf64_size(data, claim, size_at)
     held = data.size - found.body
+    name = ((0, b"RF64"),) if head[:4] == b"BW64" else ()
     if claim == 0 and _goes_on(data, form, found.body):
         return None  # no samples, and libsndfile says so
     if 0 < claim <= held:
         stop = found.body + claim
         end = _end(data, form, stop)
-        contents = Contents((Part((range(end),), sample_bytes=claim - form.lead_bytes),))
+        contents = Contents(
+            (Part(patched(range(end), *name), sample_bytes=claim - form.lead_bytes),)
+        )
     else:
         note = _note(data, claim, held)
         stop = end = data.size
         size = held + (form.head_bytes if form.counts_itself else 0)
-        pieces = _resized(data, form, size_at, size.to_bytes(size_bytes, form.order))
+        filled = (size_at, size.to_bytes(size_bytes, form.order))
+        pieces = _resized(data, form, *name, filled)
         contents = Contents((Part(pieces, sample_bytes=held - form.lead_bytes),), note)
-    is_mpeg = head[:4] in (b"RIFF", b"RF64") and _is_mpeg(data, form)
+    is_mpeg = head[:4] in (b"RIFF", *_LONG) and _is_mpeg(data, form)
     return Samples(contents, found.body, stop, end, is_mpeg)
 
 
@@ -145,12 +151,12 @@ def _note(data: RecordingBytes, claim: int, held: int) -> tuple[str, ...]:
     raise data.refused("truncated", f"{held} of {claim} bytes of samples")
 
 
-def _resized(data: RecordingBytes, form: _Form, at: int, size: bytes) -> tuple[Piece, ...]:
+def _resized(data: RecordingBytes, form: _Form, *patches: tuple[int, bytes]) -> tuple[Piece, ...]:
     whole = range(data.size)
     if form.whole_at is None:
-        return patched(whole, (at, size))
+        return patched(whole, *patches)
     total = min(data.size - 8, 0xFFFF_FFFF).to_bytes(4, form.order)
-    return patched(whole, (form.whole_at, total), (at, size))
+    return patched(whole, (form.whole_at, total), *patches)
 
 
 def _chunk(data: RecordingBytes, form: _Form, at: int) -> _Chunk | None:

@@ -15,7 +15,7 @@ from rawnet_jax.data.recording_bytes import Contents, RecordingBytes, skip_tags
 
 _SNIFFED_BYTES = 2**13
 _MOST_LEAD_BYTES = 2**26  # of tags with pictures before the audio
-_FIRST_ONLY = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b".snd")
+_FIRST_ONLY = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"caff", b".snd")
 _CONTAINERS = (*_FIRST_ONLY, b"OggS", b"fLaC")
 
 

@@ -209,7 +209,8 @@ def _examine_audio(
 def _probe(clip: Clip, config: AudioConfig, *, decode: bool) -> _Probe | AudioError:
     try:
         with open_audio(clip.path, config) as file:
-            duration_s = file.frames / file.samplerate
+            decode = decode or file.frames is None  # only then its length is known
+            duration_s = (file.frames or 0) / file.samplerate
             rate, channels, kind = file.samplerate, file.channels, f"{file.format} {file.subtype}"
         if decode:
             duration_s = len(read_waveform(clip.path, config)) / SAMPLE_RATE_HZ

@@ -23,9 +23,13 @@ AUDIO_EXTENSIONS = (
     *(".flac", ".wav", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au"),
     *(".w64", ".caf", ".wave", ".bwf", ".rf64", ".aifc", ".snd", ".oga", ".mp2", ".mp1"),
     *(".sph", ".nist", ".voc", ".avr", ".htk", ".sf", ".ircam", ".paf", ".pvf", ".sd2", ".sds"),
-    *(".svx", ".8svx", ".iff", ".mpc", ".wve", ".xi"),
+    *(".svx", ".8svx", ".iff", ".mpc", ".wve", ".xi", ".bw64"),
+    *(".m4a", ".m4b", ".m4r", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3gpp", ".3g2", ".webm"),
+    *(".weba", ".mka", ".mkv", ".aac", ".adts", ".amr", ".awb", ".wma", ".wmv", ".asf", ".spx"),
+    *(".ac3", ".eac3", ".ec3", ".wv", ".ape", ".tta"),
 )
-"""What counts as an audio file in a folder, in any case: what libsndfile reads by its header."""
+"""What counts as an audio file in a folder, in any case: what libsndfile reads by its header, and
+from .m4a on what the extra `media` reads."""
 
 _Columns = tuple[str, ...]
 _Row = tuple[int, list[str]]  # line number, fields

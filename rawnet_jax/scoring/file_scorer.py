@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.audio import Source, open_audio
+from rawnet_jax.data.audio import Source, guessed_seconds, open_audio
 from rawnet_jax.data.loader import crop_or_pad
 from rawnet_jax.errors import AudioError
 from rawnet_jax.scoring.file_windows import (
@@ -170,16 +170,24 @@ def fitting_batch_size(
     """
     count = 0
     for path in paths:
-        try:
-            with open_audio(path, reading.audio) as file:
-                num_samples = samples_at_16_khz(file.frames, file.samplerate)
-        except AudioError:
-            continue
-        count += num_windows_of(num_samples, reading)
+        count += _num_windows(path, reading)
         if count >= largest:
             return largest
     wanted = 1 << max(count - 1, 0).bit_length()
     return min(largest, -(-wanted // devices) * devices)
+
+
+def _num_windows(path: Source, reading: Reading) -> int:
+    """Return how many windows a recording has, by its header or about; 0 = it has none."""
+    guess_s = guessed_seconds(path)
+    if guess_s is not None:  # to ask its decoder would take a process
+        return num_windows_of(round(guess_s * SAMPLE_RATE_HZ), reading)
+    try:
+        with open_audio(path, reading.audio) as file:
+            num_samples = samples_at_16_khz(file.frames or 0, file.samplerate)
+    except AudioError:
+        return 0
+    return num_windows_of(num_samples, reading)
 
 
 @dataclass(eq=False)

@@ -9,10 +9,9 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from rawnet_jax.config import AudioConfig
-from rawnet_jax.data.audio import read_waveform
+from rawnet_jax.data.audio import open_audio, read_waveform
 from rawnet_jax.data.audio_index import audio_files
 from rawnet_jax.data.manifests import PARTITIONS
 from rawnet_jax.data.protocols import AUDIO_EXTENSIONS
@@ -288,7 +287,8 @@ def _write(folder: Path, audio: AudioConfig, skip_bad_audio: bool, source: _Sour
             return str(error)
         raise
     # Replay noise above what a telephone recording holds would give every spoof away.
-    bandwidth_hz = _USABLE_BAND * soundfile.info(source.path).samplerate
+    with open_audio(source.path, audio) as file:
+        bandwidth_hz = _USABLE_BAND * file.samplerate
     rng = np.random.default_rng(source.seed)
     for entry, chain in source.clips:
         clip = waveform if chain is None else replay_waveform(waveform, chain, rng)

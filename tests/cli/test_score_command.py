@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import jax
@@ -17,6 +18,7 @@ from rawnet_jax.cli.main import main
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import load_operating_point, save_operating_point
+from tests.data.media_samples import encoded, tone
 from tests.small_run import STEP, write_run
 
 NUM_SAMPLES = 3200
@@ -84,18 +86,40 @@ def test_the_whole_of_files_and_its_time_line(run, clips, capsys):
 
 def test_a_folder_with_recordings_that_cannot_be_read(run, clips, tmp_path, capsys):
     (tmp_path / "a.W64").symlink_to(clips / "clip0.wav")
-    for name in ("b.m4a", "c.m4a", "d.webm"):
+    for name in ("b.avi", "c.avi", "d.flv"):
         (tmp_path / name).write_bytes(b"\0\0\0 ftyp")
     (tmp_path / "notes.txt").write_text("x")
     assert score(run, tmp_path, "--format=jsonl") == 1
     found = capsys.readouterr()
     assert len(json_lines(found.out)) == 1
-    assert "error: passed over: 2 .m4a, 1 .webm: not audio that can be read" in found.err
+    assert "error: passed over: 2 .avi, 1 .flv: not audio that can be read" in found.err
     assert "note: passed over: 1 .txt: not recordings" in found.err
     assert "3 unreadable" in found.err
     (tmp_path / "a.W64").unlink()
     assert score(run, tmp_path) == 2
-    assert "no audio file in this folder; passed over: 2 .m4a" in capsys.readouterr().err
+    assert "no audio file in this folder; passed over: 2 .avi" in capsys.readouterr().err
+
+
+def test_recordings_of_phones_in_a_folder(run, clips, tmp_path, capsys, monkeypatch):
+    tones = {"a.m4a": ("m4a", 48_000), "b.webm": ("webm", 48_000), "c.wav": ("amr", 8_000)}
+    for name, (form, rate) in tones.items():
+        (tmp_path / name).write_bytes(encoded(form, tone(0.5, rate)))
+    shutil.copy(clips / "clip0.wav", tmp_path / "d.m4a")
+    assert score(run, tmp_path, "--format=jsonl", "--aggregate=mean") == 0
+    records = json_lines(capsys.readouterr().out)
+    assert [round(record["duration_s"], 1) for record in records] == [0.5, 0.5, 0.5, 0.2]
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert score(run, tmp_path, "--format=jsonl") == 1
+    found = capsys.readouterr()
+    assert "1 scored" in found.err
+    assert "3 unreadable" in found.err
+    for name, what in (
+        ("a.m4a", "MPEG-4 audio (m4a)"),
+        ("b.webm", "WebM"),
+        ("c.wav", "AMR narrow-band speech (amr)"),
+    ):
+        line = f"error: {tmp_path / name}: not audio this install can read: it is {what}; install"
+        assert line in found.err
 
 
 def test_problems_are_told_and_the_rest_goes_on(run, clips, bad_clips, capsys):

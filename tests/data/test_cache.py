@@ -21,6 +21,7 @@ from rawnet_jax.data.cache import Cache, open_or_build
 from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import Label
+from tests.data.media_samples import encoded
 
 REPO = Path(__file__).resolve().parents[2]
 NUM_CLIPS = 10
@@ -271,6 +272,20 @@ def test_no_audio_at_all(clips, config):
     for _ in range(2):
         with pytest.raises(DataError, match="none of 10 clips"):
             open_cache(clips, config, ProblemPolicy(bad_audio="warn"))
+
+
+def test_what_the_extra_media_reads_is_read_once_it_is_there(clips, config, monkeypatch):
+    clips[4].path.write_bytes(encoded("flac.ogg", samples_of(4)))
+    warn = ProblemPolicy(bad_audio="warn")
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "av", None)
+        for _ in range(2):
+            cache = open_cache(clips, config, warn)
+            assert_right(cache, [n for n in range(NUM_CLIPS) if n != 4])
+            assert cache.skipped_reasons == {"not audio this install can read": 1}
+    made = parts_made(monkeypatch)
+    assert_right(open_cache(clips, config, warn))
+    assert made == ["part-00001"]
 
 
 def test_samples_beyond_full_scale_are_clipped_and_counted(tmp_path, config, caplog):

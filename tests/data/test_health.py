@@ -1,5 +1,6 @@
 """The report about a corpus."""
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rawnet_jax.data.layouts import PartitionLayout
 from rawnet_jax.data.partitions import load_training_caches
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.labels import Label
+from tests.data.media_samples import encoded, tone
 
 
 def write_clip(path, duration_s=0.5, rate=16_000, channels=1):
@@ -172,6 +174,21 @@ def test_lists_of_ones_own_are_not_compared_and_trials_may_lack_labels(tmp_path)
     assert "0 bona fide, 0 spoof, 1 without label\n" in format_health(health)
 
 
+def test_recordings_of_phones_are_decoded_for_their_length(tmp_path, monkeypatch):
+    config = DataConfig(corpus="folders", root=str(tmp_path))
+    write_clip(tmp_path / "train/bonafide/a.wav")
+    path = tmp_path / "train/spoof/b.m4a"
+    path.parent.mkdir()
+    path.write_bytes(encoded("m4a", tone(1.5, 48_000)))
+    audio = quiet(config).partitions[0].audio
+    assert audio.durations_s.tolist() == pytest.approx([0.5, 1.5], abs=0.05)
+    assert audio.formats == {"WAV PCM_16": 1, "MPEG-4 audio (m4a) aac": 1}
+    path.write_bytes(path.read_bytes()[:-2_000])
+    assert "b.m4a: truncated: " in format_health(quiet(config))
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert "b.m4a: not audio this install can read: it is" in format_health(quiet(config))
+
+
 def test_one_class_is_a_remark(tmp_path):
     write_clip(tmp_path / "eval/spoof/a.wav")
     health = quiet(DataConfig(corpus="folders", root=str(tmp_path)))
@@ -184,12 +201,12 @@ def test_links_to_folders_are_followed_and_what_is_passed_over_is_a_remark(tmp_p
     write_clip(tmp_path / "store/c.wav")
     (tmp_path / "train/spoof/two").symlink_to("../../store")
     (tmp_path / "train/spoof/loop").symlink_to("..")
-    (tmp_path / "train/spoof/d.m4a").write_bytes(b"\0\0\0 ftyp")
+    (tmp_path / "train/spoof/d.avi").write_bytes(b"\0\0\0 ftyp")
     (tmp_path / "train/spoof/notes.txt").write_text("x")
     health = quiet(DataConfig(corpus="folders", root=str(tmp_path)))
     assert health.partitions[0].counts == {Label.BONAFIDE: 1, Label.SPOOF: 2}
     assert health.remarks == ("train: unlisted_audio (1)",)
-    assert "spoof/d.m4a: not audio that can be read" in format_health(health)
+    assert "spoof/d.avi: not audio that can be read" in format_health(health)
 
 
 def test_nothing_there_and_a_wrong_policy_are_errors(tmp_path, corpus):

@@ -71,7 +71,7 @@ def test_standard_input_is_a_file_meanwhile():
 
 
 def test_what_is_passed_over_is_counted_by_kind(folder):
-    for name in ("1.m4a", "sub/2.M4A", "sub/3.webm", "4.amr", "5", "6.json"):
+    for name in ("1.avi", "sub/2.AVI", "sub/3.flv", "4.dsf", "5", "6.json"):
         (folder / "in" / name).write_bytes(b"\0\1\2\3")
     (folder / "in" / "README").write_text("Calls of März.\n")
     (folder / "in" / "gone").symlink_to("nowhere")
@@ -79,11 +79,11 @@ def test_what_is_passed_over_is_counted_by_kind(folder):
     assert len(found.paths) == 4
     assert found.num_unreadable == 6
     assert found.problems == [
-        "passed over: 2 .m4a, 1 .amr, 1 .webm, 1 broken link, 1 without extension: "
-        "not audio that can be read, such as in/1.m4a"
+        "passed over: 2 .avi, 1 .dsf, 1 .flv, 1 broken link, 1 without extension: "
+        "not audio that can be read, such as in/1.avi"
     ]
     assert found.notes == ("passed over: 1 .json, 1 .txt, 1 without extension: not recordings",)
-    assert find_inputs(["in/4.amr"]).paths == ["in/4.amr"]
+    assert find_inputs(["in/4.dsf"]).paths == ["in/4.dsf"]
 
 
 def test_every_extension_that_can_be_read_is_found(folder):

@@ -1,6 +1,7 @@
 """Files to scores, with a network of one line."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import soundfile
 
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.data.audio import read_waveform, waveform_blocks
+from rawnet_jax.scoring import file_scorer
 from rawnet_jax.scoring.file_scorer import Outcome, Rows, fitting_batch_size, score_files
 from rawnet_jax.scoring.file_windows import (
     End,
@@ -192,6 +194,14 @@ def test_batches_are_no_larger_than_a_few_files_need(clips, count, largest, devi
     # The first has 1 window, the third 1, the fourth 28.
     chosen = [clips[0], clips[3], clips[3]][:count]
     assert fitting_batch_size(chosen, READING, largest, devices) == wanted
+
+
+def test_batches_for_what_a_process_decodes_go_by_its_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_scorer, "open_audio", None)  # no process is started for it
+    path = tmp_path / "a.amr"
+    path.write_bytes(b"#!AMR\n" + bytes(4_000))  # half a second
+    assert fitting_batch_size([path] * 2, READING, 64, 1) == 32  # of 9 windows each
+    assert fitting_batch_size([path] * 2, replace(READING, whole=False), 64, 1) == 2
 
 
 def test_cut_windows_of_nothing():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rawnet_jax.csv_text import unescaped
 from rawnet_jax.data.text_file import as_text
 from rawnet_jax.errors import DataError
 from rawnet_jax.json_text import parsed_json
@@ -36,6 +37,8 @@ _UNSCORED = ("cannot judge", "unreadable")  # verdicts of `score`
 _HEADER = "a header naming 'filename' (or file, path, utt, id) and 'cm-score' (or score)"
 
 _BLANKS = " "
+SEPARATORS = (";", "|", ",")
+"""Of columns, beside blanks: no name ends in one where blanks separate columns."""
 
 _Row = dict[str, str]
 
@@ -67,9 +70,7 @@ def is_finite_number(value: str) -> bool:
         return False
 
 
-def read_columns(
-    path: str | Path, lines: Sequence[str], one_means: str = UNSTATED
-) -> ScoreColumns:
+def read_columns(path: str | Path, lines: Sequence[str], one_means: str = UNSTATED) -> ScoreColumns:
     """Find the columns of a score file.
 
     Args:
@@ -82,7 +83,7 @@ def read_columns(
             ``file:line``.
     """
     first = next(i for i, line in enumerate(lines) if line.strip())
-    if lines[first].lstrip().startswith("{"):
+    if _is_object(lines[first]):
         return _by_names(path, *_objects(path, lines, first), first + 1)
     delimiter = max("\t,;|", key=lines[first].count)
     if delimiter not in lines[first]:
@@ -155,6 +156,11 @@ def _text(value: Any) -> str:
     return as_text(value) if isinstance(value, str) else repr(value)
 
 
+def _is_object(line: str) -> bool:
+    """Return whether a line is meant as a JSON object; a name may begin with ``{``, too."""
+    return line.lstrip().startswith("{") and not is_finite_number(line.split()[-1])
+
+
 def _is_header(cells: Sequence[str]) -> bool:
     """Return whether a line names columns; a line of results has a number."""
     return any(cell in _ROLE_OF for cell in cells) and not any(map(is_finite_number, cells))
@@ -176,13 +182,24 @@ def _check_header(path: str | Path, number: int, names: Sequence[str]) -> None:
 
 def _delimiter(line: str) -> str:
     """Return what separates lines without a header: what sets a number apart, or blanks."""
-    for delimiter in "\t;|,":
+    if "\t" not in line and _is_of_a_challenge(line.split()):
+        return _BLANKS
+    for delimiter in ("\t", *SEPARATORS):
         if delimiter in line:
             if any(map(is_finite_number, _cells_of(line, delimiter))):
                 return delimiter
             if delimiter != "\t":
                 break  # 'a;0,5' is not 'a;0' and 5
     return _BLANKS
+
+
+def _is_of_a_challenge(words: Sequence[str]) -> bool:
+    """Return whether words are a line of a challenge, whatever stands inside of its name."""
+    if len(words) not in (2, 4) or not is_finite_number(words[-1]):
+        return False
+    key = words[2] if len(words) == 4 else NONE
+    is_key = key == NONE or is_number_key(key) or label_of_own_key(key) is not None
+    return is_key and not words[0].endswith(SEPARATORS)
 
 
 def _cells_of(line: str, delimiter: str) -> list[str]:
@@ -209,7 +226,7 @@ def _split(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str
         reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
         number = 1
         for cells in reader:
-            yield number, [cell.strip() for cell in cells]
+            yield number, [unescaped(cell.strip()) for cell in cells]
             number = reader.line_num + 1
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.data.score_columns import (
     NONE,
+    SEPARATORS,
     is_finite_number,
     number_key_error,
     read_columns,
@@ -180,7 +181,7 @@ def score_lines(table: ScoreTable, form: str) -> list[str]:
 
 
 def _fits_space_column(name: str) -> bool:
-    return name.split() == [name]
+    return name.split() == [name] and not name.endswith(SEPARATORS)
 
 
 def _fits_tab_column(name: str) -> bool:

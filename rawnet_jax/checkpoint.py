@@ -10,7 +10,6 @@ checkpoints of older versions have none).
 import contextlib
 import gc
 import io
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,8 @@ import orbax.checkpoint as ocp
 
 from rawnet_jax.digest import digest_of
 from rawnet_jax.errors import CheckpointError
+from rawnet_jax.json_text import parsed_json
+from rawnet_jax.regular_file import read_regular
 
 FOLDER = "checkpoints"
 BEST = "best"
@@ -135,9 +136,9 @@ def check_digests(manager: ocp.CheckpointManager, step: int, **parts: Any) -> No
     if not path.parent.exists():
         return
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
+        saved = parsed_json(read_regular(path).decode("utf-8"))
         damaged = [name for name, part in parts.items() if saved[name] != digest_of(part)]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         damaged = [DIGEST]
     if damaged:
         raise CheckpointError(

@@ -17,6 +17,7 @@ from rawnet_jax.config import Config, Section, thawed, unknown_field
 from rawnet_jax.config_check import checked
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.json_text import parsed_json
+from rawnet_jax.regular_file import read_regular
 
 FILE_NAME = "config.json"
 SOURCE_NAME = "source.json"
@@ -221,7 +222,7 @@ def read_config(workdir: Path) -> Config:
     """
     path = workdir / FILE_NAME
     try:
-        values = parsed_json(path.read_text(encoding="utf-8"))
+        values = parsed_json(read_regular(path).decode("utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
             f"{workdir}: no run here ({FILE_NAME} is missing); give the --workdir of a training"

@@ -1,7 +1,8 @@
 """Rows as CSV text, and back.
 
 A spreadsheet runs a cell that begins with one of ``= + - @``, a tab or a carriage return. Text that
-does so, and is no number, gets an apostrophe in front; `csv_rows` takes it away again.
+does so or begins with a line feed, which programs take for the other line end, and is no number,
+gets an apostrophe in front; `csv_rows` takes it away again.
 """
 
 import csv
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 Row = Sequence[object]
 
-_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _ESCAPE = "'"
 
 
@@ -38,7 +39,7 @@ def csv_rows(text: str) -> list[list[str]]:
         rows = list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error as error:
         raise ValueError(str(error)) from None
-    return [[_unescaped(cell) for cell in row] for row in rows]
+    return [[unescaped(cell) for cell in row] for row in rows]
 
 
 def _escaped(cell: object) -> object:
@@ -47,7 +48,8 @@ def _escaped(cell: object) -> object:
     return f"{_ESCAPE}{cell}" if isinstance(cell, str) and _is_run(cell) else cell
 
 
-def _unescaped(cell: str) -> str:
+def unescaped(cell: str) -> str:
+    """Return what `csv_text` was given for a cell, as text."""
     return cell[1:] if cell.startswith(_ESCAPE) and _is_run(cell) else cell
 
 

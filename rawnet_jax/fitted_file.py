@@ -8,6 +8,7 @@ from typing import Any
 from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.errors import DataError
 from rawnet_jax.json_text import parsed_json
+from rawnet_jax.regular_file import read_regular
 
 SCHEMA_VERSION = 1
 
@@ -36,7 +37,7 @@ def read_fitted(path: str | Path, content: str) -> dict[str, Any]:
             version.
     """
     try:
-        record = parsed_json(Path(path).read_text(encoding="utf-8"))
+        record = parsed_json(read_regular(path).decode("utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "rawnet_jax"
 LAYERS = (
     (
         *("errors", "labels", "contract", "export_formats", "progress", "csv_text", "huge_pages"),
-        *("digest", "json_text"),
+        *("digest", "json_text", "regular_file"),
     ),
     ("config", "mesh", "atomic_file", "checkpoint", "nn", "dsp"),
     ("runtime", "peers", "fitted_file", "config_check", "losses", "augment", "models"),
@@ -35,7 +35,7 @@ LAYERS = (
 # These start fast and work without an accelerator stack. What is imported inside a function counts
 # only when the function is called.
 WITHOUT_JAX = (
-    *("errors", "labels", "contract", "export_formats", "progress", "csv_text"),
+    *("errors", "labels", "contract", "export_formats", "progress", "csv_text", "regular_file"),
     *("config", "config_check"),
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     *("robustness", "reports", "result", "detector", "export.onnx_model_file"),

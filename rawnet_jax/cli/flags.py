@@ -108,7 +108,7 @@ def add_one_means(parser: Parser) -> None:
         "--one-means",
         choices=(Label.BONAFIDE.key, Label.SPOOF.key),
         default=UNSTATED,
-        help="what key 1 means in a list of your own; 0 is the other",
+        help="what key 1 means in lists and score files of your own; 0 is the other",
     )
 
 

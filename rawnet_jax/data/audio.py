@@ -5,7 +5,6 @@ bounded size, whatever the header says.
 """
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -21,6 +20,7 @@ from rawnet_jax.data.audio_file import AudioFile
 from rawnet_jax.data.file_kinds import Kind, kind_of_file
 from rawnet_jax.data.media_file import MediaFile, unreadable
 from rawnet_jax.errors import AudioError
+from rawnet_jax.regular_file import NotRegularError, check_regular
 
 INT16_SCALE = 32_768
 """Full scale of 16-bit audio: a waveform sample of 1.0."""
@@ -247,14 +247,14 @@ def from_int16(samples: np.ndarray, out: np.ndarray | None = None) -> np.ndarray
 
 def _check_file(path: str | PathLike[str]) -> None:
     try:
-        status = os.stat(path)
+        size = check_regular(path)
     except FileNotFoundError:
         raise AudioError(path, "missing", "there is no such file") from None
+    except NotRegularError as error:
+        raise AudioError(path, "not a file", str(error.strerror)) from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise AudioError(path, "unreadable", str(error)) from None
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        raise AudioError(path, "not a file", "it must be a regular file")
-    if status.st_size == 0:
+    if size == 0:
         raise AudioError(path, "empty", "the file has no bytes")
 
 

@@ -1,7 +1,6 @@
 """Lists of corpora that a run is evaluated on: one flag per corpus, or a TOML or JSON file."""
 
 import dataclasses
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from rawnet_jax.config import Config, DataConfig, ProblemPolicy, thawed, unknown
 from rawnet_jax.config_check import checked
 from rawnet_jax.data.manifests import PARTITIONS
 from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.json_text import parsed_json
+from rawnet_jax.regular_file import read_file_or_pipe
 
 PLACE_FIELDS = (
     *("corpus", "root", "train_protocol", "dev_protocol", "eval_protocol", "audio_dir", "subset"),
@@ -77,8 +78,8 @@ def read_corpus_list(path: Path) -> list[ListedCorpus]:
         ConfigError: a field is unknown or of a wrong type.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        text = read_file_or_pipe(path).decode("utf-8")
+        values = parsed_json(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise DataError(f"--list {path}: {error.strerror}") from error
     except ValueError as error:  # both decoders' own errors

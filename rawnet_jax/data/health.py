@@ -15,10 +15,10 @@ from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import open_audio, read_waveform
 from rawnet_jax.data.corpus import load_partition, present_partitions
 from rawnet_jax.data.layouts import PartitionLayout
-from rawnet_jax.data.partitions import training_clips
+from rawnet_jax.data.partitions import require_trainable, training_clips
 from rawnet_jax.data.places import layout_of, locate_protocol
 from rawnet_jax.data.trial import Clip, ProblemLedger
-from rawnet_jax.errors import AudioError, DataError
+from rawnet_jax.errors import AudioError, ConfigError, DataError
 from rawnet_jax.labels import Label
 
 _FILES_A_TASK = 64
@@ -33,12 +33,14 @@ class AudioSummary:
         sample_rates_hz: number of files by sample rate.
         channels: number of files by number of channels.
         formats: number of files by container and coding, such as ``FLAC PCM_16``.
+        unusable: files that decoding would refuse, as far as it was looked for.
     """
 
     durations_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
     sample_rates_hz: Counter[int] = field(default_factory=Counter)
     channels: Counter[int] = field(default_factory=Counter)
     formats: Counter[str] = field(default_factory=Counter)
+    unusable: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -133,12 +135,20 @@ def examine(config: DataConfig, *, decode: bool = False, progress: bool = True) 
 
 
 def _why_not_trained(config: DataConfig, partitions: Sequence[PartitionHealth]) -> str:
-    """Return what training would stop at before it decodes anything; "" = nothing, or no train."""
+    """Return what training would stop at beside the problems; "" = nothing, or no train."""
     if not any(health.partition == "train" for health in partitions):
         return ""
+    # Each audio file that is not left out stops training by itself.
+    left_out: set[str] = set()
+    if config.problems.bad_audio == "warn":
+        left_out = left_out.union(*(health.audio.unusable for health in partitions))
     try:
-        training_clips(config, ProblemLedger.counting())
-    except DataError as error:
+        train, dev = (
+            [clip.trial for clip in clips if str(clip.path) not in left_out]
+            for clips in training_clips(config, ProblemLedger.counting())
+        )
+        require_trainable(train, dev, config)
+    except (ConfigError, DataError) as error:
         return str(error)
     return ""
 
@@ -196,6 +206,7 @@ def _examine_audio(
             for probe in probes:
                 if isinstance(probe, AudioError):
                     ledger.report("bad_audio", str(probe))
+                    summary.unusable.add(probe.path)
                     continue
                 duration_s, sample_rate_hz, channels, kind = probe
                 durations.append(duration_s)
@@ -227,6 +238,11 @@ def _errors(
     partitions: Sequence[PartitionHealth], policy: ProblemLedger, why_not_trained: str
 ) -> list[str]:
     errors = [f"{p.partition}: {p.failure}" for p in partitions if p.failure]
+    errors += [
+        f"{p.partition}: none of its {p.counts.total():,} clips has audio that can be used"
+        for p in partitions
+        if p.counts and not len(p.audio.durations_s)
+    ]
     if why_not_trained and why_not_trained not in [p.failure for p in partitions]:
         errors.append(f"training: {why_not_trained}")
     for health in partitions:

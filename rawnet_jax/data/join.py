@@ -5,7 +5,7 @@ allows it, and then it is still named in the result. Scores are never flipped or
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from rawnet_jax.data.matching import named_as
 from rawnet_jax.data.score_file import ScoreTable, read_scores
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import DataError
-from rawnet_jax.labels import Label
+from rawnet_jax.labels import UNSTATED, Label
 
 NUM_SHOWN = 5
 """How many names a message spells out."""
@@ -32,6 +32,7 @@ class Joined:
         missing: utterances of the protocol without a score; not empty only where allowed.
         extra: utterances with a score that the protocol does not name; not empty only where
             allowed.
+        renamed: how many scores stand under a name with other folders or another extension.
     """
 
     trials: tuple[Trial, ...]
@@ -39,6 +40,7 @@ class Joined:
     labels: np.ndarray | None
     missing: tuple[str, ...]
     extra: tuple[str, ...]
+    renamed: int = 0
 
     def __len__(self) -> int:
         """Number of trials with a score."""
@@ -71,6 +73,8 @@ class Aligned:
         attack_ids: N entries, from the first file that names attacks; None if none does.
         left_out: by system, the utterances that it scored and another did not; no system that
             lost nothing. Not empty only where allowed.
+        renamed: by system, how many of its utterances have other folders or another extension than
+            the protocol's or, without one, the first system's; no system that has none.
     """
 
     names: tuple[str, ...]
@@ -79,6 +83,7 @@ class Aligned:
     labels: np.ndarray | None
     attack_ids: tuple[str | None, ...] | None
     left_out: Mapping[str, tuple[str, ...]]
+    renamed: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of trials that all systems scored."""
@@ -115,7 +120,7 @@ def join_scores(
             twice; or the score file has another key for an utterance than the protocol.
     """
     _refuse_duplicates(trials, protocol)
-    table, _ = named_as(table, [trial.utterance_id for trial in trials])
+    table, renamed = named_as(table, [trial.utterance_id for trial in trials])
     row_of = {name: row for row, name in enumerate(table.utterance_ids)}
     kept = [trial for trial in trials if trial.utterance_id in row_of]
     missing = [trial for trial in trials if trial.utterance_id not in row_of]
@@ -137,11 +142,14 @@ def join_scores(
     rows = np.array([row_of[trial.utterance_id] for trial in kept])
     labels = _joined_labels(table, kept, rows, source)
     missing_names = tuple(trial.utterance_id for trial in missing)
-    return Joined(tuple(kept), table.scores[rows], labels, missing_names, tuple(extra))
+    return Joined(tuple(kept), table.scores[rows], labels, missing_names, tuple(extra), renamed)
 
 
 def align_scores(tables: Mapping[str, ScoreTable], *, allow_missing: bool = False) -> Aligned:
     """Bring the scores of several systems into one order.
+
+    Utterances go by the names of the first system; folders and extensions of the others' names may
+    differ, see `rawnet_jax.data.matching`.
 
     Args:
         tables: by the system's name, or its file's; at least one.
@@ -156,6 +164,8 @@ def align_scores(tables: Mapping[str, ScoreTable], *, allow_missing: bool = Fals
         raise DataError("no score file to align; give at least one")
     names = tuple(tables)
     first = tables[names[0]]
+    renamed = {name: named_as(table, first.utterance_ids) for name, table in tables.items()}
+    tables = {name: table for name, (table, _) in renamed.items()}
     row_of = [{u: row for row, u in enumerate(table.utterance_ids)} for table in tables.values()]
     in_all = set(first.utterance_ids).intersection(*row_of)
     left_out = {
@@ -175,6 +185,7 @@ def align_scores(tables: Mapping[str, ScoreTable], *, allow_missing: bool = Fals
         _common_labels(tables, rows, kept),
         _first_attacks(tables, rows),
         left_out,
+        {name: number for name, (_, number) in renamed.items() if number},
     )
 
 
@@ -184,6 +195,7 @@ def read_aligned(
     *,
     protocol: str = "the protocol",
     allow_missing: bool = False,
+    one_means: str = UNSTATED,
 ) -> Aligned:
     """Read the score files of several systems, in one order and joined to a protocol.
 
@@ -192,16 +204,18 @@ def read_aligned(
         trials: of a protocol; None = keys and trials are what the files hold.
         protocol: for messages.
         allow_missing: keep the trials that all files, and the protocol, have, instead of stopping.
+        one_means: which label key 1 of a score file stands for.
 
     Raises:
         DataError: a file is given twice, cannot be read or is wrong; see also `join_scores` and
             `align_scores`.
     """
     tables: dict[str, ScoreTable] = {}
+    renamed: dict[str, int] = {}
     for path in paths:
         if str(path) in tables:
             raise DataError(f"{path}: is given twice; give one file per system")
-        table = read_scores(path)
+        table = read_scores(path, one_means)
         if trials is not None:
             joined = join_scores(
                 table,
@@ -212,8 +226,10 @@ def read_aligned(
                 allow_extra=allow_missing,
             )
             table = joined.table()
+            renamed |= {str(path): joined.renamed} if joined.renamed else {}
         tables[str(path)] = table
-    return align_scores(tables, allow_missing=allow_missing)
+    aligned = align_scores(tables, allow_missing=allow_missing)
+    return replace(aligned, renamed=renamed) if renamed else aligned
 
 
 def _refuse_duplicates(trials: Sequence[Trial], protocol: str) -> None:

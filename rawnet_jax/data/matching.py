@@ -54,5 +54,6 @@ def _index(utterance_ids: Iterable[str]) -> tuple[dict[_Parts, str], dict[_Parts
 
 
 def _parts(name: str) -> _Parts:
-    path = without_extension(name).replace("\\", "/")
-    return tuple("_".join(part.split()) for part in path.split("/") if part not in ("", "."))
+    # Blanks first, as a list of one's own turns its paths into ids.
+    path = "_".join(without_extension(name).replace("\\", "/").split())
+    return tuple(part for part in path.split("/") if part not in ("", "."))

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rawnet_jax.config import DataConfig
+from rawnet_jax.data.balance import group_numbers
 from rawnet_jax.data.cache import Cache, open_or_build
 from rawnet_jax.data.corpus import load_partition
 from rawnet_jax.data.divided_cache import ALONE, DividedCache, Share, open_divided
@@ -41,8 +42,7 @@ def load_training_caches(
     train = _open(train_clips, config, ledger, progress, share)
     dev = _open(dev_clips, config, ledger, progress, share)
     _warn(ledger)
-    _require_both_classes(train.trials, "train", config)
-    _require_both_classes(dev.trials, "dev", config)
+    require_trainable(train.trials, dev.trials, config)
     return train, dev
 
 
@@ -50,11 +50,25 @@ def training_clips(config: DataConfig, ledger: ProblemLedger) -> tuple[list[Clip
     """Return the clips to train and to select on, before anything is decoded.
 
     Raises:
+        ConfigError: the train clips lack what ``config.balance`` goes by.
         DataError: there are none, a class is lacking, or what the ledger raises.
     """
     train, dev = load_train_and_dev(config, ledger)
-    _require_both_classes([clip.trial for clip in dev], "dev", config)
+    require_trainable([clip.trial for clip in train], [clip.trial for clip in dev], config)
     return train, dev
+
+
+def require_trainable(train: Sequence[Trial], dev: Sequence[Trial], config: DataConfig) -> None:
+    """Check that a network can be trained and selected on these trials.
+
+    Raises:
+        ConfigError: the train clips lack what ``config.balance`` goes by.
+        DataError: a class is lacking.
+    """
+    _require_both_classes(train, "train", config)
+    _require_both_classes(dev, "dev", config)
+    if config.balance:
+        group_numbers(train, config.balance)
 
 
 def load_scoring_cache(

@@ -5,16 +5,17 @@ alone in which they make sense. Anything else is refused.
 """
 
 import csv
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rawnet_jax.csv_text import unescaped
 from rawnet_jax.data.text_file import as_text
 from rawnet_jax.errors import DataError
-from rawnet_jax.labels import is_number_key, label_of_own_key
+from rawnet_jax.json_text import parsed_json
+from rawnet_jax.labels import UNSTATED, is_number_key, label_of_own_key
 
 NONE = "-"
 """Stands for no key and no attack."""
@@ -36,6 +37,8 @@ _UNSCORED = ("cannot judge", "unreadable")  # verdicts of `score`
 _HEADER = "a header naming 'filename' (or file, path, utt, id) and 'cm-score' (or score)"
 
 _BLANKS = " "
+SEPARATORS = (";", "|", ",")
+"""Of columns, beside blanks: no name ends in one where blanks separate columns."""
 
 _Row = dict[str, str]
 
@@ -67,19 +70,20 @@ def is_finite_number(value: str) -> bool:
         return False
 
 
-def read_columns(path: str | Path, lines: Sequence[str]) -> ScoreColumns:
+def read_columns(path: str | Path, lines: Sequence[str], one_means: str = UNSTATED) -> ScoreColumns:
     """Find the columns of a score file.
 
     Args:
         path: for messages.
         lines: of the file, at least one of them not blank.
+        one_means: which label key 1 stands for.
 
     Raises:
         DataError: the columns are none that are known, or a line has another number of them; with
             ``file:line``.
     """
     first = next(i for i, line in enumerate(lines) if line.strip())
-    if lines[first].lstrip().startswith("{"):
+    if _is_object(lines[first]):
         return _by_names(path, *_objects(path, lines, first), first + 1)
     delimiter = max("\t,;|", key=lines[first].count)
     if delimiter not in lines[first]:
@@ -91,7 +95,8 @@ def read_columns(path: str | Path, lines: Sequence[str]) -> ScoreColumns:
         _check_widths(path, rows, numbers, len(header))
         named = [dict(zip(header, row, strict=True)) for row in rows]
         return _by_names(path, named, numbers, first + 1)
-    return _by_place(path, *_cells(path, lines, first, _delimiter(lines[first])))
+    rows, numbers = _cells(path, lines, first, _delimiter(lines[first]))
+    return _by_place(path, rows, numbers, one_means)
 
 
 def _by_names(
@@ -111,7 +116,6 @@ def _by_names(
     assert names is not None
     assert scores is not None
     if keys is not None:
-        _refuse_number_keys(path, keys, numbers)
         keys = [key or NONE for key in keys]
     if attacks is not None:
         attacks = [attack or NONE for attack in attacks]
@@ -125,15 +129,6 @@ def _is_scored(row: _Row) -> bool:
     return not (row.get("score") == "" and row.get("verdict") in _UNSCORED)
 
 
-def _refuse_number_keys(path: str | Path, keys: Sequence[str], numbers: Sequence[int]) -> None:
-    for key, number in zip(keys, numbers, strict=True):
-        if is_number_key(key):
-            raise DataError(
-                f"{path}:{number}: key {key!r}, whose meaning differs between files; keys must be "
-                "words such as bonafide and spoof, or leave them out and give --protocol"
-            )
-
-
 def _objects(path: str | Path, lines: Sequence[str], first: int) -> tuple[list[_Row], list[int]]:
     rows: list[_Row] = []
     numbers: list[int] = []
@@ -141,7 +136,7 @@ def _objects(path: str | Path, lines: Sequence[str], first: int) -> tuple[list[_
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
+            found = parsed_json(line)
         except ValueError:
             found = None
         if not isinstance(found, dict):
@@ -159,6 +154,11 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return as_text(value) if isinstance(value, str) else repr(value)
+
+
+def _is_object(line: str) -> bool:
+    """Return whether a line is meant as a JSON object; a name may begin with ``{``, too."""
+    return line.lstrip().startswith("{") and not is_finite_number(line.split()[-1])
 
 
 def _is_header(cells: Sequence[str]) -> bool:
@@ -182,13 +182,24 @@ def _check_header(path: str | Path, number: int, names: Sequence[str]) -> None:
 
 def _delimiter(line: str) -> str:
     """Return what separates lines without a header: what sets a number apart, or blanks."""
-    for delimiter in "\t;|,":
+    if "\t" not in line and _is_of_a_challenge(line.split()):
+        return _BLANKS
+    for delimiter in ("\t", *SEPARATORS):
         if delimiter in line:
             if any(map(is_finite_number, _cells_of(line, delimiter))):
                 return delimiter
             if delimiter != "\t":
                 break  # 'a;0,5' is not 'a;0' and 5
     return _BLANKS
+
+
+def _is_of_a_challenge(words: Sequence[str]) -> bool:
+    """Return whether words are a line of a challenge, whatever stands inside of its name."""
+    if len(words) not in (2, 4) or not is_finite_number(words[-1]):
+        return False
+    key = words[2] if len(words) == 4 else NONE
+    is_key = key == NONE or is_number_key(key) or label_of_own_key(key) is not None
+    return is_key and not words[0].endswith(SEPARATORS)
 
 
 def _cells_of(line: str, delimiter: str) -> list[str]:
@@ -215,7 +226,7 @@ def _split(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str
         reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
         number = 1
         for cells in reader:
-            yield number, [cell.strip() for cell in cells]
+            yield number, [unescaped(cell.strip()) for cell in cells]
             number = reader.line_num + 1
 
 
@@ -239,13 +250,18 @@ def _cells(
     return rows, numbers
 
 
-def _by_place(path: str | Path, rows: list[list[str]], numbers: list[int]) -> ScoreColumns:
+def _by_place(
+    path: str | Path, rows: list[list[str]], numbers: list[int], one_means: str
+) -> ScoreColumns:
     """Return the columns of a file without a header."""
     width = len(rows[0])
-    if width == 3 and (roles := _roles_of_three(rows)) is not None:
+    roles = (_roles_of_three(rows) or _roles_by_number_keys(rows)) if width == 3 else None
+    if roles is not None:
         _check_widths(path, rows, numbers, 3)
         columns = [list(column) for column in zip(*rows, strict=True)]
         names, keys, scores = (columns[at] for at in roles)
+        if one_means == UNSTATED and is_number_key(keys[0]):
+            raise number_key_error(path, keys[0], numbers[0])
         for name, number in zip(names, numbers, strict=True):
             if _is_number(name):  # so it may be the score, and the other one the name
                 raise DataError(f"{path}:{number}: 3 columns; {_must_be()}")
@@ -278,10 +294,40 @@ def _roles_of_three(rows: Sequence[Sequence[str]]) -> tuple[int, int, int] | Non
     return None
 
 
+def _roles_by_number_keys(rows: Sequence[Sequence[str]]) -> tuple[int, int, int] | None:
+    """Return the places of name, key and score where all keys are 0 or 1.
+
+    None where names are numbers too, or where both other columns may be the keys.
+    """
+    if any(len(row) != 3 for row in rows):
+        return None
+    columns = list(zip(*rows, strict=True))
+    keys = [at for at, column in enumerate(columns) if all(map(is_number_key, column))]
+    names = [at for at, column in enumerate(columns) if not any(map(_is_number, column))]
+    if len(keys) != 1 or len(names) != 1:
+        return None
+    return names[0], keys[0], 3 - names[0] - keys[0]
+
+
+def number_key_error(path: str | Path, key: str, number: int) -> DataError:
+    """Return the error of a key 0 or 1 of which nobody has said what it means.
+
+    Args:
+        path: the file.
+        key: as it stands there.
+        number: of the line, from 1.
+    """
+    return DataError(
+        f"{path}:{number}: key {key!r}, whose meaning differs between files; say what 1 is with "
+        "--one-means, or write keys as words such as bonafide and spoof"
+    )
+
+
 def _must_be() -> str:
     return (
         f"they must be 'utterance attack key score', 'utterance score', {_HEADER}, or three in any "
-        "order: a key (bonafide or spoof), a number and a name that is no number"
+        "order: a key (bonafide or spoof; 0 or 1 where no score is), a number and a name that is "
+        "no number"
     )
 
 

@@ -19,11 +19,17 @@ from pathlib import Path
 import numpy as np
 
 from rawnet_jax.atomic_file import write_text_atomically
-from rawnet_jax.data.score_columns import NONE, is_finite_number, read_columns
+from rawnet_jax.data.score_columns import (
+    NONE,
+    SEPARATORS,
+    is_finite_number,
+    number_key_error,
+    read_columns,
+)
 from rawnet_jax.data.text_file import read_lines
 from rawnet_jax.data.trial import Trial, labels_of
 from rawnet_jax.errors import DataError
-from rawnet_jax.labels import Label, label_of_own_key
+from rawnet_jax.labels import UNSTATED, Label, is_number_key, label_of_own_key
 
 NAME_COLUMN = "filename"
 SCORE_COLUMN = "cm-score"
@@ -90,19 +96,25 @@ def score_table(trials: Sequence[Trial], scores: np.ndarray) -> ScoreTable:
     return ScoreTable(names, scores, labels_of(trials), [trial.attack_id for trial in trials])
 
 
-def read_scores(path: str | Path) -> ScoreTable:
+def read_scores(path: str | Path, one_means: str = UNSTATED) -> ScoreTable:
     """Read a score file; its form is found from its lines.
+
+    Args:
+        path: the file.
+        one_means: which label key 1 stands for; `UNSTATED` = keys 0 and 1 are refused.
 
     Raises:
         DataError: the file cannot be read, its form is not known, or a line has another
             number of columns, an unknown key, a score that is not a finite number, or an utterance
             that an earlier line has; with ``file:line``.
     """
-    found = read_columns(path, read_lines(path))
+    found = read_columns(path, read_lines(path), one_means)
     names = list(found.names)
     _check_names(path, names, found.numbers)
     scores = parse_scores(path, found.scores, found.numbers)
-    labels = None if found.keys is None else _labels(path, found.keys, found.numbers)
+    labels = None
+    if found.keys is not None:
+        labels = _labels(path, found.keys, found.numbers, one_means)
     attacks = found.attacks
     attack_ids = None if attacks is None else [None if a == NONE else a for a in attacks]
     return ScoreTable(names, scores, labels, attack_ids)
@@ -169,7 +181,7 @@ def score_lines(table: ScoreTable, form: str) -> list[str]:
 
 
 def _fits_space_column(name: str) -> bool:
-    return name.split() == [name]
+    return name.split() == [name] and not name.endswith(SEPARATORS)
 
 
 def _fits_tab_column(name: str) -> bool:
@@ -216,14 +228,18 @@ def _check_names(path: str | Path, names: list[str], numbers: Sequence[int]) -> 
         )
 
 
-def _labels(path: str | Path, keys: Sequence[str], numbers: Sequence[int]) -> np.ndarray | None:
+def _labels(
+    path: str | Path, keys: Sequence[str], numbers: Sequence[int], one_means: str
+) -> np.ndarray | None:
     # A file holds two or three different keys, so look each of them up once.
-    label_of = {key: label_of_own_key(key) for key in set(keys)}
+    label_of = {key: label_of_own_key(key, one_means) for key in set(keys)}
     if set(label_of) == {NONE}:
         return None
     unknown = {key for key, label in label_of.items() if label is None}
     if unknown:
         wrong = next(i for i, key in enumerate(keys) if key in unknown)
+        if is_number_key(keys[wrong]):
+            raise number_key_error(path, keys[wrong], numbers[wrong])
         raise DataError(
             f"{path}:{numbers[wrong]}: key {keys[wrong]!r}; it must be 'bonafide' or 'spoof' "
             f"(or {NONE!r} in every line)"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rawnet_jax.errors import DataError
+from rawnet_jax.regular_file import read_file_or_pipe
 
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -23,7 +24,7 @@ def read_lines(path: str | Path, *, of_names: bool = False) -> list[str]:
             last two with the line.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_file_or_pipe(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     return split_lines(data, path, of_names=of_names)

@@ -25,7 +25,7 @@ class TrialSource:
     Attributes:
         protocol: the list; None = the keys in the first score file.
         corpus: whose form the list has; "" = found from its first lines.
-        one_means: which label key 1 stands for in a list of one's own.
+        one_means: which label key 1 stands for in a list of one's own or a score file.
         partition: of a list that names partitions, the one that is meant.
         where: conditions ``COLUMN=VALUE`` on the trials.
         allow_missing: leave out trials that a score file lacks, instead of stopping.
@@ -70,7 +70,7 @@ def load_score_set(files: Mapping[str, Path], source: TrialSource) -> ScoreSet:
         DataError: a file cannot be read or is wrong; there are no keys; a trial has no score and
             that is not allowed; keys disagree; or nothing is left.
     """
-    tables = {name: read_scores(path) for name, path in files.items()}
+    tables = {name: read_scores(path, source.one_means) for name, path in files.items()}
     trials, warnings = _trials(tables, files, source)
     utterances = [trial.utterance_id for trial in trials]
     for name, table in tables.items():

@@ -13,10 +13,11 @@ import numpy as np
 
 from rawnet_jax.config import Config, thawed
 from rawnet_jax.config_file import FREE_TO_CHANGE, differences, read_config
-from rawnet_jax.data.join import align_scores, join_scores
+from rawnet_jax.data.join import Aligned, align_scores, join_scores
 from rawnet_jax.data.score_file import ScoreTable, read_scores
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.labels import UNSTATED
 from rawnet_jax.metrics.asv import AsvScores
 from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS, CostModel
 from rawnet_jax.metrics.table import (
@@ -107,13 +108,19 @@ class SeedSummary:
     warnings: tuple[str, ...]
 
 
-def read_run(path: Path, partition: str = "eval", trials: Sequence[Trial] = ()) -> SeedRun:
+def read_run(
+    path: Path,
+    partition: str = "eval",
+    trials: Sequence[Trial] = (),
+    one_means: str = UNSTATED,
+) -> SeedRun:
     """Read the scores of a run.
 
     Args:
         path: a run's work directory that ``evaluate`` has written into, or a score file.
         partition: folder of the scores in a work directory.
         trials: a protocol with the keys; none = the score file has them.
+        one_means: which label key 1 of a score file stands for.
 
     Raises:
         ConfigError: the folder holds no run, or its config is damaged.
@@ -126,7 +133,7 @@ def read_run(path: Path, partition: str = "eval", trials: Sequence[Trial] = ()) 
             f"{file}: no such file; score the run first: evaluate --workdir {path} "
             f"--partition {partition}"
         )
-    table = read_scores(file)
+    table = read_scores(file, one_means)
     if trials:
         table = join_scores(table, trials, source=str(file)).table()
     return SeedRun(str(path), table, config)
@@ -171,7 +178,7 @@ def summarise_seeds(
         spreads,
         aligned.table(pooled),
         spoof_threshold,
-        _warnings(runs, aligned.scores),
+        _warnings(runs, aligned),
     )
 
 
@@ -231,8 +238,13 @@ def _check_runs(runs: Sequence[SeedRun]) -> None:
             )
 
 
-def _warnings(runs: Sequence[SeedRun], scores: np.ndarray) -> tuple[str, ...]:
-    found = []
+def _warnings(runs: Sequence[SeedRun], aligned: Aligned) -> tuple[str, ...]:
+    scores = aligned.scores
+    found = [
+        f"{number:,} names of {name} differ from those of {runs[0].name} in folders or extension; "
+        "they were matched by the rest of the name"
+        for name, number in aligned.renamed.items()
+    ]
     twins = [
         (runs[i].name, runs[j].name)
         for j in range(len(runs))

@@ -11,8 +11,9 @@ import numpy as np
 from rawnet_jax.config import GateConfig
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.export.metadata_strings import from_strings
-from rawnet_jax.export.stamp import FIELD, check_stamp
+from rawnet_jax.export.stamp import check_file
 from rawnet_jax.metrics.calibration import calibration_from_dict
+from rawnet_jax.regular_file import read_regular
 from rawnet_jax.scoring.recordings import Recipe
 from rawnet_jax.scoring.verdict import DecisionRule, OperatingPoint
 
@@ -44,6 +45,10 @@ class OnnxDetector:
             ) from None
         self._path = path
         try:
+            content = read_regular(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        try:
             self._session: Any = InferenceSession(str(path), providers=["CPUExecutionProvider"])
             strings = dict(self._session.get_modelmeta().custom_metadata_map)
             self._metadata = from_strings(strings)
@@ -53,7 +58,7 @@ class OnnxDetector:
             raise DataError(
                 f"{path}: must be a file that this package exported ({reason})"
             ) from None
-        check_stamp(path.read_bytes(), self._metadata.get(FIELD), path)
+        check_file(content, path)
         self._inputs = {one.name for one in self._session.get_inputs()}
 
     @property

@@ -14,6 +14,7 @@ from jax import export
 
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.program import Program
+from rawnet_jax.export.stamp import PROGRAM_FIELD
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -32,7 +33,7 @@ def export_stablehlo(program: Program) -> bytes:
         raise ExportError(
             "stablehlo: flatbuffers is not installed; pip install 'rawnet_jax[export]' has it"
         ) from error
-    digest = {"program_sha256": hashlib.sha256(serialized).hexdigest()}
+    digest = {PROGRAM_FIELD: hashlib.sha256(serialized).hexdigest()}
     metadata = json.dumps(program.metadata | digest, indent=2)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:

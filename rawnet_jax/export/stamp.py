@@ -5,6 +5,10 @@ what the metadata says.
 """
 
 import hashlib
+import io
+import json
+import re
+import zipfile
 
 from rawnet_jax.errors import DataError
 
@@ -13,6 +17,12 @@ FIELD = "file_sha256"
 
 BLANK = "0" * 64
 """What the field holds before `stamped`."""
+
+PROGRAM_FIELD = "program_sha256"
+"""Of the metadata of a StableHLO file, an archive: the digest of its program alone."""
+
+_ZIP = b"PK\x03\x04"
+_NOTED = re.compile(FIELD.encode() + rb'(?:\x12@|": ")(.{64})', re.DOTALL)  # ONNX; JSON in TFLite
 
 
 def stamped(content: bytes) -> bytes:
@@ -44,6 +54,39 @@ def check_stamp(content: bytes, digest: str | None, path: object) -> None:
     if len(noted) != len(BLANK) or hashlib.sha256(blank).hexdigest() != digest:
         raise DataError(
             f"{path}: damaged: its SHA-256 must be the one in its metadata; export the run again"
+        )
+
+
+def check_file(content: bytes, path: object) -> None:
+    """Check that an exported file of any format is as it was written.
+
+    Args:
+        content: of the file; one without a digest, of an older version, passes.
+        path: for the error.
+
+    Raises:
+        DataError: it is not.
+    """
+    if content.startswith(_ZIP):
+        _check_archive(content, path)
+        return
+    if FIELD.encode() in content:
+        found = _NOTED.search(content)
+        check_stamp(content, "" if found is None else found[1].decode("latin-1"), path)
+
+
+def _check_archive(content: bytes, path: object) -> None:
+    """Check a StableHLO file, whose parts have check sums of their own besides."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            program = archive.read("program.bin")
+            digest = json.loads(archive.read("metadata.json")).get(PROGRAM_FIELD)
+    except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, RuntimeError) as error:
+        raise DataError(f"{path}: damaged: {error}; export the run again") from None
+    if digest not in (None, hashlib.sha256(program).hexdigest()):
+        raise DataError(
+            f"{path}: damaged: the SHA-256 of its program must be the one in its metadata; export "
+            "the run again"
         )
 
 

@@ -15,6 +15,8 @@ from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.data.loader import crop_or_pad
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.program import Program, flax_scores
+from rawnet_jax.export.stamp import check_file
+from rawnet_jax.regular_file import read_regular
 
 TOLERANCE = 1e-4
 """Largest difference from Flax that a score may have."""
@@ -142,6 +144,7 @@ def compare(path: Path, kind: str, program: Program, clips: CheckClips) -> Diffe
     """Run an exported file and hold it against Flax.
 
     Raises:
+        DataError: it is damaged.
         ExportError: it does not run.
     """
     found = run_exported(path, kind, program, clips.waveform, clips.num_samples)
@@ -173,8 +176,13 @@ def run_exported(
         float32 [N] by name of the output.
 
     Raises:
-        ExportError: it does not run.
+        DataError: it is damaged: its digest is not the one in its metadata.
+        ExportError: it cannot be read, or does not run.
     """
+    try:
+        check_file(read_regular(path), path)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be read: {error.strerror}") from error
     with tempfile.TemporaryDirectory(prefix="rawnet_jax_export_") as name:
         folder = Path(name)
         np.save(folder / "waveform", waveform)

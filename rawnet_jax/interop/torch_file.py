@@ -20,6 +20,7 @@ import numpy as np
 from rawnet_jax.errors import CheckpointError
 from rawnet_jax.interop.torch_pickle import load
 from rawnet_jax.interop.torch_records import StorageRecord, TensorRecord, shortened
+from rawnet_jax.regular_file import check_regular
 
 _ZIP = b"PK\x03\x04"
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -75,6 +76,7 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
 
 def _read(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
     """Return what the pickle holds, and the values of every storage, [numel]."""
+    check_regular(path)
     with path.open("rb") as file:
         start = file.read(16)
         _refuse_other_formats(path, start)
@@ -255,7 +257,7 @@ def _state_dict(content: Any) -> dict[str, TensorRecord]:
         raise CheckpointError("holds an empty state dict")
     other = [key for key, value in content.items() if type(value) is not TensorRecord]
     if other or not all(type(key) is str for key in content):
-        names = ", ".join(shortened(str(key), 30) for key in (other or list(content))[:8])
+        names = ", ".join(map(_key_text, (other or list(content))[:8]))
         raise CheckpointError(
             f"not a state dict: these are no tensors with a name: {names}; a state dict may "
             f"stand under {', '.join(_WRAPPERS)}"
@@ -263,6 +265,13 @@ def _state_dict(content: Any) -> dict[str, TensorRecord]:
     if all(name.startswith(_PARALLEL) for name in content):
         content = {name.removeprefix(_PARALLEL): tensor for name, tensor in content.items()}
     return content
+
+
+def _key_text(key: Any) -> str:
+    try:
+        return shortened(str(key), 30)
+    except (ValueError, RecursionError):  # a number of thousands of digits; tuples in tuples
+        return f"one {type(key).__name__}"
 
 
 def _wrapped(content: Any) -> dict[Any, Any] | None:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from rawnet_jax.errors import CheckpointError
+from rawnet_jax.interop.torch_records import shortened
 from rawnet_jax.models.torch_names import TorchNames
 
 _COUNTER = "num_batches_tracked"
@@ -147,4 +148,4 @@ def _fault(name: str, array: np.ndarray, slot: _Slot) -> str:
 
 def _shortened(listed: list[str]) -> str:
     more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
-    return ", ".join(listed[:_MOST_NAMES]) + more
+    return ", ".join(map(shortened, listed[:_MOST_NAMES])) + more

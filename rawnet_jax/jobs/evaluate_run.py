@@ -1,6 +1,6 @@
 """``evaluate --workdir``: scores a trained run and says everything about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.checkpoint import BEST
 from rawnet_jax.config import Config, GateConfig
 from rawnet_jax.config_file import read_config
+from rawnet_jax.data.join import align_scores
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
 from rawnet_jax.data.score_file import read_scores, score_table, write_scores
 from rawnet_jax.data.trial import Trial, labels_of
@@ -23,6 +24,7 @@ from rawnet_jax.evaluation.cannot_judge import (
     worst_case_eer,
 )
 from rawnet_jax.evaluation.columns import ATTACK, columns_of
+from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.evaluation.seeds import SeedRun
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.jobs.console import say_written
@@ -42,7 +44,7 @@ from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
 from rawnet_jax.reports.output import Results, write_results
 from rawnet_jax.reports.report import ReportContext, context_now
 from rawnet_jax.reports.tables import format_summaries
-from rawnet_jax.run import Run, configs_of, this_share
+from rawnet_jax.run import AVERAGED, Run, configs_of, this_share
 from rawnet_jax.runtime import start_runtime
 from rawnet_jax.scoring.clips import ClipScores
 from rawnet_jax.scoring.verdict import (
@@ -100,8 +102,7 @@ def _evaluate_models(options: EvaluateRunOptions, trained: Config, config: Confi
     models = models_of(
         *(config, options.workdir, options.overrides, options.output, options.partition)
     )
-    for model in models:
-        _evaluate_one(options, model, assessing, clips, progress)
+    steps = [_evaluate_one(options, model, assessing, clips, progress) for model in models]
     if len(models) > 1 and jax.process_index() == 0 and has_labels:
         print()
         runs = [
@@ -109,6 +110,32 @@ def _evaluate_models(options: EvaluateRunOptions, trained: Config, config: Confi
             for m in models
         ]
         report_seeds(runs, assessing.asv, options.output or options.workdir / options.partition)
+        if options.checkpoint == BEST and "dev" in clips and options.partition != "dev":
+            _keep_averaged(options, config, models, assessing, steps[0])
+
+
+def _keep_averaged(
+    options: EvaluateRunOptions,
+    config: Config,
+    models: Sequence[Model],
+    assessing: AssessOptions,
+    step: int,
+) -> None:
+    """Leave what the mean scores of all seeds on dev taught, for ``score --seed averaged``."""
+    main, dev = (
+        align_scores({str(m.workdir): read_scores(m.output / name) for m in models})
+        for name in ("scores.txt", "dev_scores.txt")
+    )
+    assert main.labels is not None
+    scores, dev_scores = main.scores.mean(axis=1), dev.scores.mean(axis=1)
+    system = ScoredSystem(
+        AVERAGED, scores, main.labels, dev_scores=dev_scores, dev_labels=dev.labels
+    )
+    only_the_decision = replace(
+        assessing, asv=None, breakdowns=(), resampling=Resampling(num_replicates=0)
+    )
+    (summary,) = assess([system], only_the_decision)
+    _keep_operating_point(options.workdir, config, summary, step, range_of(dev_scores))
 
 
 def _evaluate_one(
@@ -117,13 +144,13 @@ def _evaluate_one(
     assessing: AssessOptions,
     clips: Mapping[str, Clips],
     progress: bool,
-) -> None:
-    """Score one model and say everything about it."""
+) -> int:
+    """Score one model and say everything about it; returns the checkpoint's step."""
     config, output = model.config, model.output
     run = Run.load(config, model.workdir, options.checkpoint)
     scored = {name: _measured(c, run.score(c, progress), config.gate) for name, c in clips.items()}
     if jax.process_index():
-        return
+        return run.step
     make_folder(output)
     gate = _cannot_judge(scored, config.gate)
     write_cannot_judge(output, gate)
@@ -133,7 +160,7 @@ def _evaluate_one(
     if labels is None:
         print(f"scores: {output / 'scores.txt'} (the protocol gives no keys, so no metrics)")
         print("\n".join(gate.warnings))
-        return
+        return run.step
     columns, title = columns_of(main.trials), f"{config.name} on {options.partition}"
     system = ScoredSystem(title, main.score, labels, columns.get(ATTACK), columns)
     if dev is not None and dev is not main:
@@ -153,6 +180,7 @@ def _evaluate_one(
     if options.checkpoint == BEST:
         bounds = (None, None) if dev is None else range_of(dev.score)
         _keep_operating_point(model.workdir, config, summary, run.step, bounds)
+    return run.step
 
 
 def _measured(clips: Clips, found: ClipScores, gate: GateConfig) -> _Scored:

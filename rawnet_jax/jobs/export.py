@@ -20,6 +20,7 @@ from rawnet_jax.export_formats import INT8
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.options import RunOptions, at_least
 from rawnet_jax.json_text import parsed_json
+from rawnet_jax.regular_file import read_regular
 from rawnet_jax.run import Run
 
 NUM_RECORDINGS = 8
@@ -99,7 +100,7 @@ def _licence_of_import(workdir: Path) -> str:
     if not path.exists():
         return ""
     try:
-        source = parsed_json(path.read_text(encoding="utf-8"))
+        source = parsed_json(read_regular(path).decode("utf-8"))
         return str(source.get("licence", ""))
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: damaged: {error}") from error

@@ -90,8 +90,20 @@ def fuse(options: FuseOptions) -> int:
 def _read(options: FuseOptions, paths: Sequence[Path], protocol: Path | None) -> Aligned:
     trials = read_protocol(protocol, options.corpus, options.one_means) if protocol else None
     aligned = read_aligned(
-        paths, trials, protocol=str(protocol), allow_missing=options.allow_missing
+        paths,
+        trials,
+        protocol=str(protocol),
+        allow_missing=options.allow_missing,
+        one_means=options.one_means,
     )
+    for name, number in aligned.renamed.items():
+        _LOG.warning(
+            "%s: %s of its names differ from those of %s in folders or extension; they were "
+            "matched by the rest of the name",
+            name,
+            f"{number:,}",
+            protocol or aligned.names[0],
+        )
     for name, lost in aligned.left_out.items():
         _LOG.warning("%s: %s utterances left out, not in every file", name, f"{len(lost):,}")
     if trials is not None and len(aligned) < len(trials):

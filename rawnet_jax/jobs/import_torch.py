@@ -22,6 +22,7 @@ from rawnet_jax.config import Config, LossConfig
 from rawnet_jax.config_file import SOURCE_NAME, load_config, save_config, to_dict, with_overrides
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.torch_file import read_state_dict
+from rawnet_jax.interop.torch_records import shortened
 from rawnet_jax.interop.torch_weights import lacks, variables_from_torch
 from rawnet_jax.losses import make_loss
 from rawnet_jax.models.registry import MODELS, build_model, model_config, spec_of
@@ -120,7 +121,7 @@ def _read(paths: Sequence[Path]) -> dict[str, np.ndarray]:
     for path in paths:
         for name, array in read_state_dict(path).items():
             if name in state:
-                raise CheckpointError(f"{name} is in {origin[name]} and in {path}")
+                raise CheckpointError(f"{shortened(name)} is in {origin[name]} and in {path}")
             state[name], origin[name] = array, path
     return state
 

@@ -37,7 +37,7 @@ def compare_seeds(options: SeedsOptions) -> int:
     if options.protocol:
         trials = read_protocol(options.protocol, options.corpus, options.one_means)
     asv = None if options.asv_scores is None else read_asv_scores(options.asv_scores)
-    runs = [read_run(path, options.partition, trials) for path in options.runs]
+    runs = [read_run(path, options.partition, trials, options.one_means) for path in options.runs]
     report_seeds(runs, asv, options.output)
     return 0
 

@@ -125,7 +125,10 @@ class DecisionRule:
         low, high = self.point.lowest, self.point.highest
         if (low is None or score >= low) and (high is None or score <= high):
             return None
-        return f"outside the range of dev scores: {score:+.4g}; {low:+.4g} to {high:+.4g} is judged"
+        judged = " to ".join(f"{bound:+.4g}" for bound in (low, high) if bound is not None)
+        if low is None or high is None:
+            judged = f"{'up to' if low is None else 'from'} {judged}"
+        return f"outside the range of dev scores: {score:+.4g}; {judged} is judged"
 
     @property
     def prior_odds(self) -> float:

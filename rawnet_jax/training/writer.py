@@ -11,6 +11,7 @@ from tensorboardX import SummaryWriter
 from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.errors import CheckpointError
 from rawnet_jax.json_text import parsed_json
+from rawnet_jax.regular_file import read_regular
 
 LOG_NAME = "log.jsonl"
 
@@ -25,7 +26,7 @@ def read_log(workdir: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_regular(path).splitlines()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
     events = []

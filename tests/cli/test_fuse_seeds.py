@@ -115,6 +115,35 @@ def test_fuse_with_trials_that_do_not_match(files, tmp_path, capsys, caplog):
     assert "2 utterances left out" in caplog.text
 
 
+@pytest.mark.parametrize("with_protocol", [False, True])
+def test_fuse_matches_names_as_evaluate_does(tmp_path, caplog, capsys, with_protocol):
+    plain = [write_system(tmp_path / f"{name}.txt", seed) for seed, name in enumerate("AB")]
+    assert main(["fuse", "--dev", *map(str, plain), "--output", str(tmp_path / "plain")]) == 0
+    table = read_scores(plain[1])
+    named = [f"/data/flac/{name}.flac" for name in table.utterance_ids]
+    write_scores(plain[1], ScoreTable(named[::-1], table.scores[::-1], LABELS[::-1]))
+    protocol = write_protocol(tmp_path / "dev.trl.txt")
+    more = ["--protocol", str(protocol)] if with_protocol else []
+    caplog.clear()
+    arguments = ["fuse", "--dev", *map(str, plain), "--output", str(tmp_path / "out"), *more]
+    assert main(arguments) == 0, capsys.readouterr().err
+    against = protocol if with_protocol else plain[0]
+    assert f"B.txt: 160 of its names differ from those of {against} in folders" in caplog.text
+    assert "A.txt: 160" not in caplog.text
+    one, other = (read_scores(tmp_path / f / "dev_scores.txt") for f in ("plain", "out"))
+    assert one.utterance_ids == other.utterance_ids
+    assert one.scores.tolist() == other.scores.tolist()
+
+
+def test_seeds_says_that_names_differ(tmp_path, capsys):
+    paths = [write_system(tmp_path / f"{name}.txt", seed) for seed, name in enumerate("AB")]
+    table = read_scores(paths[1])
+    named = [f"{name}.wav" for name in table.utterance_ids]
+    write_scores(paths[1], ScoreTable(named, table.scores, LABELS))
+    assert main(["seeds", *map(str, paths)]) == 0
+    assert f"160 names of {paths[1]} differ from those of {paths[0]}" in capsys.readouterr().out
+
+
 def test_fuse_warns_of_reversed_scores_and_of_eval_in_dev(tmp_path, caplog):
     dev = [
         str(write_system(tmp_path / "A.txt", 0)),

@@ -120,7 +120,8 @@ def test_every_problem_is_counted_and_the_policy_makes_it_an_error_or_a_remark(c
     assert text.splitlines()[-1].startswith("NOT healthy: 5 errors")
     corpus.problems = ProblemPolicy(**dict.fromkeys(vars(ProblemPolicy()), "warn"))
     lenient = quiet(corpus)
-    assert lenient.healthy
+    (error,) = lenient.errors  # what was left out was the only spoof clip
+    assert "partition train has 1 bona fide and 0 spoof clips" in error
     assert "train: bad_audio (1)" in lenient.remarks
 
 
@@ -285,6 +286,36 @@ def test_what_training_refuses_is_an_error(tmp_path, lists, message):
     assert any(message in line for line in health.errors), health.errors
     with pytest.raises(DataError):
         load_training_caches(config, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (("t0", "t2"), "partition train has 0 bona fide and 2 spoof clips"),
+        (("d1", "d3"), "partition dev has 2 bona fide and 0 spoof clips"),
+        (("t0", "t1", "t2", "t3"), "partition train has 0 bona fide and 0 spoof clips"),
+        (("e0", "e1", "e2", "e3"), "eval: none of its 4 clips has audio that can be used"),
+        (("t0", "d1", "e3"), ""),
+    ],
+)
+def test_what_is_left_after_bad_audio_must_do(tmp_path, bad, message):
+    config = own(tmp_path, train=rows("t"), dev=rows("d"), eval=rows("e"))
+    config.problems.bad_audio = "warn"
+    for name in bad:
+        (tmp_path / f"{name}.wav").write_bytes(b"no audio")
+    errors = quiet(config).errors
+    assert any(message in line for line in errors) if message else not errors, errors
+
+
+def test_a_balance_that_the_list_cannot_give_is_an_error(tmp_path):
+    config = own(tmp_path, train=rows("t"), dev=rows("d"))
+    config.balance = ("class", "attack")
+    (error,) = quiet(config).errors
+    assert "config.data.balance names 'attack', which no train clip has" in error
+    with pytest.raises(ConfigError, match="names 'attack'"):
+        load_training_caches(config, progress=False)
+    config.balance = ("class", "speaker")
+    assert quiet(config).healthy
 
 
 def test_a_dev_list_that_is_named_must_be_there(tmp_path):

@@ -1,5 +1,6 @@
 """Score files: what is written is read again to the last bit, and bad lines are named."""
 
+import itertools
 import time
 from pathlib import Path
 
@@ -181,7 +182,10 @@ def test_names_in_quotes_and_of_two_words(tmp_path: Path) -> None:
         ("17 spoof nan\n18 spoof 0.5\n", 1, "3 columns; they must be"),
         ("a spoof NA\n", 1, "3 columns; they must be"),
         ("1 spoof 0.5\n2 bonafide 1\n", 1, "3 columns; they must be"),
-        ("a 1 0.5\nb 0 0.25\n", 1, "a number and a name that is no number"),
+        ("a 1 0.5\nb 0 0.25\n", 1, "say what 1 is with --one-means"),
+        ("a A01 1 0.5\nb - 0 0.25\n", 1, "key '1', whose meaning differs between files"),
+        ("a 1 0\nb 0 1\n", 1, "3 columns; they must be"),
+        ("7 1 0.5\n8 0 0.25\n", 1, "3 columns; they must be"),
         ("a;0,5\n", 1, "1 columns; they must be"),
         ('{"path": "a", "verdict": "spoof"}\n', 1, "columns path, verdict; there must be"),
         ('{"path": "a", "score": 1}\n[1]\n', 2, "no JSON object; there must be one per line"),
@@ -208,6 +212,36 @@ def test_bad_lines_are_named(tmp_path: Path, text: str, line: int, message: str)
     assert str(caught.value).startswith(f"{path}:{line}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("delimiter", [" ", "\t", ",", ";", "|"])
+def test_number_keys_mean_what_the_caller_says(tmp_path: Path, order, delimiter) -> None:
+    rows = [("a", "1", "0.5"), ("b", "0", "1.0"), ("c", "1.0", "-2")]
+    text = "\n".join(delimiter.join(row[at] for at in order) for row in rows)
+    path = write(tmp_path / "s.txt", text + "\n")
+    with pytest.raises(DataError, match=r"s\.txt:1: key '1', whose meaning differs"):
+        read_scores(path)
+    for one_means, labels in (("bonafide", [1, 0, 1]), ("spoof", [0, 1, 0])):
+        table = read_scores(path, one_means)
+        assert list(table.utterance_ids) == ["a", "b", "c"]
+        assert table.scores.tolist() == [0.5, 1.0, -2.0]
+        assert table.labels is not None
+        assert table.labels.tolist() == labels
+
+
+@pytest.mark.parametrize("text", ["file,label,score\na,1,2\nb,0,1\n", "a - 1 2\nb A01 0 1\n"])
+def test_number_keys_under_a_header_and_of_four_columns(tmp_path: Path, text: str) -> None:
+    table = read_scores(write(tmp_path / "s.txt", text), "spoof")
+    assert table.labels is not None
+    assert table.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("one_means", ["bonafide", "spoof"])
+@pytest.mark.parametrize("text", ["a 1 0\nb 0 1\n", "7 1 0.5\n8 0 0.25\n"])
+def test_columns_of_two_readings_stay_refused(tmp_path: Path, text: str, one_means: str) -> None:
+    with pytest.raises(DataError, match="3 columns; they must be"):
+        read_scores(write(tmp_path / "s.txt", text), one_means)
 
 
 @pytest.mark.parametrize("data", [b"", b" \n\n", b"a \xff\xfe 1\n", b"a\x00 1\n"])

@@ -324,7 +324,7 @@ def test_broken_file(tmp_path, name):
 
 def test_files_that_are_none(tmp_path):
     assert "No such file" in message_of(tmp_path / "nowhere.pth")
-    assert "directory" in message_of(tmp_path)
+    assert "it must be a regular file" in message_of(tmp_path)
 
 
 def test_archive_without_check_sums(tmp_path):
@@ -353,3 +353,9 @@ def test_random_damage_never_ends_in_a_traceback(tmp_path, write):
         except CheckpointError:
             refused += 1
     assert refused > 200
+
+
+def test_a_key_of_thousands_of_digits(tmp_path):
+    digits = b"\x8b" + struct.pack("<i", 5000) + b"\x7f" * 5000
+    path = write_zip(tmp_path / "a.pth", b"\x80\x02}" + digits + b"K\x01s.")
+    assert "no tensors with a name: one int;" in message_of(path)

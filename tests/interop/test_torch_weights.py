@@ -150,6 +150,14 @@ BAD = {
         r"norm\.bias is int64, must be floats",
     ),
     "twice": (with_(center=np.ones((1, 6), np.float32)), r"^twice: loss\.center$"),
+    "a name of a million letters": (
+        with_(**{"w" * 1_000_000: np.ones(3)}),
+        r"^left over: w{80}…$",
+    ),
+    "a name that moves the cursor": (
+        with_(**{"a\x1b[2J\rb": np.ones(3)}),
+        r"^left over: a\?\[2J\?b$",
+    ),
     "all three": (
         lambda state: (
             without("head.bias")(state),

@@ -8,7 +8,10 @@ import pytest
 
 from rawnet_jax.cli.main import main
 from rawnet_jax.config_file import load_config, read_config
+from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.errors import ConfigError, TrainingError
+from rawnet_jax.run import Run
+from rawnet_jax.scoring.verdict import range_of
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.writer import epoch_history
 
@@ -69,6 +72,16 @@ def test_evaluation_gives_each_the_spread_and_the_average(together, capsys):
     scores = [(workdir / f"seed_{seed}" / "eval" / "scores.txt").read_text() for seed in SEEDS]
     assert len(set(scores)) == len(SEEDS)
     assert (workdir / "eval" / "scores.txt").exists()
+    run = Run.open(workdir, seed="averaged")
+    decision = run.decision()
+    members = [workdir / f"seed_{seed}" / "eval" / "dev_scores.txt" for seed in SEEDS]
+    dev = np.mean([read_scores(path).scores for path in members], axis=0)
+    assert (decision.point.lowest, decision.point.highest) == range_of(dev)
+    assert dev.min() <= decision.point.threshold <= dev.max()
+    assert decision.calibration is not None
+    assert not any("no threshold" in note for note in decision.notes)
+    assert "outside the range of dev scores" in str(decision.refusal(1e6))
+    assert decision.refusal(float(dev.max())) is None
 
 
 def test_going_on_is_exact(together, tiny_config, tmp_path):

@@ -3,7 +3,12 @@
 import csv
 import io
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import jax
@@ -17,6 +22,7 @@ from rawnet_jax.cli.main import main
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import load_operating_point, save_operating_point
+from tests.conftest import REPO
 from tests.small_run import STEP, write_run
 
 NUM_SAMPLES = 3200
@@ -167,6 +173,36 @@ def test_standard_input_has_one_result_in_an_output(run, clips, tmp_path, capsys
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
         assert score(run, "-", "--output", output) == status
     assert "has a result of standard input (-)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "inf", "0.0001"])
+def test_standard_input_has_a_bound(run, capsys, monkeypatch, size):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(bytes(2**17))))
+    assert score(run, "-", f"--max-stdin={size}") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "--max-stdin" in line
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_signal_leaves_no_copy_of_standard_input(run, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(REPO), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "rawnet_jax", "score", f"--workdir={run}", "-"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(bytes(2**21))
+        process.stdin.flush()
+        while not list(tmp_path.glob("*/stdin")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate()[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert errors.endswith(b"terminated\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_help_tells_the_exit_status(capsys):

@@ -221,6 +221,26 @@ def test_pictures(run, clips, bad_clips, tmp_path, capsys):
     assert (record["num_windows"], record["scored_s"]) == (1, 0.2)  # as without pictures
 
 
+def test_notes_on_a_file_are_in_its_record(run, clips, tmp_path, capsys):
+    clip = tmp_path / "a.wav"
+    clip.write_bytes((clips / "clip1.wav").read_bytes() + b"\1\2junk!!")
+    said = "8 bytes behind its end are no audio and are not read"
+    files = (clip, clips / "clip1.wav")
+    assert score(run, *files, "--format=jsonl") == 0
+    printed = capsys.readouterr()
+    records = json_lines(printed.out)
+    assert [record["notes"] for record in records] == [[said], []]
+    assert records[0]["score"] == records[1]["score"]
+    assert score(run, *files, "--format=csv", "--windows") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {row["notes"] for row in rows if row["part"] == "window"} == {""}
+    assert [row["notes"] for row in rows if row["part"] == "file"] == [said, ""]
+    detector = rawnet_jax.load(run)
+    results = detector.score([*files], progress=False)
+    assert [result.notes for result in results] == [(said,), ()]
+    assert [result.to_dict() for result in results] == records
+
+
 def test_channels(run, clips, capsys):
     scores = []
     for channel in (1, 2):
@@ -312,6 +332,10 @@ def test_scores_and_threshold_are_those_of_evaluate(tiny_corpus, tmp_path, capsy
     assert point.rule == "equal error rate on dev"
     assert (point.step, point.how) == (7, {"aggregate": ""})
     assert all((r["verdict"] == "bonafide") == (r["score"] >= point.threshold) for r in records)
+    odd = "--config.eval.batch_size=12"  # does not divide over the 8 devices
+    assert main([*evaluate, odd]) == 0
+    assert score(run, files[0], *gate, odd) == 0
+    capsys.readouterr()
     assert score(run, files[0], *gate, "--aggregate=mean") == 0
     other = "found on scores of another kind (the first part of a clip; now mean)"
     assert other in capsys.readouterr().err
@@ -345,6 +369,10 @@ def test_a_model_without_a_finite_score_is_blamed(overflowing, clips, capsys):
         f"error: {overflowing}: none of 5 scores is a finite number: the model is at fault, not "
         "the audio; use another --checkpoint, or train again"
     )
+    detector = rawnet_jax.load(overflowing)
+    for recordings in (clips / "clip1.wav", [clips / "clip1.wav", clips / "clip2.wav"]):
+        with pytest.raises(rawnet_jax.CheckpointError, match=r"scores? is .*model is at fault"):
+            detector.score(recordings, progress=False)
     assert main(["stream", f"--workdir={overflowing}", str(clips / "clip1.wav"), "--jsonl"]) == 2
     assert "the model is at fault" in capsys.readouterr().err.splitlines()[-1]
 

@@ -24,6 +24,7 @@ from rawnet_jax.result import ModelInfo, Result, result_of
 from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import Outcome
 from rawnet_jax.scoring.model import ScoringModel
+from rawnet_jax.scoring.model_watch import ModelWatch
 from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.verdict import DecisionRule
 
@@ -145,6 +146,7 @@ class Detector:
         Raises:
             AudioError: the recording cannot be read or is no audio; in a list, its result says so.
             TypeError: it is nothing that can be scored.
+            CheckpointError: no score is a finite number: the model is at fault.
         """
         if isinstance(recording, list):
             return list(self.score_each(recording, windows=windows, progress=progress))
@@ -165,6 +167,9 @@ class Detector:
 
         Yields:
             One result per recording, in order.
+
+        Raises:
+            CheckpointError: in the end, where no score is a finite number: the model is at fault.
         """
         sources = [source_of(recording) for recording in recordings]
         places = [(str(source), source) for source in sources]
@@ -178,10 +183,13 @@ class Detector:
             num_devices=self.model.num_devices,
             watcher=Envelope,
         )
+        watch = ModelWatch(self.info.name)
         with BatchBars(progress)("scoring", len(places), unit="file") as bar:
             for one in found:
+                watch.add(one.score, one.reason)
                 yield result_of(one, self.decision, self.info)
                 bar.update()
+        watch.check()
 
     def stream(self, *, rate: int = 16_000, hop_s: float | None = None) -> "StreamingScorer":
         """Return a scorer of audio that comes in pieces: ``push(samples)``, ``finish()``.

@@ -96,6 +96,15 @@ def check_batch_size(mesh: Mesh, batch_size: int, name: str) -> None:
         )
 
 
+def dividing_rows(mesh: Mesh, batch_size: int) -> int:
+    """Return a batch size near this one that divides over all devices, for batches that are scored.
+
+    A score does not depend on the batch that it is computed in, so the size is rounded: down, so
+    that memory suffices, but to a row a device at least.
+    """
+    return max(batch_size // mesh.size, 1) * mesh.size
+
+
 def to_devices(mesh: Mesh, batch: HostBatch, axis: int = 0) -> Any:
     """Lay this process's rows onto its devices as part of one global array each.
 

@@ -70,6 +70,7 @@ class Result:
         scored_s: from the first sample to the last one that counts in the score, in seconds.
         num_windows: windows that count in the score.
         windows: every window that was scored, in order of time.
+        notes: what a listener should know of the file, such as bytes behind its end.
         model: which model, threshold and calibration.
     """
 
@@ -84,6 +85,7 @@ class Result:
     scored_s: float
     num_windows: int
     windows: tuple[Window, ...]
+    notes: tuple[str, ...]
     model: ModelInfo
     _found: FileScore = field(repr=False)
     _decision: DecisionRule = field(repr=False)
@@ -169,4 +171,7 @@ def result_of(found: FileScore, decision: DecisionRule, model: ModelInfo) -> Res
     record = record_of(found, decision, time_line=True)
     record.pop("spoof_s")
     windows = tuple(Window(**window) for window in record.pop("windows"))
-    return Result(**record, windows=windows, model=model, _found=found, _decision=decision)
+    notes = tuple(record.pop("notes"))
+    return Result(
+        **record, windows=windows, notes=notes, model=model, _found=found, _decision=decision
+    )

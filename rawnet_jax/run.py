@@ -23,7 +23,7 @@ from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.divided_cache import Share
 from rawnet_jax.data.loader import WaveformSource
 from rawnet_jax.errors import CheckpointError, ConfigError
-from rawnet_jax.mesh import check_batch_size, gathered, make_mesh, replicated
+from rawnet_jax.mesh import dividing_rows, gathered, make_mesh, replicated
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.progress import BatchBars
@@ -132,11 +132,11 @@ class Run:
             checkpoint: ``best``, ``latest``, ``swa`` or a step number.
 
         Raises:
-            ConfigError: the batch size does not divide over the devices.
             CheckpointError: there is no such checkpoint, or it is damaged or of another model.
         """
         everywhere = make_mesh()
-        check_batch_size(everywhere, config.eval.batch_size, "config.eval.batch_size")
+        rows = dividing_rows(everywhere, config.eval.batch_size)
+        config = replace(config, eval=replace(config.eval, batch_size=rows))
         model = build_model(config.model)
         shapes = variable_shapes(model, config.data.num_samples)
         variables, step = restore_variables(workdir, checkpoint, shapes, replicated(everywhere))

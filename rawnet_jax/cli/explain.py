@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     flags.add_channel(parser)
     flags.add_decision(parser)
+    flags.add_stdin(parser)
     _add_methods(parser.add_argument_group("how a score is explained"))
     flags.add_progress(parser)
     parser.set_defaults(takes_overrides=True)

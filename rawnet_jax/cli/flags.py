@@ -48,6 +48,16 @@ def add_progress(parser: Parser, help_text: str = "no progress bar") -> None:
     parser.add_argument("--no-progress", dest="progress", action="store_false", help=help_text)
 
 
+def add_stdin(parser: Parser) -> None:
+    parser.add_argument(
+        "--max-stdin",
+        type=float,
+        default=4.0,
+        metavar="GIB",
+        help="of audio on standard input; more is refused (default: 4 GiB)",
+    )
+
+
 def add_decision(parser: Parser) -> None:
     parser.add_argument(
         "--p-spoof",

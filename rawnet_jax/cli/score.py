@@ -30,7 +30,7 @@ read are tried again. It is refused where run or settings are others.
 Exit status: 0 every file has a score; {EXIT_UNREADABLE} a file could not be read, the others are
 done; {EXIT_CANNOT_JUDGE} all could be read, but one cannot be judged; 2 an error, such as a wrong
 flag, and no file is scored from there on, or a model that gave no finite score to any file; 130
-Ctrl-C.
+Ctrl-C; 143 SIGTERM.
 """
 
 
@@ -91,6 +91,7 @@ def _add_scoring(group: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="longer files are not read (default: 24 hours)",
     )
+    flags.add_stdin(group)
 
 
 def _add_results(group: argparse._ArgumentGroup) -> None:

@@ -4,7 +4,7 @@ import argparse
 
 from rawnet_jax.cli import flags
 from rawnet_jax.data.inputs import STDIN
-from rawnet_jax.data.pcm_stream import ENCODINGS
+from rawnet_jax.data.pcm import ENCODINGS
 
 EPILOG = """\
 Examples:

@@ -105,7 +105,7 @@ def read_waveform(path: Source, config: AudioConfig, mix: Mix = average) -> np.n
 
 
 def waveform_blocks(
-    source: Source, config: AudioConfig, mix: Mix = average
+    source: Source, config: AudioConfig, mix: Mix = average, notes: list[str] | None = None
 ) -> Iterator[np.ndarray]:
     """Decode one recording piece by piece, in memory that does not grow with its length.
 
@@ -113,6 +113,7 @@ def waveform_blocks(
         source: the recording.
         config: bounds on what is accepted; of `min_peak` only `read_waveform` takes notice.
         mix: what is made of the channels.
+        notes: gets in the end what a listener should know of the file.
 
     Yields:
         float32 [n], pieces of what `read_waveform` returns, bit for bit; the last may be empty.
@@ -125,6 +126,8 @@ def waveform_blocks(
         if file.samplerate != SAMPLE_RATE_HZ:
             blocks = _resampled(blocks, file.samplerate)
         yield from blocks
+        if notes is not None:
+            notes += file.notes
 
 
 def open_audio(source: Source, config: AudioConfig) -> Any:
@@ -197,6 +200,7 @@ class _SamplesFile:
     """Samples, read as `soundfile.SoundFile` reads a file."""
 
     format = "array"
+    notes = ()
 
     def __init__(self, source: Samples) -> None:
         self._samples = source.samples

@@ -58,7 +58,8 @@ _FORMS = {
 }
 
 
-_RECORDINGS = (*_FORMS, b".snd", b"OggS", b"fLaC")  # what begins one
+RECORDINGS = (*_FORMS, b".snd", b"OggS", b"fLaC")
+"""The first four bytes of recordings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +204,12 @@ def _is_name(name: bytes) -> bool:
 
 def _end(data: RecordingBytes, form: _Form, stop: int) -> int:
     """Return where the chunks behind the samples end."""
-    if form.samples_id == b".snd" or data.at(stop, 4) in _RECORDINGS:
+    if form.samples_id == b".snd" or data.at(stop, 4) in RECORDINGS:
         return stop
     at = stop + -stop % form.align
     for _ in range(_MOST_CHUNKS):
         chunk = _chunk(data, form, at)
-        if chunk is None or not _is_name(chunk.name) or chunk.name[:4] in _RECORDINGS:
+        if chunk is None or not _is_name(chunk.name) or chunk.name[:4] in RECORDINGS:
             break
         if skip_tags(data, at, data.size) == data.size:
             break

@@ -3,7 +3,6 @@
 import contextlib
 import glob
 import os
-import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -19,6 +18,8 @@ from rawnet_jax.errors import AudioError, ConfigError, DataError
 
 STDIN = "-"
 """Means standard input: audio where it is an input, names where it is a list."""
+
+_COPIED_BYTES = 2**20
 
 
 class Inputs(NamedTuple):
@@ -90,15 +91,18 @@ def _inputs(paths: list[str], problems: list[str], passed_over: list[str]) -> In
 
 
 @contextlib.contextmanager
-def stdin_as_file(stream: BinaryIO | None = None) -> Iterator[Path]:
+def stdin_as_file(max_bytes: int, stream: BinaryIO | None = None) -> Iterator[Path]:
     """Keep what standard input holds in a file meanwhile, since decoders seek.
 
+    The file is its owner's alone, in a folder for temporary files, and goes however this ends.
+
     Args:
+        max_bytes: that are kept.
         stream: read this one instead.
 
     Raises:
         ConfigError: standard input is a terminal.
-        AudioError: it cannot be kept.
+        AudioError: it holds more, or it cannot be kept.
     """
     if stream is None:
         if sys.stdin.isatty():
@@ -107,11 +111,27 @@ def stdin_as_file(stream: BinaryIO | None = None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rawnet_jax_stdin_") as folder:
         path = Path(folder) / "stdin"
         try:
-            with path.open("wb") as file:
-                shutil.copyfileobj(stream, file)
+            with open(path, "xb", opener=_for_owner) as file:
+                _copy(stream, file, max_bytes)
         except OSError as error:
             raise AudioError(STDIN, "unreadable", str(error.strerror)) from error
         yield path
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _copy(stream: BinaryIO, file: BinaryIO, max_bytes: int) -> None:
+    num_bytes = 0
+    while block := stream.read(_COPIED_BYTES):
+        num_bytes += len(block)
+        if num_bytes > max_bytes:
+            what = (
+                f"more than {max_bytes / 2**30:g} GiB on standard input; --max-stdin sets the limit"
+            )
+            raise AudioError(STDIN, "too large", what)
+        file.write(block)
 
 
 def _listed(lists: Iterable[str]) -> Iterator[str]:

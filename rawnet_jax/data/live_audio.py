@@ -17,7 +17,8 @@ from rawnet_jax.data.audio import open_audio
 from rawnet_jax.data.audio_file import AudioFile
 from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.microphone import open_microphone
-from rawnet_jax.data.pcm_stream import PcmFormat, PcmStream
+from rawnet_jax.data.pcm import PcmFormat
+from rawnet_jax.data.pcm_stream import PcmStream
 from rawnet_jax.errors import AudioError, ConfigError
 
 _STDIN_NAME = "standard input"
@@ -46,7 +47,7 @@ def open_live(
 
     Args:
         source: ``-`` = standard input; a regular file may be of any kind that libsndfile reads,
-            all else holds WAV or raw samples.
+            all else holds WAV, AU or raw samples.
         bounds: on rate and channels.
         raw: the format of raw samples; None = there is a header.
 
@@ -84,7 +85,8 @@ def listen(
         ConfigError: what this needs is not installed.
         AudioError: the device cannot be opened so, or (from the blocks) audio is not taken in time.
     """
-    rate, channels = sample_rate_hz or SAMPLE_RATE_HZ, num_channels or 1
+    rate = SAMPLE_RATE_HZ if sample_rate_hz is None else sample_rate_hz
+    channels = 1 if num_channels is None else num_channels
     with open_microphone(device, rate, channels) as blocks:
         yield LiveAudio(rate, channels, blocks)
 

@@ -1,68 +1,34 @@
-"""Audio from a pipe: raw PCM or WAV, as it comes in and without seeking."""
+"""Audio from a pipe: raw PCM, WAV or AU, as it comes in and without seeking."""
 
 import io
 import logging
-import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from rawnet_jax.config import AudioConfig
-from rawnet_jax.data.chunk_files import is_placeholder
-from rawnet_jax.errors import AudioError, ConfigError
+from rawnet_jax.data.chunk_files import RECORDINGS
+from rawnet_jax.data.pcm import PcmFormat, decoded
+from rawnet_jax.data.stream_header import SNIFFED_BYTES, Header, is_header, read_header
+from rawnet_jax.errors import AudioError
 
 _LOG = logging.getLogger(__name__)
 
-ENCODINGS = ("s16le", "f32le", "u8", "s24le", "s32le", "f64le")
-"""Raw PCM: signed, float or unsigned; bits; little-endian. As ffmpeg calls them."""
-
-_TYPES = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4", "f64le": "<f8", "u8": "u1"}
-_WAV_ENCODINGS = {
-    (1, 8): "u8",
-    (1, 16): "s16le",
-    (1, 24): "s24le",
-    (1, 32): "s32le",
-    (3, 32): "f32le",
-    (3, 64): "f64le",
-}
-_EXTENSIBLE = 0xFFFE  # the format is in the first two bytes of a longer header's GUID
 _MAX_PEAK = 1e3  # full scale = 1; beyond it the bytes are no samples of that encoding
-_MAX_HEADER_BYTES = 2**24  # pictures and notes stand before the samples
 _READ_BYTES = 2**16
-
-
-@dataclass(frozen=True, slots=True)
-class PcmFormat:
-    """How samples are written down.
-
-    Attributes:
-        encoding: one of `ENCODINGS`.
-        sample_rate_hz: frames per second.
-        num_channels: samples in a frame.
-    """
-
-    encoding: str
-    sample_rate_hz: int
-    num_channels: int = 1
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one sample of every channel."""
-        return self.num_channels * _sample_bytes(self.encoding)
 
 
 class PcmStream:
     """Blocks of audio from a pipe or a file.
 
     Attributes:
-        format: as the header of a WAV says, or as it was given.
+        format: as the header of a WAV or AU says, or as it was given.
     """
 
     def __init__(
         self, file: io.BufferedReader | io.BytesIO, name: str, raw: PcmFormat | None = None
     ) -> None:
-        """Read the header of a WAV, or believe what is known of raw PCM.
+        """Read the header of a WAV or AU, or believe what is known of raw PCM.
 
         Args:
             file: what to read; only `read1` and `read` are called.
@@ -70,24 +36,25 @@ class PcmStream:
             raw: there is no header; the format of the samples.
 
         Raises:
-            AudioError: there is no WAV header, or it holds no PCM; or there is one before samples
-                that are declared raw.
+            AudioError: there are no bytes, there is no header, or it holds no PCM; or there is one
+                before samples that are declared raw.
         """
         self._file = file
         self._name = name
-        self._left: int | None = None  # bytes of samples that the header promises; None = any
-        start = file.read(12)
-        is_wav = start[:4] in (b"RIFF", b"RF64") and start[8:] == b"WAVE"
-        if raw is not None and is_wav:
-            what = "it begins with a WAV header, which tells the format itself: leave out --format"
-            raise AudioError(name, "not raw samples", what)
-        if raw is None and not start:
+        start = file.read(SNIFFED_BYTES)
+        if not start:
             raise AudioError(name, "empty", "there are no bytes")
-        if raw is None and not is_wav:
-            what = "no WAV header; for raw samples give --format, --rate and --channels"
+        if raw is not None and is_header(start):
+            what = "it begins with a header, which tells the format itself: leave out --format"
+            raise AudioError(name, "not raw samples", what)
+        if raw is None and not is_header(start):
+            what = "no WAV or AU header; for raw samples give --format, --rate and --channels"
             raise AudioError(name, "not audio", what)
         self._pending = start if raw is not None else b""
-        self.format = self._read_header() if raw is None else raw
+        header = Header(raw, None) if raw is not None else read_header(start, file.read, name)
+        self.format = header.format
+        self._left = header.num_bytes  # that the header promises; None = any
+        self._chunks = header.chunks
 
     def check(self, bounds: AudioConfig) -> None:
         """Hold the format against the bounds on rate and channels.
@@ -108,18 +75,22 @@ class PcmStream:
         """Yield float32 [n, channels], full scale = 1, as soon as bytes are there.
 
         Raises:
-            AudioError: samples are so large that the format must be another; or more samples follow
-                those that the header tells of.
+            AudioError: there are no samples; they are so large that the format must be another; or
+                more follow those that the header tells of.
         """
+        is_empty = True
         frame_bytes = self.format.frame_bytes
         for data in self._bytes():
             self._pending += data
             whole = len(self._pending) // frame_bytes * frame_bytes
             if whole:
-                samples = _decoded(self._pending[:whole], self.format)
+                is_empty = False
+                samples = decoded(self._pending[:whole], self.format)
                 self._pending = self._pending[whole:]
                 self._check_level(samples)
                 yield samples
+        if is_empty:
+            raise AudioError(self._name, "empty", "there is no whole sample")
         if self._pending:
             _LOG.warning(
                 "%s: %d bytes at its end are no whole frame", self._name, len(self._pending)
@@ -147,16 +118,17 @@ class PcmStream:
 
         A player would pass over them in one program and play them in another.
         """
-        self._skip(size % 2)
+        self._skip(size % 2 if self._chunks else 0)
         while head := self._file.read(8):
-            if head[:4] in (b"RIFF", b"RF64", b"data"):
+            if head[:4] in (*RECORDINGS, b"data"):
                 raise AudioError(self._name, "damaged", "another recording follows its end")
-            if len(head) < 8 or not all(0x20 <= byte < 0x7F for byte in head[:4]):
+            is_name = len(head) == 8 and all(0x20 <= byte < 0x7F for byte in head[:4])
+            if not (self._chunks and is_name):
                 num_bytes = len(head) + self._skip(None)
                 what = "bytes behind its end are no audio and are not read"
                 _LOG.warning("%s: %d %s", self._name, num_bytes, what)
                 return
-            size = int.from_bytes(head[4:], "little")
+            size = int.from_bytes(head[4:], "little" if self._chunks == "<" else "big")
             self._skip(size + size % 2)
 
     def _skip(self, num_bytes: int | None) -> int:
@@ -175,81 +147,3 @@ class PcmStream:
         if peak > _MAX_PEAK and np.isfinite(peak):
             what = f"a sample is {peak:.3g} times full scale; is it {self.format.encoding}?"
             raise AudioError(self._name, "too loud", what)
-
-    def _read_header(self) -> PcmFormat:
-        found: PcmFormat | None = None
-        num_read = 0
-        while True:
-            name, size = struct.unpack("<4sI", self._exactly(8))
-            if name == b"data":
-                break
-            num_read += size
-            if num_read > _MAX_HEADER_BYTES:
-                raise AudioError(self._name, "damaged", f"no samples in {num_read} bytes of header")
-            body = self._exactly(size + size % 2)
-            if name == b"fmt ":
-                found = self._parsed(body)
-        if found is None:
-            raise AudioError(self._name, "damaged", "its WAV header tells no format")
-        if size and not is_placeholder(size):
-            self._left = size
-        return found
-
-    def _parsed(self, body: bytes) -> PcmFormat:
-        """Return the format that a format chunk names."""
-        if len(body) < 16:
-            raise AudioError(self._name, "damaged", f"{len(body)} bytes of WAV format")
-        code, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
-        if code == _EXTENSIBLE and len(body) >= 26:
-            code = int.from_bytes(body[24:26], "little")
-        encoding = _WAV_ENCODINGS.get((code, bits))
-        if encoding is None:
-            what = f"WAV of format {code} with {bits} bits; it must be PCM or float"
-            raise AudioError(self._name, "not PCM", what)
-        return PcmFormat(encoding, rate, channels)
-
-    def _exactly(self, size: int) -> bytes:
-        data = self._file.read(size)
-        if len(data) < size:
-            raise AudioError(self._name, "truncated", "it ends in its WAV header")
-        return data
-
-
-def raw_format(
-    encoding: str | None, sample_rate_hz: int | None, num_channels: int | None
-) -> PcmFormat | None:
-    """Return the format that flags describe; None = look for a header.
-
-    Raises:
-        ConfigError: rate or channels without an encoding, or an encoding without a rate.
-    """
-    if encoding is None:
-        if sample_rate_hz is not None or num_channels is not None:
-            raise ConfigError("--rate and --channels describe raw samples: give --format too")
-        return None
-    if sample_rate_hz is None:
-        raise ConfigError(f"--format {encoding} has no header: give --rate too")
-    return PcmFormat(encoding, sample_rate_hz, num_channels or 1)
-
-
-def _sample_bytes(encoding: str) -> int:
-    return 3 if encoding == "s24le" else np.dtype(_TYPES[encoding]).itemsize
-
-
-def _decoded(data: bytes, form: PcmFormat) -> np.ndarray:
-    """Return float32 [n, channels] of whole frames."""
-    if form.encoding == "s24le":
-        wide = np.zeros((len(data) // 3, 4), np.uint8)  # the lowest byte stays 0
-        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-        values = wide.view("<i4")[:, 0]
-    else:
-        values = np.frombuffer(data, _TYPES[form.encoding])
-    if form.encoding == "u8":
-        samples = (values.astype(np.float32) - 128) / 128
-    elif values.dtype.kind == "i":
-        full_scale = 2.0 ** (8 * values.dtype.itemsize - 1)
-        samples = (values * (1 / full_scale)).astype(np.float32)
-    else:
-        with np.errstate(over="ignore"):  # beyond float32 is infinite, and not finite is noticed
-            samples = values.astype(np.float32)
-    return samples.reshape(-1, form.num_channels)

@@ -18,7 +18,8 @@ from rawnet_jax.explain.explanation import Settings, explain
 from rawnet_jax.explain.parts import DEFAULT_BAND_EDGES_HZ, parse_bands
 from rawnet_jax.explain.record import UNITS, explanation_record, summary_lines
 from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, complain, say
-from rawnet_jax.jobs.options import VerdictOptions, at_least
+from rawnet_jax.jobs.ending import ended_by_signals
+from rawnet_jax.jobs.options import SpoolOptions, at_least
 from rawnet_jax.labels import Label
 from rawnet_jax.reports.explanation_picture import Caption, explanation_png
 from rawnet_jax.run import Run
@@ -28,7 +29,7 @@ from rawnet_jax.scoring.windows import hop_samples
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainOptions(VerdictOptions):
+class ExplainOptions(SpoolOptions):
     """Options of ``explain``, named as its flags; see ``explain --help``."""
 
     paths: Sequence[str]
@@ -132,7 +133,8 @@ class _Job:
 
     def _waveform(self, path: str) -> np.ndarray:
         if path == STDIN:
-            with stdin_as_file() as file:
+            most = self._options.max_stdin_bytes
+            with ended_by_signals(), stdin_as_file(most) as file:
                 return self._waveform(str(file))
         audio, gate, channel = self._config.data.audio, self._config.gate, self._options.channel
         if gate.enabled:

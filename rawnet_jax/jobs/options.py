@@ -1,5 +1,6 @@
 """Options that several jobs have, named as the flags that set them, and their checks."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,3 +45,20 @@ class VerdictOptions(RunOptions):
         at_least("--channel", self.channel, 1)
         if not 0 < self.p_spoof < 1:
             raise ConfigError(f"--p-spoof {self.p_spoof:g}: it must be above 0 and below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoolOptions(VerdictOptions):
+    """How much of standard input is kept on disk while it is decoded, in GiB."""
+
+    max_stdin: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.max_stdin < math.inf:
+            raise ConfigError(f"--max-stdin {self.max_stdin:g}: it must be above 0, in GiB")
+
+    @property
+    def max_stdin_bytes(self) -> int:
+        """The same in bytes."""
+        return int(self.max_stdin * 2**30)

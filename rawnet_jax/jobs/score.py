@@ -22,7 +22,8 @@ from rawnet_jax.jobs.console import (
     one_line,
     say,
 )
-from rawnet_jax.jobs.options import FIRST, TABLE, VerdictOptions, at_least
+from rawnet_jax.jobs.ending import ended_by_signals
+from rawnet_jax.jobs.options import FIRST, TABLE, SpoolOptions, at_least
 from rawnet_jax.labels import Label
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.scoring.envelope import Envelope
@@ -45,7 +46,7 @@ _HEADER = "verdict          score       llr  P(spoof)  scored of s    file"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(VerdictOptions):
+class ScoreOptions(SpoolOptions):
     """Options of ``score``, named as its flags; see ``score --help``."""
 
     paths: Sequence[str]
@@ -100,6 +101,7 @@ def score(options: ScoreOptions) -> int:
 
     Raises:
         RawnetError: whatever is wrong with the run, the options or the output.
+        Interrupted: SIGTERM or SIGHUP; an output holds what was found.
     """
     # Brings JAX, which a wrong flag does not need.
     from rawnet_jax.run import Run
@@ -120,7 +122,7 @@ def score(options: ScoreOptions) -> int:
     for problem in inputs.problems:
         complain(f"error: {problem}")
     tally = _Tally(inputs.num_unreadable, aggregation == FIRST, ModelWatch(options.workdir))
-    with contextlib.ExitStack() as stack:
+    with ended_by_signals(), contextlib.ExitStack() as stack:
         write = _table(decision) if form is None else _printed(form)
         todo = paths
         if options.output is not None and form is not None:
@@ -172,10 +174,10 @@ def _scored(
     options: ScoreOptions, run: "Run", paths: Sequence[str], stack: contextlib.ExitStack
 ) -> Iterator[FileScore]:
     """Score files, standard input among them."""
-    places = [
-        (path, str(stack.enter_context(stdin_as_file())) if path == STDIN else path)
-        for path in paths
-    ]
+    places = [(path, path) for path in paths]
+    if STDIN in paths:
+        kept = stack.enter_context(stdin_as_file(options.max_stdin_bytes))
+        places[paths.index(STDIN)] = (STDIN, str(kept))
     results = score_recordings(
         places,
         run.score_batch,

@@ -13,10 +13,11 @@ from rawnet_jax.config import AudioConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.live_audio import LiveAudio, listen, open_live
-from rawnet_jax.data.pcm_stream import raw_format
+from rawnet_jax.data.pcm import raw_format
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.jobs.console import complain
-from rawnet_jax.jobs.options import VerdictOptions
+from rawnet_jax.jobs.ending import ended_by_signals
+from rawnet_jax.jobs.options import VerdictOptions, at_least
 from rawnet_jax.labels import Label
 from rawnet_jax.scoring.file_scorer import SCORE_NOT_FINITE
 from rawnet_jax.scoring.model_watch import ModelWatch
@@ -41,6 +42,13 @@ class StreamOptions(VerdictOptions):
     hop: float | None
     jsonl: bool
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("--rate", self.rate, 1)
+        at_least("--channels", self.channels, 1)
+        if self.hop is not None and not 0 < self.hop < math.inf:
+            raise ConfigError(f"--hop {self.hop:g}: it must be above 0, in seconds")
+
 
 def stream(options: StreamOptions) -> int:
     """Score what comes in; returns the exit status.
@@ -48,6 +56,7 @@ def stream(options: StreamOptions) -> int:
     Raises:
         RawnetError: whatever is wrong with the run, the options or the audio.
         KeyboardInterrupt: Ctrl-C, but for a microphone, which ends no other way.
+        Interrupted: SIGTERM or SIGHUP, after the summary.
     """
     # Brings JAX, which a wrong flag does not need.
     from rawnet_jax.run import Run
@@ -55,7 +64,7 @@ def stream(options: StreamOptions) -> int:
     run = Run.open(options.workdir, options.checkpoint, options.overrides)
     is_microphone = options.microphone is not None
     try:
-        with _open(options, run.config.data.audio) as audio:
+        with ended_by_signals(), _open(options, run.config.data.audio) as audio:
             _score(options, run, audio)
     except KeyboardInterrupt:
         if not is_microphone:

@@ -61,6 +61,7 @@ class FileScore:
         windows: in order of time.
         refusal: of the gate, why it cannot be judged; None where it can.
         watched: what the watcher of this file had become in the end; None without.
+        notes: what a listener should know of the file.
     """
 
     path: str
@@ -73,6 +74,7 @@ class FileScore:
     windows: WindowScores
     refusal: Refusal | None = None
     watched: Any = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,7 @@ class _Tally:
             windows=windows,
             refusal=refusal,
             watched=self.watched,
+            notes=self.end.notes,
         )
 
     def _outcome(

@@ -53,11 +53,13 @@ class End(NamedTuple):
         num_samples: its length at 16 kHz; None where it could not be read.
         refusal: why the whole cannot be judged; None where it can.
         error: why it could not be read; None where it was.
+        notes: what a listener should know of the file.
     """
 
     num_samples: int | None
     refusal: Refusal | None = None
     error: AudioError | None = None
+    notes: tuple[str, ...] = ()
 
 
 Recording = Source | Callable[[], np.ndarray]
@@ -115,7 +117,7 @@ def read_parts(
     reader = _Reader(path, how, watch)
     try:
         yield from reader.parts()
-        yield End(reader.num_samples, reader.refusal())
+        yield End(reader.num_samples, reader.refusal(), notes=tuple(reader.notes))
     except AudioError as error:
         if how.gate.enabled and error.reason == _OF_AUDIO_ERROR:
             yield End(None, Refusal(Reason.NOT_FINITE, 1.0, 0.0, error.detail))
@@ -130,6 +132,7 @@ class _Reader:
         self, path: Recording, how: Reading, watch: Callable[[np.ndarray], Any] | None
     ) -> None:
         self.num_samples = 0
+        self.notes: list[str] = []
         self._path = path
         self._how = how
         self._watch = watch
@@ -167,7 +170,8 @@ class _Reader:
         if callable(self._path):
             clip = self._path()
             return [from_int16(clip if self._how.whole else clip[: self._how.window])]
-        return waveform_blocks(self._path, replace(self._how.audio, min_duration_s=0.0), self._mix)
+        bounds = replace(self._how.audio, min_duration_s=0.0)
+        return waveform_blocks(self._path, bounds, self._mix, self.notes)
 
 
 def _looked_at(start: int, waveform: np.ndarray, how: Reading) -> Window:

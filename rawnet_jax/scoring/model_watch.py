@@ -1,7 +1,5 @@
 """A network that gives no finite score to anything."""
 
-from pathlib import Path
-
 from rawnet_jax.errors import CheckpointError
 from rawnet_jax.scoring.file_scorer import SCORE_NOT_FINITE
 
@@ -9,8 +7,9 @@ from rawnet_jax.scoring.file_scorer import SCORE_NOT_FINITE
 class ModelWatch:
     """Notices a network that gives no finite score to anything: then no recording is to blame."""
 
-    def __init__(self, workdir: Path) -> None:
-        self._workdir = workdir
+    def __init__(self, model: object) -> None:
+        """Begin; `model` is what errors call it."""
+        self._model = model
         self._num_finite = self._num_others = 0
 
     def add(self, score: float | None, reason: str | None) -> None:
@@ -25,12 +24,12 @@ class ModelWatch:
             CheckpointError: it did not.
         """
         if self._num_others and not self._num_finite:
-            raise CheckpointError(no_finite_score(self._workdir, self._num_others))
+            raise CheckpointError(no_finite_score(self._model, self._num_others))
 
 
-def no_finite_score(workdir: Path, count: int) -> str:
+def no_finite_score(model: object, count: int) -> str:
     """Return the error of a network that gave no finite score to any of `count` inputs."""
     return (
-        f"{workdir}: none of {count} scores is a finite number: the model is at fault, not the "
+        f"{model}: none of {count} scores is a finite number: the model is at fault, not the "
         "audio; use another --checkpoint, or train again"
     )

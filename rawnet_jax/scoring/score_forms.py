@@ -118,7 +118,8 @@ class Csv:
 
     def text(self, record: Record) -> str:
         """See `Form.text`."""
-        named = record | {"path": self.name(record["path"])}
+        notes = "; ".join(record["notes"])
+        named = record | {"path": self.name(record["path"]), "notes": notes}
         rows: list[Record] = []
         if self.time_line:
             rows = [{"part": "window", "path": named["path"]} | w for w in record["windows"]]

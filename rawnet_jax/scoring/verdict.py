@@ -22,8 +22,8 @@ from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.windows import WindowScores
 
 Record = dict[str, Any]
-"""Names of `FIELDS` to strings, numbers and None, ready for JSON; ``spoof_s`` and ``windows`` only
-where the time line is asked for."""
+"""Names of `FIELDS` to strings, numbers, None and (``notes``) a list of strings, ready for JSON;
+``spoof_s`` and ``windows`` only where the time line is asked for."""
 
 CALIBRATION_JSON = "calibration.json"
 THRESHOLD_JSON = "threshold.json"
@@ -34,7 +34,7 @@ CANNOT_JUDGE = Outcome.CANNOT_JUDGE.value
 
 FIELDS = (
     *("path", "verdict", "score", "llr", "p_spoof", "prior", "duration_s", "scored_s"),
-    *("num_windows", "reason"),
+    *("num_windows", "reason", "notes"),
 )
 
 _CONTENT = "threshold"
@@ -337,6 +337,7 @@ def record_of(found: FileScore, decision: DecisionRule, *, time_line: bool = Fal
         "scored_s": found.scored_s,
         "num_windows": found.num_windows,
         "reason": found.reason or None,
+        "notes": list(found.notes),
     }
     if found.score is not None:
         record["reason"] = decision.refusal(found.score)

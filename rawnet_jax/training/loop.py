@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from rawnet_jax.data.sources import scoring_source, training_source
 from rawnet_jax.errors import CheckpointError, Interrupted, TrainingError
 from rawnet_jax.mesh import (
     check_batch_size,
+    dividing_rows,
     gathered,
     make_mesh,
     replicated,
@@ -77,7 +78,6 @@ class Trainer:
         self.workdir = workdir
         self.mesh = make_mesh()
         check_batch_size(self.mesh, config.train.batch_size, "config.train.batch_size")
-        check_batch_size(self.mesh, config.eval.batch_size, "config.eval.batch_size")
         # Codecs and shapes are tried out before hours of decoding.
         check_host_augment(config.data.host_augment)
         model = build_model(config.model)
@@ -108,7 +108,8 @@ class Trainer:
         """Return batches of train for a member, or of dev for all."""
         data, where = self.config.data, (jax.process_index(), jax.process_count())
         if member is None:
-            return scoring_source(cache, data, self.config.eval, *where)
+            rows = dividing_rows(self.mesh, self.config.eval.batch_size)
+            return scoring_source(cache, data, replace(self.config.eval, batch_size=rows), *where)
         return training_source(cache, data, member.config.train, *where)
 
     def run(self) -> TrainState:

@@ -3,8 +3,12 @@
 import csv
 import io
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import jax
@@ -18,6 +22,7 @@ from rawnet_jax.cli.main import main
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import load_operating_point, save_operating_point
+from tests.conftest import REPO
 from tests.data.media_samples import encoded, tone
 from tests.small_run import STEP, write_run
 
@@ -193,6 +198,36 @@ def test_standard_input_has_one_result_in_an_output(run, clips, tmp_path, capsys
     assert "has a result of standard input (-)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "inf", "0.0001"])
+def test_standard_input_has_a_bound(run, capsys, monkeypatch, size):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(bytes(2**17))))
+    assert score(run, "-", f"--max-stdin={size}") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "--max-stdin" in line
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_signal_leaves_no_copy_of_standard_input(run, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(REPO), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "rawnet_jax", "score", f"--workdir={run}", "-"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(bytes(2**21))
+        process.stdin.flush()
+        while not list(tmp_path.glob("*/stdin")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate()[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert errors.endswith(b"terminated\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_tells_the_exit_status(capsys):
     with pytest.raises(SystemExit):
         main(["score", "--help"])
@@ -207,6 +242,26 @@ def test_pictures(run, clips, bad_clips, tmp_path, capsys):
     assert sorted(path.name for path in folder.iterdir()) == ["clip1.png", "still.png"]
     record = json_lines(capsys.readouterr().out)[0]
     assert (record["num_windows"], record["scored_s"]) == (1, 0.2)  # as without pictures
+
+
+def test_notes_on_a_file_are_in_its_record(run, clips, tmp_path, capsys):
+    clip = tmp_path / "a.wav"
+    clip.write_bytes((clips / "clip1.wav").read_bytes() + b"\1\2junk!!")
+    said = "8 bytes behind its end are no audio and are not read"
+    files = (clip, clips / "clip1.wav")
+    assert score(run, *files, "--format=jsonl") == 0
+    printed = capsys.readouterr()
+    records = json_lines(printed.out)
+    assert [record["notes"] for record in records] == [[said], []]
+    assert records[0]["score"] == records[1]["score"]
+    assert score(run, *files, "--format=csv", "--windows") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {row["notes"] for row in rows if row["part"] == "window"} == {""}
+    assert [row["notes"] for row in rows if row["part"] == "file"] == [said, ""]
+    detector = rawnet_jax.load(run)
+    results = detector.score([*files], progress=False)
+    assert [result.notes for result in results] == [(said,), ()]
+    assert [result.to_dict() for result in results] == records
 
 
 def test_channels(run, clips, capsys):
@@ -300,6 +355,10 @@ def test_scores_and_threshold_are_those_of_evaluate(tiny_corpus, tmp_path, capsy
     assert point.rule == "equal error rate on dev"
     assert (point.step, point.how) == (7, {"aggregate": ""})
     assert all((r["verdict"] == "bonafide") == (r["score"] >= point.threshold) for r in records)
+    odd = "--config.eval.batch_size=12"  # does not divide over the 8 devices
+    assert main([*evaluate, odd]) == 0
+    assert score(run, files[0], *gate, odd) == 0
+    capsys.readouterr()
     assert score(run, files[0], *gate, "--aggregate=mean") == 0
     other = "found on scores of another kind (the first part of a clip; now mean)"
     assert other in capsys.readouterr().err
@@ -333,6 +392,10 @@ def test_a_model_without_a_finite_score_is_blamed(overflowing, clips, capsys):
         f"error: {overflowing}: none of 5 scores is a finite number: the model is at fault, not "
         "the audio; use another --checkpoint, or train again"
     )
+    detector = rawnet_jax.load(overflowing)
+    for recordings in (clips / "clip1.wav", [clips / "clip1.wav", clips / "clip2.wav"]):
+        with pytest.raises(rawnet_jax.CheckpointError, match=r"scores? is .*model is at fault"):
+            detector.score(recordings, progress=False)
     assert main(["stream", f"--workdir={overflowing}", str(clips / "clip1.wav"), "--jsonl"]) == 2
     assert "the model is at fault" in capsys.readouterr().err.splitlines()[-1]
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +146,14 @@ def test_windows_are_those_of_the_evaluation(folder, capsys, tmp_path):
         (["--rate=8000"], "give --format too"),
         (["nothing.wav"], "nothing.wav: missing"),
         (["--microphone", "--format=u8"], "takes no FILE and no --format"),
+        (["--format=u8", "--rate=8000", "--channels=0"], "--channels 0: it must be 1 or more"),
+        (["--format=u8", "--rate=8000", "--channels=99999"], "99999; it must be 1 to"),
+        (["--microphone", "--channels=-1"], "--channels -1: it must be 1 or more"),
+        (["--format=mulaw", "--rate=0"], "--rate 0: it must be 1 or more"),
+        (["--format=mulaw", "--rate=7"], "7 Hz; it must be"),
+        (["--microphone", "--rate=-8000"], "--rate -8000: it must be 1 or more"),
+        (["talk.wav", "--hop=nan"], "--hop nan: it must be above 0"),
+        (["talk.wav", "--hop=-1"], "--hop -1: it must be above 0"),
         (["talk.wav", "--channel=2"], "the audio has 1"),
         (["talk.wav", "--hop=0.5"], "at most a window, 0.2 s"),
         (["talk.wav", "--p-spoof=1"], "--p-spoof 1: it must be above 0"),
@@ -195,10 +204,50 @@ def test_control_c_ends_it_cleanly(folder, arguments, opened, status, monkeypatc
     assert "0.20 s, 1 windows" in printed.err
 
 
+@pytest.mark.parametrize(
+    ("form", "subtype", "encoding"),
+    [("WAV", "ALAW", "alaw"), ("AU", "ALAW", "alaw"), ("raw", "ULAW", "mulaw")],
+)
+def test_telephony_from_a_pipe_scores_as_the_file_does(
+    form, subtype, encoding, folder, typed_in, capsys
+):
+    call = folder / f"call_{encoding}.wav"
+    soundfile.write(call, NOISE[: 2 * WINDOW], 8_000, subtype=subtype)
+    assert stream(folder, "--jsonl", str(call)) == 0
+    of_file = capsys.readouterr().out
+    codes = call.read_bytes().partition(b"data")[2][4:]
+    assert len(codes) == 2 * WINDOW
+    more = []
+    if form == "raw":
+        more = [f"--format={encoding}", "--rate=8000"]
+        typed_in(codes)
+    elif form == "AU":
+        typed_in(b".snd" + struct.pack(">5I", 24, 2**32 - 1, 27, 8_000, 1) + codes)
+    else:
+        typed_in(call.read_bytes())
+    assert stream(folder, "--jsonl", *more) == 0
+    assert capsys.readouterr().out == of_file
+    assert len(records(of_file)) > 5
+
+
+@pytest.mark.parametrize("more", [[], ["--format=mulaw", "--rate=8000"]])
+def test_a_pipe_without_a_byte_is_empty(more, folder, typed_in, capsys):
+    typed_in(b"")
+    assert stream(folder, *more) == EXIT_USER_ERROR
+    assert "error: standard input: empty: there are no bytes" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_a_pipe_that_stays_open(folder):
-    """Scores come while the writer goes on, and Ctrl-C ends it."""
+@pytest.mark.parametrize(
+    ("number", "status", "said"),
+    [
+        (signal.SIGINT, EXIT_KEYBOARD, "interrupted"),
+        (signal.SIGTERM, 128 + signal.SIGTERM, "terminated"),
+    ],
+)
+def test_a_pipe_that_stays_open(number, status, said, folder):
+    """Scores come while the writer goes on, and a signal ends it."""
     raw = ["--format=f32le", "--rate=16000", "--jsonl"]
     command = [sys.executable, "-m", "rawnet_jax", "stream", f"--workdir={folder / 'runs/x'}"]
     environment = {**os.environ, "PYTHONPATH": str(REPO), "RAWNET_JAX_HUGE_PAGES": "0"}
@@ -214,11 +263,13 @@ def test_a_pipe_that_stays_open(folder):
         process.stdin.write(NOISE[: WINDOW + 5].tobytes())
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["end_s"] == 0.2
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, errors = process.communicate()
-    assert process.returncode == EXIT_KEYBOARD
+    assert process.returncode == status
     assert output == b""
-    assert errors.decode().splitlines()[-1] == "interrupted"
+    summary, last = errors.decode().splitlines()[-2:]
+    assert summary.startswith("0.20 s, 1 windows:")
+    assert last == said
     assert b"Traceback" not in errors
 
 

@@ -1,12 +1,14 @@
 import io
 import os
+import stat
+import tempfile
 
 import pytest
 import soundfile
 
 from rawnet_jax.data.inputs import find_inputs, stdin_as_file
 from rawnet_jax.data.protocols import AUDIO_EXTENSIONS
-from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.errors import AudioError, ConfigError, DataError
 
 
 @pytest.fixture
@@ -65,9 +67,29 @@ def test_standard_input_is_read_once(folder):
 
 
 def test_standard_input_is_a_file_meanwhile():
-    with stdin_as_file(io.BytesIO(b"RIFF")) as path:
+    with stdin_as_file(4, io.BytesIO(b"RIFF")) as path:
         assert path.read_bytes() == b"RIFF"
     assert not path.exists()
+
+
+def test_standard_input_is_kept_for_its_owner_alone():
+    with stdin_as_file(4, io.BytesIO(b"RIFF")) as path:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_standard_input_without_end_is_refused(tmp_path, monkeypatch):
+    class Endless:
+        def read(self, size):
+            return bytes(size)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with (
+        pytest.raises(AudioError, match=r"-: too large: more than 0\.00488281 GiB .*--max-stdin"),
+        stdin_as_file(5 * 2**20, Endless()),
+    ):
+        pytest.fail("it is no file")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_passed_over_is_counted_by_kind(folder):

@@ -11,7 +11,14 @@ from rawnet_jax.config import LossConfig, OptimizerConfig, ScheduleConfig
 from rawnet_jax.contract import ModelOutput
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.losses import bce, cross_entropy, make_loss, row_weights, weighted_sums
-from rawnet_jax.mesh import check_batch_size, make_mesh, replicated, split_rows, to_devices
+from rawnet_jax.mesh import (
+    check_batch_size,
+    dividing_rows,
+    make_mesh,
+    replicated,
+    split_rows,
+    to_devices,
+)
 from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.scoring.scorer import eval_step
 from rawnet_jax.training.optimizer import make_optimizer, make_schedule
@@ -227,6 +234,11 @@ def test_every_optimizer_descends(name):
 def test_batch_size_must_divide():
     with pytest.raises(ConfigError, match="30, which does not divide over 8 devices; use 24 or 32"):
         check_batch_size(make_mesh(), 30, "config.train.batch_size")
+
+
+@pytest.mark.parametrize(("asked", "used"), [(30, 24), (8, 8), (3, 8), (64, 64)])
+def test_a_batch_to_score_is_rounded_by_itself(asked, used):
+    assert dividing_rows(make_mesh(), asked) == used
 
 
 def test_unknown_loss_is_refused():

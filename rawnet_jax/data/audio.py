@@ -144,7 +144,7 @@ def open_audio(source: Source, config: AudioConfig) -> Any:
         _check_file(source)
     try:
         file = AudioFile(source.content if isinstance(source, Encoded) else source, source)
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless ".raw"
+    except soundfile.SoundFileError as error:
         raise AudioError(source, *_why_not_opened(source, error)) from None
     except OSError as error:
         raise AudioError(source, "unreadable", str(error.strerror)) from None

@@ -25,8 +25,11 @@ def contents_of(data: RecordingBytes) -> Contents | None:
     Raises:
         AudioError: it is cut, damaged, or holds what no decoder would play with the rest.
     """
-    first = skip_tags(data, 0, min(data.size, _MOST_LEAD_BYTES))
-    head = data.at(first, _SNIFFED_BYTES)
+    first, head = 0, data.at(0, _SNIFFED_BYTES)
+    if head[:4] not in _CONTAINERS and (
+        first := skip_tags(data, 0, min(data.size, _MOST_LEAD_BYTES))
+    ):
+        head = data.at(first, _SNIFFED_BYTES)
     if first and head[:4] in _FIRST_ONLY:
         raise data.refused("not audio", f"its header stands behind {first} bytes of tags")
     if head[:4] == b"OggS":
@@ -74,8 +77,10 @@ def _with_rest(data: RecordingBytes, contents: Contents, end: int) -> Contents:
 
 def _with_tags(data: RecordingBytes, contents: Contents, end: int) -> Contents:
     """Leave an MP3 with tags at its end as it is: libmpg123 passes over them."""
-    whole = replace(contents.parts[0], pieces=(range(data.size),))
     is_plain = len(contents.parts) == 1 and contents.parts[0].pieces == (range(end),)
+    if is_plain and end == data.size:
+        return contents
     if is_plain and skip_tags(data, end, data.size) == data.size:
+        whole = replace(contents.parts[0], pieces=(range(data.size),))
         return replace(contents, parts=(whole,))
     return contents

@@ -205,8 +205,6 @@ def write_flac_claiming(num_frames: int):
         (write_cut("flac"), "truncated"),
         (write_wav_claiming(128_000), "truncated"),
         (write_wav_claiming(2**30 + 1234), "truncated"),
-        (write_flac_claiming(32_001), "truncated"),
-        (write_flac_claiming(2**36 - 1), "truncated"),
     ],
 )
 def test_what_cannot_be_used_has_a_short_reason(tmp_path, write, reason):
@@ -231,7 +229,7 @@ def test_wav_whose_size_is_none_is_read_to_its_end(tmp_path, claim):
     np.testing.assert_array_equal(read_waveform(path, CONFIG), noise(32_000).astype(np.float32))
 
 
-@pytest.mark.parametrize("claim", [0, 10_000])
+@pytest.mark.parametrize("claim", [0, 10_000, 32_001, 2**36 - 1])
 def test_flac_is_read_to_its_end_whatever_it_claims(tmp_path, claim):
     path = tmp_path / "a.flac"
     write_flac_claiming(claim)(path)
@@ -301,7 +299,7 @@ def write_wide_rate(path: Path) -> None:
         (write_silent_hour, "too long", 2.0, 2),
         (write_silent_hour, "too long", 100.0, 16),
         (write_wide_rate, "too long", 0.5, 10),
-        (write_flac_claiming(2**36 - 1), "truncated", 600.0, 10),
+        (write_flac_claiming(2**36 - 1), "too long", 1.0, 10),
         (write_1024_channels, "too many channels", 600.0, 2),
         (write_at_1_hz, "sample rate out of bounds", 600.0, 2),
     ],

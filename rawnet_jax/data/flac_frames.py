@@ -208,7 +208,8 @@ def _take_frames(stream: _Stream, block: bytes, base: int, places: list[int]) ->
 
     To compare with what must stand there is many times as fast as to read it.
     """
-    lead, heads, size, group = b"", (), 0, -1
+    heads: tuple[bytes, ...] = ()
+    lead, size, group = b"", 0, -1
     for at in places:
         if stream.expected >> 8 != group or not block.startswith(lead, at):
             lead, group = block[at : at + 4], stream.expected >> 8

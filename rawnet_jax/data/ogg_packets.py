@@ -46,7 +46,8 @@ class PacketClock:
         """Take a page; return the samples of the packets that end on it."""
         before = self.total
         at = 27 + page[26]
-        begins, begin = [], at
+        begins: list[int] = []
+        begin = at
         for lacing in page[27:at]:
             at += lacing
             if lacing < 255:

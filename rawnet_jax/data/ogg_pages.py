@@ -143,7 +143,8 @@ def _page_at(data: RecordingBytes, position: int) -> _Page | None:
     content = data.at(position, size)
     if page_checksum(content) != content[22:26]:
         raise data.refused("damaged", f"the checksum of its Ogg page at byte {position} is wrong")
-    return _Page(position, position + size, *_HEAD.unpack_from(content, 5), content)
+    flags, granule, serial = _HEAD.unpack_from(content, 5)
+    return _Page(position, position + size, flags, granule, serial, content)
 
 
 def _after_junk(data: RecordingBytes, position: int) -> int:

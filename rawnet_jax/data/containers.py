@@ -40,12 +40,23 @@ def contents_of(data: RecordingBytes) -> Contents | None:
         contents, end = mp3_contents(data, 0, first, data.size)
         contents = _with_tags(data, contents, end)
     elif head[:4] in _CONTAINERS or (frame := first_frame(head)) is None:
+        _check_mpeg(data, head)
         return _of_chunks(data)
     else:
         contents, end = mp3_contents(data, first + frame, first + frame, data.size)
         note = f"{frame} bytes before its first MPEG frame are not read"
         contents = replace(contents, notes=(note, *contents.notes))
     return _with_rest(data, contents, end)
+
+
+def _check_mpeg(data: RecordingBytes, head: bytes) -> None:
+    """Refuse what libsndfile would take for MPEG frames by its first two bytes alone.
+
+    libmpg123 would look for frames, find none, and say so on standard error, without a name.
+    """
+    if head[:1] == b"\xff" and head[1:2] >= b"\xe0" and head[1] & 6:  # else it is AAC or no MPEG
+        what = "it must be WAV, FLAC, Ogg or MP3: it begins like an MPEG frame, but none follow"
+        raise data.refused("not audio", what)
 
 
 def _of_chunks(data: RecordingBytes) -> Contents | None:

@@ -262,6 +262,25 @@ def test_mp3_that_begins_within_a_frame_is_read_from_the_next(num_bytes, caplog)
     assert "before its first MPEG frame" in caplog.text
 
 
+@pytest.mark.parametrize("extension", ["mp3", "wav", "au"])
+def test_what_only_begins_like_mp3_never_comes_to_libmpg123(tmp_path, capfd, extension):
+    """Which would write lines of its own to standard error."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"a.{extension}"
+    for second in (0xFB, 0xFA, 0xF3, 0xE3, 0xFE):
+        for third in (0x00, 0x90, 0xA0):
+            path.write_bytes(bytes((0xFF, second, third)) + rng.bytes(3_000))
+            with pytest.raises(AudioError, match="not audio"):
+                read_waveform(path, CONFIG)
+    path.write_bytes(rng.bytes(3_000))
+    with pytest.raises(AudioError, match="not audio"):
+        read_waveform(path, CONFIG)
+    path.write_bytes(without_xing(SHORT["mp3"])[:150])
+    with pytest.raises(AudioError):
+        read_waveform(path, CONFIG)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("kind", ["opus", "vorbis"])
 def test_ogg_that_goes_on_after_its_end_is_refused(kind):
     content = long_ogg(kind)

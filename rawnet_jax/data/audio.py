@@ -18,6 +18,7 @@ from rawnet_jax.config import AudioConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio_file import AudioFile
 from rawnet_jax.data.file_kinds import Kind, kind_of_file
+from rawnet_jax.data.full_scale import FullScale, OnClipped
 from rawnet_jax.data.media_file import MediaFile, unreadable
 from rawnet_jax.errors import AudioError
 from rawnet_jax.regular_file import NotRegularError, check_regular
@@ -63,11 +64,14 @@ class Encoded:
 Source = str | PathLike[str] | Encoded | Samples
 """Where audio comes from: a path, the bytes of a file, or samples."""
 
+RAISES_MAX_DURATION = "--max-duration or config.data.audio.max_duration_s allows more"
+"""Where the bound on the length is set: for scoring, and for all else."""
+
 Mix = Callable[[np.ndarray], np.ndarray]
 """From float32 [n] or [n, channels], a block of a file as it is, to float32 [n]."""
 
+_Block = tuple[np.ndarray, float | None]  # samples of one channel; no magnitude exceeds the number
 _BLOCK_VALUES = 2**20  # 4 MB of float32; after every read libsndfile seeks, so blocks are large
-_CODED_BYTES_A_SECOND = 8_000  # of speech as phones write it
 _UNKNOWN_CODEC = 4  # libsndfile's error for a container that it reads and a codec that it does not
 _MAX_PEAK = 1e3  # full scale = 1; beyond it samples are garbage or integers stored as floats
 
@@ -77,18 +81,26 @@ def average(block: np.ndarray) -> np.ndarray:
     return block if block.ndim == 1 else block.mean(axis=1, dtype=np.float32)
 
 
-def read_waveform(path: Source, config: AudioConfig, mix: Mix = average) -> np.ndarray:
+def read_waveform(
+    path: Source,
+    config: AudioConfig,
+    mix: Mix = average,
+    on_clipped: OnClipped | None = None,
+) -> np.ndarray:
     """Decode one file: WAV, FLAC, Ogg, MP3, and what else libsndfile or the extra `media` reads.
 
-    Channels are averaged; other rates than 16 kHz are resampled (soxr, "HQ").
+    Channels are averaged; other rates than 16 kHz are resampled (soxr, "HQ"). What is then beyond
+    full scale is clipped.
 
     Args:
         path: the recording.
         config: bounds on what is accepted.
         mix: what is made of the channels instead.
+        on_clipped: is told how many samples were clipped; None = where they are more than one in a
+            thousand, a warning says it.
 
     Returns:
-        float32 [num_samples], num_samples >= 1, 16 kHz, full scale = 1, all finite.
+        float32 [num_samples], num_samples >= 1, 16 kHz, all finite and within full scale, -1 to 1.
 
     Raises:
         AudioError: if the file cannot be used; its `reason` is one of missing, not a file,
@@ -96,16 +108,20 @@ def read_waveform(path: Source, config: AudioConfig, mix: Mix = average) -> np.n
             truncated, damaged, mixed parts, decoding failed, too short, too long, too many
             channels, sample rate out of bounds, not finite, too loud, silent.
     """
-    waveform = _joined(list(waveform_blocks(path, config, mix)))
+    waveform = _joined(list(waveform_blocks(path, config, mix, on_clipped)))
     if not len(waveform):
         raise AudioError(path, "too short", "no sample is left at 16 kHz")
-    if _peak(waveform) < config.min_peak:
+    if waveform.max() < config.min_peak and -waveform.min() < config.min_peak:
         raise AudioError(path, "silent", f"no sample exceeds {config.min_peak:g} of full scale")
     return waveform
 
 
 def waveform_blocks(
-    source: Source, config: AudioConfig, mix: Mix = average, notes: list[str] | None = None
+    source: Source,
+    config: AudioConfig,
+    mix: Mix = average,
+    on_clipped: OnClipped | None = None,
+    notes: list[str] | None = None,
 ) -> Iterator[np.ndarray]:
     """Decode one recording piece by piece, in memory that does not grow with its length.
 
@@ -113,6 +129,7 @@ def waveform_blocks(
         source: the recording.
         config: bounds on what is accepted; of `min_peak` only `read_waveform` takes notice.
         mix: what is made of the channels.
+        on_clipped: see `read_waveform`.
         notes: gets in the end what a listener should know of the file.
 
     Yields:
@@ -122,12 +139,12 @@ def waveform_blocks(
         AudioError: as `read_waveform`, where decoding comes to it.
     """
     with open_audio(source, config) as file:
-        blocks = _mono_blocks(source, file, config, mix)
-        if file.samplerate != SAMPLE_RATE_HZ:
-            blocks = _resampled(blocks, file.samplerate)
-        yield from blocks
+        limited = FullScale(source, on_clipped)
+        for block, peak in _at_16_khz(_mono_blocks(source, file, config, mix), file.samplerate):
+            yield limited(block, peak)
+        said = limited.finish()
         if notes is not None:
-            notes += file.notes
+            notes += [*file.notes, *said]
 
 
 def open_audio(source: Source, config: AudioConfig) -> Any:
@@ -160,23 +177,6 @@ def open_audio(source: Source, config: AudioConfig) -> Any:
         file.close()
         raise
     return file
-
-
-def guessed_seconds(source: Source) -> float | None:
-    """Return about how long a recording is that only a process of its own can tell.
-
-    Returns:
-        Seconds, by the size of the file; None = its header tells, or nothing does.
-    """
-    if isinstance(source, Samples):
-        return None
-    content = source.content if isinstance(source, Encoded) else source
-    try:
-        kind = kind_of_file(content)
-        size = len(content) if isinstance(content, bytes) else os.stat(content).st_size
-    except (OSError, ValueError):
-        return None
-    return size / _CODED_BYTES_A_SECOND if _is_for_media(kind) else None
 
 
 def _is_for_media(kind: Kind | None) -> bool:
@@ -289,7 +289,7 @@ def _check_header(path: object, file: Any, config: AudioConfig) -> None:
         raise AudioError(path, "empty", "the file has no samples")
 
 
-def _mono_blocks(path: object, file: Any, config: AudioConfig, mix: Mix) -> Iterator[np.ndarray]:
+def _mono_blocks(path: object, file: Any, config: AudioConfig, mix: Mix) -> Iterator[_Block]:
     """Yield float32 mono blocks at the file's own rate; raise as soon as a bound is passed."""
     max_frames = int(config.max_duration_s * file.samplerate)
     block_frames = max(1, _BLOCK_VALUES // file.channels)
@@ -299,10 +299,12 @@ def _mono_blocks(path: object, file: Any, config: AudioConfig, mix: Mix) -> Iter
         block = file.read(wanted, dtype="float32")
         num_frames += len(block)
         if num_frames > max_frames:
-            raise AudioError(path, "too long", f"more than {config.max_duration_s:g} s")
+            what = f"more than {config.max_duration_s:g} s; {RAISES_MAX_DURATION}"
+            raise AudioError(path, "too long", what)
         if len(block):
-            _check_level(path, _peak(block))
-            yield mix(block)
+            peak = _peak(block)
+            _check_level(path, peak)
+            yield mix(block), peak
         if len(block) < wanted or num_frames == file.frames:
             break
     _check_length(path, num_frames, file, config)
@@ -329,11 +331,14 @@ def _check_level(path: object, peak: float) -> None:
         raise AudioError(path, "too loud", f"a sample is {peak:.3g} times full scale")
 
 
-def _resampled(blocks: Iterator[np.ndarray], sample_rate_hz: int) -> Iterator[np.ndarray]:
+def _at_16_khz(blocks: Iterator[_Block], sample_rate_hz: int) -> Iterator[_Block]:
+    if sample_rate_hz == SAMPLE_RATE_HZ:
+        yield from blocks
+        return
     stream = soxr.ResampleStream(sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+    for block, _ in blocks:
+        yield stream.resample_chunk(block), None
+    yield stream.resample_chunk(np.empty(0, np.float32), last=True), None
 
 
 def _joined(blocks: list[np.ndarray]) -> np.ndarray:

@@ -107,14 +107,13 @@ def build_part(folder: Path, part: PartPlan, audio: AudioConfig, on_clips: OnCli
     """
     num_samples: list[int] = []
     skipped: list[tuple[int, str, str]] = []
-    num_clipped = 0
+    clipped: list[int] = []
 
     def decode(file: IO[bytes]) -> int:
-        nonlocal num_clipped
         crc32 = 0
         for position, path in enumerate(part.paths):
             try:
-                samples, clipped = to_int16(read_waveform(path, audio))
+                samples, _ = to_int16(read_waveform(path, audio, on_clipped=clipped.append))
             except AudioError as error:
                 skipped.append((position, str(error), error.reason))
                 num_samples.append(0)
@@ -123,12 +122,11 @@ def build_part(folder: Path, part: PartPlan, audio: AudioConfig, on_clips: OnCli
                 crc32 = zlib.crc32(data, crc32)
                 file.write(data)
                 num_samples.append(len(samples))
-                num_clipped += clipped
             on_clips(1)
         return crc32
 
     crc32 = write_atomically(folder / f"{part.name}.i16", decode)
-    record = PartRecord(part.key, crc32, num_samples, skipped, num_clipped)
+    record = PartRecord(part.key, crc32, num_samples, skipped, sum(clipped))
     write_json(folder / f"{part.name}.json", asdict(record))
     return record
 

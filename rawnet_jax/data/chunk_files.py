@@ -23,6 +23,7 @@ _ROUND_FROM = 2**26  # a round number beyond it is a placeholder: half an hour a
 _HEADER_SIZES = (0, 8, 24, 36, 44, 60)  # what a program may have added to a placeholder
 _FEW_BYTES = 256  # a header that is so many off lost nothing that can be heard
 _MOST_CHUNKS = 10_000
+_USUAL_BYTES = 44  # of a WAV's header
 _MPEG_TAGS = (0x50, 0x55)  # of WAV formats
 _LONG = (b"RF64", b"BW64")  # one layout, of which libsndfile knows the first name
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
@@ -108,7 +109,9 @@ def chunk_contents(data: RecordingBytes) -> Samples | None:
     Raises:
         AudioError: samples are missing, or there are more than the header tells.
     """
-    head = data.at(0, 12)
+    head = data.at(0, _USUAL_BYTES)
+    if (usual := _usual_samples(head, data.size)) is not None:
+        return usual
     form = _FORMS.get(head[:4])
     if head[:4] == b".snd":
         found: _Chunk | None = _au_chunk(data)
@@ -139,6 +142,17 @@ def chunk_contents(data: RecordingBytes) -> Samples | None:
         contents = Contents((Part(pieces, sample_bytes=held - form.lead_bytes),), note)
     is_mpeg = head[:4] in (b"RIFF", *_LONG) and _is_mpeg(data, form)
     return Samples(contents, found.body, stop, end, is_mpeg)
+
+
+def _usual_samples(head: bytes, size: int) -> Samples | None:
+    """Return what chunk by chunk would be found in most files: a WAV with nothing but samples."""
+    if head[:4] != b"RIFF" or head[8:20] != b"WAVEfmt \x10\0\0\0" or head[36:40] != b"data":
+        return None
+    claim = int.from_bytes(head[40:], "little")
+    if head[20:22] != b"\1\0" or not claim or _USUAL_BYTES + claim != size:  # 1 = PCM
+        return None
+    contents = Contents((Part((range(size),), sample_bytes=claim),))
+    return Samples(contents, _USUAL_BYTES, size, size)
 
 
 def _note(data: RecordingBytes, claim: int, held: int) -> tuple[str, ...]:

@@ -25,8 +25,11 @@ def contents_of(data: RecordingBytes) -> Contents | None:
     Raises:
         AudioError: it is cut, damaged, or holds what no decoder would play with the rest.
     """
-    first = skip_tags(data, 0, min(data.size, _MOST_LEAD_BYTES))
-    head = data.at(first, _SNIFFED_BYTES)
+    first, head = 0, data.at(0, _SNIFFED_BYTES)
+    if head[:4] not in _CONTAINERS and (
+        first := skip_tags(data, 0, min(data.size, _MOST_LEAD_BYTES))
+    ):
+        head = data.at(first, _SNIFFED_BYTES)
     if first and head[:4] in _FIRST_ONLY:
         raise data.refused("not audio", f"its header stands behind {first} bytes of tags")
     if head[:4] == b"OggS":
@@ -37,12 +40,23 @@ def contents_of(data: RecordingBytes) -> Contents | None:
         contents, end = mp3_contents(data, 0, first, data.size)
         contents = _with_tags(data, contents, end)
     elif head[:4] in _CONTAINERS or (frame := first_frame(head)) is None:
+        _check_mpeg(data, head)
         return _of_chunks(data)
     else:
         contents, end = mp3_contents(data, first + frame, first + frame, data.size)
         note = f"{frame} bytes before its first MPEG frame are not read"
         contents = replace(contents, notes=(note, *contents.notes))
     return _with_rest(data, contents, end)
+
+
+def _check_mpeg(data: RecordingBytes, head: bytes) -> None:
+    """Refuse what libsndfile would take for MPEG frames by its first two bytes alone.
+
+    libmpg123 would look for frames, find none, and say so on standard error, without a name.
+    """
+    if head[:1] == b"\xff" and head[1:2] >= b"\xe0" and head[1] & 6:  # else it is AAC or no MPEG
+        what = "it must be WAV, FLAC, Ogg or MP3: it begins like an MPEG frame, but none follow"
+        raise data.refused("not audio", what)
 
 
 def _of_chunks(data: RecordingBytes) -> Contents | None:
@@ -74,8 +88,10 @@ def _with_rest(data: RecordingBytes, contents: Contents, end: int) -> Contents:
 
 def _with_tags(data: RecordingBytes, contents: Contents, end: int) -> Contents:
     """Leave an MP3 with tags at its end as it is: libmpg123 passes over them."""
-    whole = replace(contents.parts[0], pieces=(range(data.size),))
     is_plain = len(contents.parts) == 1 and contents.parts[0].pieces == (range(end),)
+    if is_plain and end == data.size:
+        return contents
     if is_plain and skip_tags(data, end, data.size) == data.size:
+        whole = replace(contents.parts[0], pieces=(range(data.size),))
         return replace(contents, parts=(whole,))
     return contents

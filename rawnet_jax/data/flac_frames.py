@@ -4,16 +4,24 @@ A frame has no length, and its header may claim any number of samples for the wh
 found by their headers, which are numbered and have a checksum.
 """
 
+import functools
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-import numpy as np
+from rawnet_jax.data.recording_bytes import (
+    Contents,
+    Part,
+    RecordingBytes,
+    patched,
+    places_of,
+    skip_tags,
+)
 
-from rawnet_jax.data.recording_bytes import Contents, Part, RecordingBytes, patched, skip_tags
-
-_BLOCK_BYTES = 2**20
+_BLOCK_BYTES = 2**16  # stays in a processor's cache
 _HEADER_BYTES = 16  # the longest header of a frame
 _MARK = b"fLaC"
 _STREAMINFO_BYTES = 34
+_FEW_SAMPLES = 128  # 8 ms at 16 kHz
 _MOST_STRAYS = 16  # chance makes one in hours of audio
 _MOST_TAIL_BYTES = 2**22  # a frame and tags behind it
 _MOST_TRIES = 100
@@ -31,11 +39,12 @@ def _table(polynomial: int, bits: int) -> tuple[int, ...]:
     return tuple(values)
 
 
+_MOST_GROUPS = 0x1000  # of 256 frames: a day of audio
+
 _CRC8, _CRC16 = _table(0x07, 8), _table(0x8005, 16)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(NamedTuple):
     at: int
     number: int  # of the frame, or of its first sample where block sizes vary
     num_samples: int
@@ -47,14 +56,34 @@ class _Stream:
 
     start: int
     frames_at: int
-    claim: int  # samples
-    most_bytes: int  # of a frame; 0 = unknown
+    info: bytes  # what it says of itself
     kind: bytes = b""  # what every frame header repeats
     nominal: int = 0  # samples of a frame where all are equally long; 0 = they are not
-    last: _Frame | None = None
-    expected: int = 0
+    last_at: int = -1  # the last frame
+    last_samples: int = 0  # in it
+    expected: int = 0  # the number of the next frame
     strays: list[_Frame] = field(default_factory=list)  # headers out of order, or chance
     ends: dict[int, int] = field(default_factory=dict)  # of a stray, where the next frame begins
+
+    @property
+    def claim(self) -> int:
+        """Samples, by its header; 0 = unknown."""
+        return int.from_bytes(self.info[13:18], "big") & 0xF_FFFF_FFFF
+
+    @property
+    def most_samples(self) -> int:
+        """Of a frame."""
+        return int.from_bytes(self.info[2:4], "big")
+
+    @property
+    def most_tail(self) -> int:
+        """Bytes that the last frame may have: what the header says, and no more than its samples.
+
+        0 = unknown.
+        """
+        channels, bits = (self.info[12] >> 1 & 7) + 1, (self.info[12] & 1) << 4 | self.info[13] >> 4
+        raw = _HEADER_BYTES + channels * (8 + self.last_samples * (bits // 8 + 2))
+        return min(int.from_bytes(self.info[7:10], "big"), raw)
 
     def take(self, frame: _Frame) -> None:
         if self.strays and self.strays[-1].at not in self.ends:
@@ -62,14 +91,14 @@ class _Stream:
         if frame.number != self.expected:
             self.strays.append(frame)
             return
-        self.last = frame
+        self.last_at, self.last_samples = frame.at, frame.num_samples
         self.expected += 1 if self.nominal else frame.num_samples
 
     @property
     def num_samples(self) -> int:
-        if self.last is None:
-            return 0
-        return self.last.number * (self.nominal or 1) + self.last.num_samples
+        if not self.nominal:
+            return self.expected
+        return max(self.expected - 1, 0) * self.nominal + self.last_samples
 
 
 def flac_contents(data: RecordingBytes, start: int, mark: int) -> tuple[Contents, int]:
@@ -83,6 +112,10 @@ def flac_contents(data: RecordingBytes, start: int, mark: int) -> tuple[Contents
     Raises:
         AudioError: frames are missing or out of order.
     """
+    stream = _open(data, mark)
+    _scan(data, stream, follows=False)
+    if _is_plain(data, stream):
+        return Contents((Part((range(start, data.size),), stream.num_samples),)), data.size
     notes: list[str] = []
     parts: list[Part] = []
     found: int | None = mark
@@ -106,13 +139,16 @@ def _open(data: RecordingBytes, mark: int) -> _Stream:
             raise data.refused("damaged", f"its FLAC header ends at byte {position}")
         is_last = head[0] >= 0x80
         position += 4 + int.from_bytes(head[1:], "big")
-    claim = int.from_bytes(info[13:18], "big") & 0xF_FFFF_FFFF
-    stream = _Stream(mark, position, claim, int.from_bytes(info[7:10], "big"))
+    stream = _Stream(mark, position, info)
     head = data.at(position, _HEADER_BYTES)
     stream.kind = head[:2] + bytes((head[2] & 15, head[3] & 15)) if len(head) > 4 else b""
+    heads = _usual_heads(head[:4], stream.kind, 0)
+    if heads and head.startswith(heads[0]):
+        stream.nominal = 0 if head[1] & 1 else _SIZES[head[2] >> 4]
+        return stream
     first = _frame(head, 0, position, stream.kind)
     if first is None or first.number:
-        if claim or position < data.size:
+        if stream.claim or position < data.size:
             raise data.refused("damaged", f"its first FLAC frame is none, at byte {position}")
         raise data.refused("empty", "the file has no samples")
     stream.nominal = 0 if head[1] & 1 else first.num_samples
@@ -124,38 +160,87 @@ def _is_stream(data: RecordingBytes, mark: int) -> bool:
     return head[:4] == _MARK and head[4:] in (b"\0\0\0\x22", b"\x80\0\0\x22")
 
 
-def _scan(data: RecordingBytes, stream: _Stream) -> int | None:
-    """Give a stream its frames; return where the next stream begins, None = nowhere."""
-    base = stream.frames_at
+def _is_plain(data: RecordingBytes, stream: _Stream) -> bool:
+    """Return whether a stream, of which all frames were found, is the whole file as it claims.
+
+    What stands between its frames and is none is the decoder's to find: it loses its place there.
+    So it need not be searched for streams. What stands behind the last frame no decoder reads.
+    """
+    tail = data.size - stream.last_at
+    return (
+        not stream.strays
+        and stream.claim == stream.num_samples
+        and tail <= stream.most_tail
+        and _MARK not in data.at(stream.last_at, tail)
+    )
+
+
+def _scan(data: RecordingBytes, stream: _Stream, *, follows: bool = True) -> int | None:
+    """Give a stream its frames; return where the next stream begins, None = nowhere.
+
+    Args:
+        data: the recording.
+        stream: what `_open` returned.
+        follows: whether another stream is looked for.
+    """
+    base, kind = stream.frames_at, stream.kind
     while True:
         block = data.at(base, _BLOCK_BYTES + _HEADER_BYTES)
         stop = min(len(block), _BLOCK_BYTES)
-        following = _next_stream(data, block, base, stop)
+        following = _next_stream(data, block, base, stop) if follows else None
         if following is not None:
             stop = following - base
-        for at in _places(block, stop, stream.kind):
-            frame = _frame(block, at, base + at, stream.kind)
-            if frame is not None:
-                stream.take(frame)
+        _take_frames(stream, block, base, [at for at in places_of(block, kind[:2]) if at < stop])
         if following is not None or len(block) <= _BLOCK_BYTES:
             return following
         base += _BLOCK_BYTES
 
 
-def _places(block: bytes, stop: int, kind: bytes) -> list[int]:
-    """Return where the first two bytes of a frame stand; several times as fast as `bytes.find`."""
-    values = np.frombuffer(block, np.uint8)
-    found = np.flatnonzero((values[:-1] == kind[0]) & (values[1:] == kind[1]))
-    return [int(at) for at in found if at < stop]
-
-
 def _next_stream(data: RecordingBytes, block: bytes, base: int, stop: int) -> int | None:
-    at = block.find(_MARK)
-    while 0 <= at < stop:
-        if _is_stream(data, base + at):
+    for at in places_of(block, _MARK[:2]):
+        if at < stop and _is_stream(data, base + at):
             return base + at
-        at = block.find(_MARK, at + 1)
     return None
+
+
+def _take_frames(stream: _Stream, block: bytes, base: int, places: list[int]) -> None:
+    """Give a stream the frames of a block that stand at some of the places.
+
+    To compare with what must stand there is many times as fast as to read it.
+    """
+    heads: tuple[bytes, ...] = ()
+    lead, size, group = b"", 0, -1
+    for at in places:
+        if stream.expected >> 8 != group or not block.startswith(lead, at):
+            lead, group = block[at : at + 4], stream.expected >> 8
+            heads = _usual_heads(lead, stream.kind, group) if stream.nominal else ()
+            size = _SIZES.get(lead[2] >> 4, 0) if len(lead) == 4 else 0
+        if heads and not stream.strays and block.startswith(heads[stream.expected & 255], at):
+            stream.last_at, stream.last_samples = base + at, size
+            stream.expected += 1
+        elif (frame := _frame(block, at, base + at, stream.kind)) is not None:
+            stream.take(frame)
+
+
+@functools.lru_cache(2**8)
+def _usual_heads(lead: bytes, kind: bytes, group: int) -> tuple[bytes, ...]:
+    """Return the headers of 256 frames of which four bytes and the number tell all.
+
+    Args:
+        lead: the first four bytes.
+        kind: what must be in them.
+        group: the first frame's number / 256.
+
+    Returns:
+        () where other bytes tell more.
+    """
+    if len(lead) < 4 or (lead[2] & 15, lead[3] & 15) != (kind[2], kind[3]) or kind[3] & 1:
+        return ()
+    if lead[2] >> 4 not in _SIZES or kind[2] > 11 or group >= _MOST_GROUPS:
+        return ()
+    numbers = range(group << 8, group + 1 << 8)
+    heads = [lead + chr(number).encode("utf-8", "surrogatepass") for number in numbers]
+    return tuple(head + bytes((_crc(head, _CRC8, 8),)) for head in heads)
 
 
 def _frame(block: bytes, at: int, position: int, kind: bytes) -> _Frame | None:
@@ -189,16 +274,15 @@ def _crc(content: bytes, table: tuple[int, ...], bits: int) -> int:
 
 def _part(data: RecordingBytes, stream: _Stream, start: int, stop: int, notes: list[str]) -> Part:
     """Hold what a stream claims against its frames."""
-    total, last = stream.num_samples, stream.last
-    assert last is not None
-    if stream.claim > total:
+    total, last_at = stream.num_samples, stream.last_at
+    if stream.claim > total and not _is_complete(data, stream, stop):
         raise data.refused("truncated", f"{total} of {stream.claim} frames")
     for stray in stream.strays:
         end = stream.ends.get(stray.at, stop)
-        if len(stream.strays) > _MOST_STRAYS or stray.at > last.at or _closes(data, stray.at, end):
+        if len(stream.strays) > _MOST_STRAYS or stray.at > last_at or _closes(data, stray.at, end):
             raise data.refused("damaged", f"a FLAC frame is out of order at byte {stray.at}")
-    is_short = stop - last.at <= stream.most_bytes
-    if not (stream.claim == total and is_short) and not _ends_well(data, last.at, stop):
+    is_short = stop - last_at <= stream.most_tail
+    if not (stream.claim == total and is_short) and not _ends_well(data, last_at, stop):
         notes.append("bytes behind its last FLAC frame are no audio and are not read")
     if stream.claim == total:
         return Part((range(start, stop),), total)
@@ -207,6 +291,18 @@ def _part(data: RecordingBytes, stream: _Stream, start: int, stop: int, notes: l
     at = stream.start + 4 + 4 + 13
     info = int.from_bytes(data.at(at, 5), "big") & ~0xF_FFFF_FFFF | total
     return Part(patched(range(start, stop), (at, info.to_bytes(5, "big"))), total)
+
+
+def _is_complete(data: RecordingBytes, stream: _Stream, stop: int) -> bool:
+    """Return whether a stream that claims more samples than it holds has lost nothing.
+
+    Its last frame must be whole and last in the file. If that frame is shorter than the others, it
+    is the end: encoders make a shorter one nowhere else. If it is as long, frames may have followed
+    it, and the claim may be a few samples off only, fewer than can be heard.
+    """
+    is_end = 0 < stream.last_samples < stream.most_samples and stream.nominal
+    is_close = stream.claim - stream.num_samples <= _FEW_SAMPLES
+    return bool(is_end or is_close) and _ends_well(data, stream.last_at, stop)
 
 
 def _closes(data: RecordingBytes, start: int, stop: int) -> bool:

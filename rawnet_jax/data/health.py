@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from rawnet_jax.config import AudioConfig, DataConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.audio import open_audio, read_waveform
+from rawnet_jax.data.audio import RAISES_MAX_DURATION, open_audio, read_waveform
 from rawnet_jax.data.corpus import load_partition, present_partitions
 from rawnet_jax.data.layouts import PartitionLayout
 from rawnet_jax.data.partitions import require_trainable, training_clips
@@ -228,7 +228,8 @@ def _probe(clip: Clip, config: AudioConfig, *, decode: bool) -> _Probe | AudioEr
         elif duration_s < config.min_duration_s:
             raise AudioError(clip.path, "too short", f"{duration_s:.4f} s by its header")
         elif duration_s > config.max_duration_s:
-            raise AudioError(clip.path, "too long", f"{duration_s:.0f} s by its header")
+            what = f"{duration_s:.0f} s by its header; {RAISES_MAX_DURATION}"
+            raise AudioError(clip.path, "too long", what)
     except AudioError as error:
         return error
     return duration_s, rate, channels, kind

@@ -13,6 +13,7 @@ from rawnet_jax.data.recording_bytes import (
     Part,
     RecordingBytes,
     patched,
+    places_of,
     skip_tags,
 )
 
@@ -30,10 +31,13 @@ _KBPS = {  # by (is version 1, layer)
 _DECODER_DELAY = 529
 _SILENT_SAMPLES = 4608
 _MOST_TRIMMED = 2 * 4096  # samples that a LAME tag may take off at both ends together
-_MARKS = re.compile(b"Xing|Info|VBRI")
+_MARKS = (b"Xing", b"Info", b"VBRI")
 _MARK_OFFSETS = (36, 21, 13, 38, 23, 15)  # behind side information, with checksum or not
 _MOST_TRIES = 10_000  # to find a frame in what seems to be none
 _SYNC = re.compile(b"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]")
+
+
+_Kind = tuple[int, int, bool]  # layer, rate, mono
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,17 @@ def header_of(second: int, third: int) -> FrameHeader | None:
     return FrameHeader(layer, rate, samples, samples // 8 * 1000 * kbps // rate + padding, version)
 
 
+@functools.lru_cache(2**10)
+def _kind_and_size(head: bytes) -> tuple[_Kind, int]:
+    """Return layer, rate and whether it is mono, and the size of a frame that begins so."""
+    header = header_of(head[1], head[2]) if len(head) == 4 and head[0] == 0xFF else None
+    return (
+        ((0, 0, False), 0)
+        if header is None
+        else ((header.layer, header.rate, head[3] >= 0xC0), header.size)
+    )
+
+
 def begins_mp3(head: bytes) -> bool:
     """Return whether bytes are two frames of one kind."""
     first = header_of(head[1], head[2]) if len(head) > 3 and head[0] == 0xFF else None
@@ -100,7 +115,7 @@ class _Run:
     """Frames that are decoded together."""
 
     start: int  # tags before the first frame are libmpg123's to read
-    kind: tuple[int, int, bool] = (0, 0, False)  # layer, rate, mono
+    kind: _Kind = (-1, 0, False)
     head: bytes = b""  # the first frame, which holds no audio where it is a Xing frame
     first: FrameHeader | None = None
     begin: int = 0  # of the first frame
@@ -119,6 +134,7 @@ class _Walk:
         self._base = 0
         self._block = b""
         self._limit = -1  # of places in the block behind which a whole frame fits
+        self._sizes: dict[bytes, int] = {}  # of frames, by the headers of the run
         self._marks: frozenset[int] = frozenset()
         self._starts: frozenset[int] = frozenset()  # where a frame would have one of them
 
@@ -129,6 +145,10 @@ class _Walk:
             if not 0 <= at <= self._limit:
                 at = self._load(position)
             block = self._block
+            at = self._pass(at)
+            position = self._base + at
+            if at > self._limit:
+                continue
             if at + 4 > len(block) or block[at] != 0xFF:
                 return position
             header = header_of(block[at + 1], block[at + 2])
@@ -138,7 +158,7 @@ class _Walk:
             mark = None
             if at in self._starts:
                 mark = next(o for o in _MARK_OFFSETS if at + o in self._marks)
-            kind = (header.layer, header.rate, block[at + 3] >= 0xC0)
+            kind, _ = _kind_and_size(block[at : at + 4])
             if kind != run.kind or mark is not None:
                 run = self._begin(position, header, kind)
                 run.head, run.mark = block[at : at + header.size], mark
@@ -146,8 +166,30 @@ class _Walk:
             run.stop = position
             run.num_frames += mark is None
 
+    def _pass(self, at: int) -> int:
+        """Take frames of the run's kind that have no mark; return where none is."""
+        block, starts, sizes, limit = self._block, self._starts, self._sizes, self._limit
+        most, count, run = len(block), 0, self.runs[-1]
+        while at <= limit and at not in starts:
+            head = block[at : at + 4]
+            size = sizes.get(head)
+            if size is None:
+                kind, size = _kind_and_size(head)
+                if kind != run.kind:
+                    break
+                sizes[head] = size
+            if at + size > most:
+                break
+            at += size
+            count += 1
+        if count:
+            run.num_frames += count
+            run.stop = self._base + at
+        return at
+
     def begin(self, position: int) -> None:
         """Have another run begin there."""
+        self._sizes = {}
         self.runs.append(_Run(position))
 
     def _load(self, position: int) -> int:
@@ -155,14 +197,16 @@ class _Walk:
         self._block = self._data.at(position, min(_BLOCK_BYTES, self._stop - position))
         is_last = position + len(self._block) >= self._stop
         self._limit = len(self._block) - (0 if is_last else _MOST_FRAME_BYTES)
-        self._marks = frozenset(found.start() for found in _MARKS.finditer(self._block))
+        pairs = places_of(self._block, *(mark[:2] for mark in _MARKS))
+        self._marks = frozenset(at for at in pairs if self._block.startswith(_MARKS, at))
         self._starts = frozenset(mark - o for mark in self._marks for o in _MARK_OFFSETS)
         return 0
 
-    def _begin(self, position: int, header: FrameHeader, kind: tuple[int, int, bool]) -> _Run:
+    def _begin(self, position: int, header: FrameHeader, kind: _Kind) -> _Run:
         if self.runs[-1].first:
             self.runs.append(_Run(position))
         run = self.runs[-1]
+        self._sizes = {}
         run.kind, run.first, run.begin = kind, header, position
         return run
 

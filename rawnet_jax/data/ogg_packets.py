@@ -1,13 +1,13 @@
 """How many samples the packets of an Ogg stream hold: Opus and Vorbis, without decoding them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _MODE_BITS = 41  # of a mode in Vorbis' setup header: flag, window, transform, mapping
 _MOST_HEADER_BYTES = 2**24  # comments may hold a picture
 _HEADER_PACKETS = {"opus": 2, "vorbis": 3}
 
-Packet = tuple[bytes, bool]
-"""Bytes that a page has of a packet, and whether the packet ends on that page."""
+
+_Count = Callable[[bytes, Sequence[int]], int]
 
 
 def codec_of(payload: bytes) -> str:
@@ -38,34 +38,53 @@ class PacketClock:
         self.skipped = 0
         self._codec = codec
         self._headers: list[bytes] = []
-        self._open: bytes | None = None  # a packet that goes on
-        self._length: Callable[[bytes], int] = opus_samples
+        self._num_headers = _HEADER_PACKETS.get(codec, 0)
+        self._open: bytes | None = None  # a packet that goes on; of audio its first bytes
+        self._count: _Count = opus_samples
 
-    def feed(self, packets: list[Packet]) -> int:
-        """Take the packets of a page; return the samples of those that end on it."""
+    def feed(self, page: bytes) -> int:
+        """Take a page; return the samples of the packets that end on it."""
         before = self.total
-        for content, ends in packets:
-            whole = content if self._open is None else self._open + content
-            # Of an audio packet the first bytes tell all; they are never divided between pages.
-            is_header = len(self._headers) < _HEADER_PACKETS.get(self._codec, 0)
-            self._open = None if ends else whole[: _MOST_HEADER_BYTES if is_header else 2]
-            if ends:
-                self._end(whole, is_header)
+        at = 27 + page[26]
+        begins: list[int] = []
+        begin = at
+        for lacing in page[27:at]:
+            at += lacing
+            if lacing < 255:
+                if at > begin or (self._open is not None and not begins):
+                    begins.append(begin)  # of a packet that is not empty, or of the rest of one
+                begin = at
+        if self.knows and len(self._headers) < self._num_headers:
+            self._feed_headers(page, begins, begin)
+        elif self.knows:
+            if begins and self._open is not None:  # its end is here
+                self.total += self._count(self._open, (0,))
+                del begins[0]
+                self._open = None
+            self.total += self._count(page, begins)
+        if begin < at and self._open is None:
+            self._open = page[begin : begin + 2]
         return self.total - before
 
-    def _end(self, packet: bytes, is_header: bool) -> None:
-        if not self.knows:
-            return
-        if not is_header:
-            self.total += self._length(packet)
-            return
+    def _feed_headers(self, page: bytes, begins: list[int], rest: int) -> None:
+        for begin, end in zip(begins, [*begins[1:], rest], strict=True):
+            packet = (self._open or b"") + page[begin:end]
+            self._open = None
+            if len(self._headers) < self._num_headers:
+                self._take_header(packet)
+            elif packet:
+                self.total += self._count(packet, (0,))
+        if len(self._headers) < self._num_headers and rest < len(page):
+            self._open = ((self._open or b"") + page[rest:])[:_MOST_HEADER_BYTES]
+
+    def _take_header(self, packet: bytes) -> None:
         self._headers.append(packet)
         if len(self._headers) == 1:
             self._read_first(packet)
-        if self._codec == "vorbis" and len(self._headers) == _HEADER_PACKETS["vorbis"]:
+        if self._codec == "vorbis" and len(self._headers) == self._num_headers:
             lengths = vorbis_blocks(self._headers[0], self._headers[2])
             self.knows = bool(lengths)
-            self._length = _VorbisLength(lengths)
+            self._count = _VorbisSamples(lengths)
 
     def _read_first(self, packet: bytes) -> None:
         if self._codec == "opus":
@@ -74,38 +93,54 @@ class PacketClock:
             self.rate = int.from_bytes(packet[12:16], "little")
 
 
-def opus_samples(packet: bytes) -> int:
-    """Return how long an Opus packet is, at 48 kHz (RFC 6716, section 3.1)."""
-    if not packet:
-        return 0
-    config, code = packet[0] >> 3, packet[0] & 3
+def _opus_frames(config: int) -> int:
+    """Return how long a frame is, at 48 kHz (RFC 6716, section 3.1)."""
     if config < 12:
-        frame = (480, 960, 1920, 2880)[config & 3]
-    elif config < 16:
-        frame = (480, 960)[config & 1]
-    else:
-        frame = (120, 240, 480, 960)[config & 3]
-    if code == 3:
-        return frame * (packet[1] & 63) if len(packet) > 1 else 0
-    return frame * (1 if code == 0 else 2)
+        return (480, 960, 1920, 2880)[config & 3]
+    return (480, 960)[config & 1] if config < 16 else (120, 240, 480, 960)[config & 3]
 
 
-class _VorbisLength:
+_OPUS_SAMPLES = [_opus_frames(first >> 3) * (1, 2, 2, 0)[first & 3] for first in range(256)]
+
+
+def opus_samples(content: bytes, begins: Sequence[int]) -> int:
+    """Return how many samples Opus packets hold, at 48 kHz.
+
+    Args:
+        content: bytes that hold them.
+        begins: where each begins.
+    """
+    total = 0
+    for begin in begins:
+        samples = _OPUS_SAMPLES[content[begin]]
+        if not samples:  # the second byte tells the number of frames
+            many = content[begin + 1 : begin + 2]
+            samples = _opus_frames(content[begin] >> 3) * (many[0] & 63) if many else 0
+        total += samples
+    return total
+
+
+class _VorbisSamples:
     """A Vorbis packet adds a quarter of the block before it and a quarter of its own."""
 
     def __init__(self, blocks: tuple[int, ...]) -> None:
-        self._blocks = blocks
-        self._mask = (1 << max(len(blocks) - 1, 0).bit_length()) - 1
+        mask = (1 << max(len(blocks) - 1, 0).bit_length()) - 1
+        modes = [first >> 1 & mask for first in range(256)]
+        self._blocks = [
+            0 if first & 1 or modes[first] >= len(blocks) else blocks[modes[first]]
+            for first in range(256)
+        ]  # by the first byte; 0 = no audio
         self._last = 0
 
-    def __call__(self, packet: bytes) -> int:
-        if not packet or packet[0] & 1:
-            return 0
-        mode = packet[0] >> 1 & self._mask
-        block = self._blocks[mode] if mode < len(self._blocks) else 0
-        added = (self._last + block) // 4 if self._last else 0
-        self._last = block
-        return added
+    def __call__(self, content: bytes, begins: Sequence[int]) -> int:
+        total, last, blocks = 0, self._last, self._blocks
+        for begin in begins:
+            block = blocks[content[begin]]
+            if block:
+                total += (last + block) // 4 if last else 0
+                last = block
+        self._last = last
+        return total
 
 
 def vorbis_blocks(identification: bytes, setup: bytes) -> tuple[int, ...]:

@@ -1,49 +1,27 @@
 """Where the links of an Ogg file begin and end."""
 
+import struct
 import zlib
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from rawnet_jax.data.ogg_packets import Packet, PacketClock, codec_of
+from rawnet_jax.data.ogg_packets import PacketClock, codec_of
 from rawnet_jax.data.recording_bytes import Contents, Part, RecordingBytes, patched, skip_tags
 
 _BOS, _EOS = 2, 4
+_HEAD = struct.Struct("<BQI")  # flags, granule position, serial number
 _HEADER_BYTES = 27
 _NO_GRANULE = 2**64 - 1  # no packet ends on the page
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(NamedTuple):
     at: int
+    stop: int
+    flags: int
+    granule: int
+    serial: int
     content: bytes
-
-    @property
-    def stop(self) -> int:
-        return self.at + len(self.content)
-
-    @property
-    def flags(self) -> int:
-        return self.content[5]
-
-    @property
-    def granule(self) -> int:
-        return int.from_bytes(self.content[6:14], "little")
-
-    @property
-    def serial(self) -> bytes:
-        return self.content[14:18]
-
-    def packets(self) -> list[Packet]:
-        table = self.content[_HEADER_BYTES : _HEADER_BYTES + self.content[26]]
-        found, start, size = [], _HEADER_BYTES + len(table), 0
-        for lacing in table:
-            size += lacing
-            if lacing < 255:
-                found.append((self.content[start : start + size], True))
-                start, size = start + size, 0
-        if size:
-            found.append((self.content[start : start + size], False))
-        return found
 
 
 @dataclass(slots=True)
@@ -60,7 +38,7 @@ class _Stream:
         if self.last.flags & _EOS and page is not self.last:
             raise data.refused("damaged", f"an Ogg stream goes on after its end, at byte {page.at}")
         self.last = page
-        samples = self.clock.feed(page.packets())
+        samples = self.clock.feed(page.content)
         if page.granule == _NO_GRANULE:
             self.last_page_samples += samples
             return
@@ -93,7 +71,7 @@ class _Link:
     """Streams that begin together. Files that were joined have several links."""
 
     start: int
-    streams: dict[bytes, _Stream] = field(default_factory=dict)
+    streams: dict[int, _Stream] = field(default_factory=dict)
     audio: list[_Stream] = field(default_factory=list)
     has_begun: bool = False  # a page that begins a stream belongs to the next link
     stop: int = 0
@@ -125,7 +103,7 @@ class _Link:
         notes.append("its last Ogg page is not marked as the last; all that it holds is read")
         flagged = bytearray(last.content)
         flagged[5] |= _EOS
-        flagged[22:26] = page_checksum(flagged).to_bytes(4, "little")
+        flagged[22:26] = page_checksum(flagged)
         return Part(patched(span, (last.at, bytes(flagged))), least_s=stream.least_s)
 
 
@@ -163,9 +141,10 @@ def _page_at(data: RecordingBytes, position: int) -> _Page | None:
     if len(head) < _HEADER_BYTES or position + size > data.size:
         raise data.refused("truncated", "it ends in the middle of an Ogg page")
     content = data.at(position, size)
-    if page_checksum(content) != int.from_bytes(content[22:26], "little"):
+    if page_checksum(content) != content[22:26]:
         raise data.refused("damaged", f"the checksum of its Ogg page at byte {position} is wrong")
-    return _Page(position, content)
+    flags, granule, serial = _HEAD.unpack_from(content, 5)
+    return _Page(position, position + size, flags, granule, serial, content)
 
 
 def _after_junk(data: RecordingBytes, position: int) -> int:
@@ -186,11 +165,11 @@ def _finds(data: RecordingBytes, position: int, wanted: bytes) -> bool:
     return False
 
 
-def page_checksum(content: bytes | bytearray) -> int:
+def page_checksum(content: bytes | bytearray) -> bytes:
     """Return the checksum of an Ogg page, of which the field of the checksum counts as 0.
 
     Ogg's polynomial is zlib's with the bits in the other order and without inversions.
     """
-    page = bytes(content[:22]) + bytes(4) + bytes(content[26:])
-    value = zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
-    return int(f"{value:032b}"[::-1], 2)
+    value = zlib.crc32((content[:22] + bytes(4)).translate(_REVERSED), 0xFFFF_FFFF)
+    value = zlib.crc32(content[26:].translate(_REVERSED), value) ^ 0xFFFF_FFFF
+    return value.to_bytes(4, "big").translate(_REVERSED)

@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.audio import Source, guessed_seconds, open_audio
 from rawnet_jax.data.loader import crop_or_pad
-from rawnet_jax.errors import AudioError
 from rawnet_jax.scoring.file_windows import (
     End,
     Part,
@@ -25,9 +23,7 @@ from rawnet_jax.scoring.file_windows import (
     Recording,
     Window,
     decode_ahead,
-    num_windows_of,
     read_parts,
-    samples_at_16_khz,
 )
 from rawnet_jax.scoring.gate import Refusal
 from rawnet_jax.scoring.windows import ScoreBatch, WindowScores
@@ -85,6 +81,8 @@ class Rows:
         lengths: samples of a row, rising; a window goes into the first that holds it. Each is a
             program of its own.
         batch_size: rows of a batch.
+        devices: where this is not 0, windows that do not fill one batch get a smaller one: a power
+            of two of rows, rounded up to a multiple of `devices`.
         pad: how a short window is filled: "zero" or "repeat".
         bucket_samples: with "repeat", a short window is filled to the first of these that holds
             it, and with zeros from there on.
@@ -96,6 +94,13 @@ class Rows:
     pad: str = "zero"
     bucket_samples: tuple[int, ...] = ()
     aggregation: str = ""
+    devices: int = 0
+
+    def fitting(self, num_windows: int) -> int:
+        """Return how many rows a batch has, where there are so many windows in all."""
+        wanted = 1 << max(num_windows - 1, 0).bit_length()
+        least = -(-wanted // self.devices) * self.devices if self.devices else self.batch_size
+        return min(self.batch_size, least)
 
     def fill(self, row: np.ndarray, waveform: np.ndarray) -> int:
         """Write a window into a row; returns how much of the row is speech."""
@@ -157,39 +162,6 @@ def score_files(
         yield from _done(begun, rows.aggregation)
     finally:
         batches.close()
-
-
-def fitting_batch_size(
-    paths: Sequence[Source], reading: Reading, largest: int, devices: int
-) -> int:
-    """Return a batch size that a few short files do not leave mostly empty.
-
-    Args:
-        paths: what will be scored.
-        reading: how files become windows.
-        largest: never more than this, a multiple of `devices`.
-        devices: the size is a multiple of their number.
-    """
-    count = 0
-    for path in paths:
-        count += _num_windows(path, reading)
-        if count >= largest:
-            return largest
-    wanted = 1 << max(count - 1, 0).bit_length()
-    return min(largest, -(-wanted // devices) * devices)
-
-
-def _num_windows(path: Source, reading: Reading) -> int:
-    """Return how many windows a recording has, by its header or about; 0 = it has none."""
-    guess_s = guessed_seconds(path)
-    if guess_s is not None:  # to ask its decoder would take a process
-        return num_windows_of(round(guess_s * SAMPLE_RATE_HZ), reading)
-    try:
-        with open_audio(path, reading.audio) as file:
-            num_samples = samples_at_16_khz(file.frames or 0, file.samplerate)
-    except AudioError:
-        return 0
-    return num_windows_of(num_samples, reading)
 
 
 @dataclass(eq=False)
@@ -258,6 +230,14 @@ class _Batch:
         self.num_samples = np.zeros(size, np.int32)
         self.places: list[tuple[_Tally, int]] = []
 
+    def resize(self, size: int) -> None:
+        """Take away empty rows, or add some."""
+        if size == len(self.waveform):
+            return
+        more = max(size - len(self.waveform), 0)
+        self.waveform = np.pad(self.waveform[:size], ((0, more), (0, 0)))
+        self.num_samples = np.pad(self.num_samples[:size], (0, more))
+
 
 class _Batches:
     """Fills batches with windows of whatever files and hands scores back to them."""
@@ -268,9 +248,11 @@ class _Batches:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="score")
         self._flying: deque[tuple[Future[np.ndarray], list[tuple[_Tally, int]]]] = deque()
         self._open: dict[int, _Batch] = {}
+        self._num_windows = 0
 
     def add(self, tally: _Tally, window: Window) -> None:
         """Take a window; its score comes later."""
+        self._num_windows += 1
         tally.windows.append((window.start, window.start + window.num_samples))
         tally.scores.append(np.nan)
         tally.counted.append(window.refusal is None)
@@ -279,9 +261,11 @@ class _Batches:
             return
         length = next(n for n in self._rows.lengths if n >= window.num_samples)
         if length not in self._open:  # a new one, since the batch before may still be read
-            self._open[length] = _Batch(self._rows.batch_size, length)
+            self._open[length] = _Batch(self._rows.fitting(self._num_windows), length)
         batch = self._open[length]
         row = len(batch.places)
+        if row == len(batch.waveform):
+            batch.resize(self._rows.fitting(self._num_windows))
         batch.num_samples[row] = self._rows.fill(batch.waveform[row], window.waveform)
         batch.places.append((tally, len(tally.scores) - 1))
         tally.num_missing += 1
@@ -289,8 +273,9 @@ class _Batches:
             self._send(length)
 
     def finish(self) -> None:
-        """Score what is left."""
-        for length in list(self._open):
+        """Score what is left: in fewer rows than others have, if nothing was scored before."""
+        for length, batch in list(self._open.items()):
+            batch.resize(self._rows.fitting(self._num_windows))
             self._send(length)
         while self._flying:
             self._collect()

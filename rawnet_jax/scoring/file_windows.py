@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rawnet_jax.config import AudioConfig, GateConfig
-from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import Source, from_int16, waveform_blocks
 from rawnet_jax.errors import AudioError, ConfigError
 from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal, gate_refusal
@@ -171,7 +170,7 @@ class _Reader:
             clip = self._path()
             return [from_int16(clip if self._how.whole else clip[: self._how.window])]
         bounds = replace(self._how.audio, min_duration_s=0.0)
-        return waveform_blocks(self._path, bounds, self._mix, self.notes)
+        return waveform_blocks(self._path, bounds, self._mix, notes=self.notes)
 
 
 def _looked_at(start: int, waveform: np.ndarray, how: Reading) -> Window:
@@ -246,15 +245,3 @@ def decode_ahead(
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def num_windows_of(num_samples: int, how: Reading) -> int:
-    """Return how many windows a recording of so many samples at 16 kHz has."""
-    if not how.whole or num_samples <= how.window:
-        return 1
-    return 1 + -(-(num_samples - how.window) // how.hop)
-
-
-def samples_at_16_khz(num_frames: int, sample_rate_hz: int) -> int:
-    """Return about how many samples resampling leaves."""
-    return round(num_frames * SAMPLE_RATE_HZ / sample_rate_hz)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rawnet_jax.config import AudioConfig, Config, GateConfig
 from rawnet_jax.data.audio import Source
-from rawnet_jax.scoring.file_scorer import FileScore, Rows, fitting_batch_size, score_files
+from rawnet_jax.scoring.file_scorer import FileScore, Rows, score_files
 from rawnet_jax.scoring.file_windows import Reading
 from rawnet_jax.scoring.windows import ScoreBatch, hop_samples
 
@@ -98,8 +98,7 @@ def score_recordings(
     """
     audio = replace(recipe.audio, max_duration_s=max_duration_s)
     reading = recipe.reading(all_windows=all_windows, audio=audio, channel=channel)
-    sources = [source for _, source in recordings]
-    rows = recipe.rows(fitting_batch_size(sources, reading, recipe.batch_size, num_devices))
+    rows = replace(recipe.rows(recipe.batch_size), devices=num_devices)
     return score_files(
         recordings, score_batch, reading, rows, num_threads=num_threads, watcher=watcher
     )

@@ -8,6 +8,7 @@ import soxr
 from rawnet_jax.config import GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import from_int16
+from rawnet_jax.data.full_scale import FullScale
 from rawnet_jax.errors import AudioError, ConfigError
 from rawnet_jax.scoring.gate import ChannelMix, Refusal
 
@@ -36,6 +37,7 @@ class StreamInput:
         if channel is not None and channel < 1:
             raise ConfigError(f"channel {channel}: the first one is 1")
         self._channel = channel
+        self._limited = FullScale(_STREAM)
         self._mix = ChannelMix(gate, channel)
         self._block = max(1, sample_rate_hz // _BLOCKS_PER_S)
         self._held: np.ndarray | None = None  # [n, channels], less than a block
@@ -78,7 +80,9 @@ class StreamInput:
         if self._held is not None and len(self._held):
             yield self._resampled(self._mixed(self._held))
         if self._resampler is not None:
-            yield self._resampler.resample_chunk(np.empty(0, np.float32), last=True)
+            rest = self._resampler.resample_chunk(np.empty(0, np.float32), last=True)
+            yield self._limited(rest)
+        self._limited.finish()
 
     def refusal(self) -> Refusal | None:
         """Return why what came out so far is not the recording; None where it is."""
@@ -95,8 +99,8 @@ class StreamInput:
 
     def _resampled(self, mono: np.ndarray) -> np.ndarray:
         if self._resampler is None:
-            return mono
-        return self._resampler.resample_chunk(np.ascontiguousarray(mono))
+            return self._limited(mono)
+        return self._limited(self._resampler.resample_chunk(np.ascontiguousarray(mono)))
 
 
 def _columns(samples: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from rawnet_jax.cli.main import main
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import load_operating_point, save_operating_point
-from tests.conftest import REPO
+from tests.conftest import REPO, write_tiny_corpus
 from tests.data.media_samples import encoded, tone
 from tests.small_run import STEP, write_run
 
@@ -369,6 +369,40 @@ def test_scores_and_threshold_are_those_of_evaluate(tiny_corpus, tmp_path, capsy
     assert "another kind" not in capsys.readouterr().err
     settings = json.loads((tmp_path / "scores.jsonl.settings.json").read_text())
     assert settings["aggregate"] == "max_spoof"
+
+
+def test_a_file_beyond_full_scale_has_one_score(tmp_path, capsys, caplog):
+    """What is beyond full scale is clipped in the cache of `evaluate`, and so for `score`."""
+    root = write_tiny_corpus(tmp_path / "corpus")
+    hot = sorted((root / "flac").glob("E_*.flac"))[:6]
+    for path in hot:
+        waveform, rate = soundfile.read(path)
+        soundfile.write(path.with_suffix(".wav"), 4 * waveform, rate, "FLOAT")
+        path.unlink()
+    run = write_run(
+        tmp_path / "run",
+        num_samples=NUM_SAMPLES,
+        corpus="asvspoof2019_la",
+        root=str(root),
+        eval_protocol="eval.txt",
+        audio_dir="flac",
+        cache_dir=str(tmp_path / "cache"),
+        num_workers=1,
+    )
+    gate = ["--config.gate.min_duration_s=0", "--config.gate.min_active_s=0"]  # clips are short
+    evaluate = ["evaluate", f"--workdir={run}", "--no-dev", "--no-bootstrap", "--no-progress"]
+    assert main([*evaluate, *gate]) == 0
+    table = read_scores(run / "eval" / "scores.txt")
+    wanted = dict(zip(table.utterance_ids, table.scores.tolist(), strict=True))
+    capsys.readouterr()
+    files = [str(path.with_suffix(".wav")) for path in hot]
+    assert score(run, *files, *gate, "--format=jsonl", "--names=stem") == 0
+    records = json_lines(capsys.readouterr().out)
+    scores = {record["path"]: record["score"] for record in records}
+    assert len(scores) == 6
+    # The cache rounds to 16 bit, which moves the scores of this network by less than 1e-5.
+    assert scores == pytest.approx({name: wanted[name] for name in scores}, abs=1e-5)
+    assert caplog.text.count("are beyond full scale and are clipped") == 6
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import soundfile
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.data import audio
 from rawnet_jax.data.audio import from_int16, read_waveform, to_int16
+from rawnet_jax.data.full_scale import FullScale
 from rawnet_jax.errors import AudioError
 
 CONFIG = AudioConfig()
@@ -205,8 +206,6 @@ def write_flac_claiming(num_frames: int):
         (write_cut("flac"), "truncated"),
         (write_wav_claiming(128_000), "truncated"),
         (write_wav_claiming(2**30 + 1234), "truncated"),
-        (write_flac_claiming(32_001), "truncated"),
-        (write_flac_claiming(2**36 - 1), "truncated"),
     ],
 )
 def test_what_cannot_be_used_has_a_short_reason(tmp_path, write, reason):
@@ -231,7 +230,7 @@ def test_wav_whose_size_is_none_is_read_to_its_end(tmp_path, claim):
     np.testing.assert_array_equal(read_waveform(path, CONFIG), noise(32_000).astype(np.float32))
 
 
-@pytest.mark.parametrize("claim", [0, 10_000])
+@pytest.mark.parametrize("claim", [0, 10_000, 32_001, 2**36 - 1])
 def test_flac_is_read_to_its_end_whatever_it_claims(tmp_path, claim):
     path = tmp_path / "a.flac"
     write_flac_claiming(claim)(path)
@@ -301,7 +300,7 @@ def write_wide_rate(path: Path) -> None:
         (write_silent_hour, "too long", 2.0, 2),
         (write_silent_hour, "too long", 100.0, 16),
         (write_wide_rate, "too long", 0.5, 10),
-        (write_flac_claiming(2**36 - 1), "truncated", 600.0, 10),
+        (write_flac_claiming(2**36 - 1), "too long", 1.0, 10),
         (write_1024_channels, "too many channels", 600.0, 2),
         (write_at_1_hz, "sample rate out of bounds", 600.0, 2),
     ],
@@ -316,6 +315,52 @@ def test_memory_stays_bounded(tmp_path, write, reason, max_duration_s, max_mb):
     finally:
         tracemalloc.stop()
     assert peak < max_mb * 1e6
+
+
+def test_too_long_names_what_raises_the_limit(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(32_000), 16_000)
+    with pytest.raises(AudioError, match="more than 1 s") as caught:
+        read_waveform(tmp_path / "a.wav", AudioConfig(max_duration_s=1.0))
+    assert "--max-duration" in str(caught.value)
+    assert "config.data.audio.max_duration_s" in str(caught.value)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+def test_what_is_beyond_full_scale_is_clipped_as_the_cache_does(tmp_path, rate, caplog):
+    path = tmp_path / "hot.wav"
+    soundfile.write(path, 8 * noise(rate), rate, "FLOAT")
+    waveform = read_waveform(path, CONFIG)
+    cached = from_int16(to_int16(waveform)[0])
+    assert np.abs(waveform).max() == 1
+    assert np.abs(waveform - cached).max() <= 1 / 32_768  # a step of 16 bit, at full scale
+    assert "are beyond full scale and are clipped" in caplog.text
+    with soundfile.SoundFile(path) as file:
+        raw = file.read(dtype="float32")
+    if rate == 16_000:
+        np.testing.assert_array_equal(waveform, raw.clip(-1, 1))
+
+
+def test_who_counts_what_is_clipped_needs_no_warning(tmp_path, caplog):
+    soundfile.write(tmp_path / "hot.wav", 8 * noise(16_000), 16_000, "FLOAT")
+    counts = []
+    read_waveform(tmp_path / "hot.wav", CONFIG, on_clipped=counts.append)
+    assert counts == [np.count_nonzero(np.abs(np.float32(8 * noise(16_000))) > 1)]
+    assert counts[0] > 100
+    assert not caplog.text
+
+
+def test_a_stray_sample_beyond_full_scale_is_clipped_without_a_word(tmp_path, caplog):
+    waveform = noise(16_000)
+    waveform[100] = -1.25
+    soundfile.write(tmp_path / "a.wav", waveform, 16_000, "FLOAT")
+    assert read_waveform(tmp_path / "a.wav", CONFIG).min() == -1
+    assert not caplog.text
+
+
+def test_what_is_not_finite_is_not_clipped():
+    block = np.array([0, np.inf, -np.inf, np.nan, 2], np.float32)
+    np.testing.assert_array_equal(FullScale("a")(block), np.float32([0, np.nan, np.nan, np.nan, 1]))
+    assert len(FullScale("a")(np.zeros(0, np.float32))) == 0
 
 
 def test_to_int16_clips_and_counts():

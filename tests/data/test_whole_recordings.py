@@ -99,7 +99,7 @@ def with_page(content: bytes, page: tuple[int, int], at: int, new: bytes) -> byt
     """Overwrite bytes of a page and set its checksum."""
     changed = bytearray(content[page[0] : page[1]])
     changed[at : at + len(new)] = new
-    changed[22:26] = page_checksum(changed).to_bytes(4, "little")
+    changed[22:26] = page_checksum(changed)
     return content[: page[0]] + bytes(changed) + content[page[1] :]
 
 
@@ -262,6 +262,25 @@ def test_mp3_that_begins_within_a_frame_is_read_from_the_next(num_bytes, caplog)
     assert "before its first MPEG frame" in caplog.text
 
 
+@pytest.mark.parametrize("extension", ["mp3", "wav", "au"])
+def test_what_only_begins_like_mp3_never_comes_to_libmpg123(tmp_path, capfd, extension):
+    """Which would write lines of its own to standard error."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"a.{extension}"
+    for second in (0xFB, 0xFA, 0xF3, 0xE3, 0xFE):
+        for third in (0x00, 0x90, 0xA0):
+            path.write_bytes(bytes((0xFF, second, third)) + rng.bytes(3_000))
+            with pytest.raises(AudioError, match="not audio"):
+                read_waveform(path, CONFIG)
+    path.write_bytes(rng.bytes(3_000))
+    with pytest.raises(AudioError, match="not audio"):
+        read_waveform(path, CONFIG)
+    path.write_bytes(without_xing(SHORT["mp3"])[:150])
+    with pytest.raises(AudioError):
+        read_waveform(path, CONFIG)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("kind", ["opus", "vorbis"])
 def test_ogg_that_goes_on_after_its_end_is_refused(kind):
     content = long_ogg(kind)
@@ -327,14 +346,74 @@ def test_any_size_in_a_wav_header_is_read_to_the_end_refused_or_noted(size, riff
         assert found[0] == len(DECODED[kind])
 
 
+def flac_claiming(content: bytes, claim: int) -> bytes:
+    lead = bytes((content[21] & 0xF0 | claim >> 32,))
+    return content[:21] + lead + struct.pack(">I", claim & 0xFFFF_FFFF) + content[26:]
+
+
 @settings(max_examples=80)
 @given(claim=st.integers(0, 2**36 - 1) | st.integers(0, 40_000))
-def test_any_count_in_a_flac_header_is_read_to_the_end_or_refused(claim):
+def test_flac_is_read_to_its_end_whatever_its_header_claims(claim):
+    found = outcome(flac_claiming(SHORT["flac"], claim))
+    assert found == (32_000, claim not in (0, 32_000))
+
+
+def flac_frames(content: bytes) -> list[int]:
+    """Return where the frames of a mono FLAC at 16 kHz begin."""
+    found, at = [], content.find(b"\xff\xf8")
+    while at >= 0:
+        if content[at + 2] & 15 == 5 and content[at + 3] == 8 and content[at + 4] == len(found):
+            found.append(at)
+        at = content.find(b"\xff\xf8", at + 1)
+    return found
+
+
+@pytest.mark.parametrize("lost", [1, 3, 6])
+def test_flac_that_lost_its_last_frames_is_refused(lost):
+    """What is left is whole and ends where the file does, but with a frame as long as all."""
+    content = SHORT["flac"]
+    frames = flac_frames(content)
+    assert len(frames) == 8
+    assert refusal(content[: frames[-lost]]) == "truncated"
+
+
+def test_flac_that_lost_a_frame_in_its_middle_is_refused():
+    content = SHORT["flac"]
+    frames = flac_frames(content)
+    assert refusal(content[: frames[3]] + content[frames[4] :]) in ("damaged", "truncated")
+
+
+@pytest.mark.parametrize(("off", "is_read"), [(-1, True), (1, True), (128, True), (129, False)])
+def test_flac_of_whole_frames_may_be_a_few_samples_off(off, is_read):
+    """Where the last frame is as long as all others, another one could have followed."""
+    content = encoded("flac", buzz(4 * 4096))
+    found = outcome(flac_claiming(content, 4 * 4096 + off))
+    assert found == ((4 * 4096, True) if is_read else None)
+
+
+def test_a_flac_within_a_flac_is_refused():
+    """libFLAC would play frames that are not numbered in order, and stop before the last ones."""
+    content = SHORT["flac"]
+    frames = flac_frames(content)
+    other = encoded("flac", buzz(20_000, 1, 2), 8_000)
+    for more in (other, other[other.find(b"\xff\xf8") :], content, content[frames[0] : frames[2]]):
+        assert refusal(content[: frames[3]] + more + content[frames[3] :]) in (
+            "damaged",
+            "truncated",
+            "mixed parts",
+        )
+
+
+@pytest.mark.parametrize("most_bytes", [0, 2**24 - 1])
+def test_a_flac_behind_a_flac_is_found_whatever_the_size_of_its_frames(most_bytes, caplog):
     content = bytearray(SHORT["flac"])
-    content[21] = content[21] & 0xF0 | claim >> 32
-    content[22:26] = struct.pack(">I", claim & 0xFFFF_FFFF)
-    found = outcome(bytes(content))
-    assert found is None if claim > 32_000 else found is not None and found[0] == 32_000
+    content[15:18] = most_bytes.to_bytes(3, "big")
+    more = encoded("flac", buzz(20_000, 1))
+    assert len(decoded(bytes(content) + more)) == 52_000
+    assert refusal(bytes(content) + encoded("flac", buzz(20_000, 1, 2), 8_000)) == "mixed parts"
+    assert refusal(bytes(content) + more[more.find(b"\xff\xf8") + 1 :]) == "damaged"
+    decoded(bytes(content) + np.random.default_rng(0).bytes(20_000))
+    assert "behind its last FLAC frame" in caplog.text
 
 
 @settings(max_examples=80)

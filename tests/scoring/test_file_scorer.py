@@ -1,7 +1,6 @@
 """Files to scores, with a network of one line."""
 
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,13 +8,11 @@ import soundfile
 
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.data.audio import read_waveform, waveform_blocks
-from rawnet_jax.scoring import file_scorer
-from rawnet_jax.scoring.file_scorer import Outcome, Rows, fitting_batch_size, score_files
+from rawnet_jax.scoring.file_scorer import Outcome, Rows, score_files
 from rawnet_jax.scoring.file_windows import (
     End,
     Reading,
     decode_ahead,
-    num_windows_of,
     read_parts,
 )
 from rawnet_jax.scoring.windows import cut_windows
@@ -62,7 +59,7 @@ def test_many_files_get_what_each_gets_alone(clips, batch_size, num_threads):
         np.testing.assert_array_equal(one.windows.end_s, alone.end_s)
         assert one.score == alone.aggregate("mean")
         assert one.duration_s == one.scored_s == length / 16_000
-        assert one.num_windows == len(alone) == num_windows_of(length, READING)
+        assert one.num_windows == len(alone)
 
 
 def test_the_first_part_alone(clips):
@@ -188,20 +185,49 @@ def test_a_defect_is_not_swallowed(clips):
 
 @pytest.mark.parametrize(
     ("count", "largest", "devices", "wanted"),
-    [(1, 64, 1, 1), (3, 64, 1, 64), (2, 8, 1, 8), (1, 64, 8, 8), (0, 64, 4, 4), (1, 63, 3, 3)],
+    [
+        (0, 64, 4, []),
+        (1, 64, 1, [1]),
+        (1, 64, 8, [8]),
+        (1, 63, 3, [3]),
+        (2, 64, 1, [32]),
+        (2, 8, 1, [8] * 4),
+        (3, 64, 1, [64]),
+        (3, 64, 0, [64]),
+        (1, 64, 0, [64]),
+        (3, 16, 1, [16] * 4),
+    ],
 )
 def test_batches_are_no_larger_than_a_few_files_need(clips, count, largest, devices, wanted):
-    # The first has 1 window, the third 1, the fourth 28.
-    chosen = [clips[0], clips[3], clips[3]][:count]
-    assert fitting_batch_size(chosen, READING, largest, devices) == wanted
+    # The first has 1 window, the fourth 28.
+    chosen = [(path, path) for path in [clips[0], clips[3], clips[3]][:count]]
+    sizes = []
+
+    def counting(waveform, num_samples):
+        sizes.append(len(waveform))
+        assert len(num_samples) == len(waveform)
+        return network(waveform, num_samples)
+
+    rows = Rows((WINDOW,), largest, aggregation="mean", devices=devices)
+    found = list(score_files(chosen, counting, READING, rows))
+    assert sizes == wanted
+    for one, (path, _) in zip(found, chosen, strict=True):
+        np.testing.assert_array_equal(
+            one.windows.score, scored([path], Rows((WINDOW,), 1))[0].windows.score
+        )
 
 
-def test_batches_for_what_a_process_decodes_go_by_its_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(file_scorer, "open_audio", None)  # no process is started for it
-    path = tmp_path / "a.amr"
-    path.write_bytes(b"#!AMR\n" + bytes(4_000))  # half a second
-    assert fitting_batch_size([path] * 2, READING, 64, 1) == 32  # of 9 windows each
-    assert fitting_batch_size([path] * 2, replace(READING, whole=False), 64, 1) == 2
+def test_rows_of_all_lengths_are_as_many(clips):
+    shapes = []
+
+    def counting(waveform, num_samples):
+        shapes.append(waveform.shape)
+        return network(waveform, num_samples)
+
+    rows = Rows((WINDOW // 2, WINDOW), 64, aggregation="mean", devices=1)
+    chosen = [(path, path) for path in (clips[2], clips[0], clips[3])]
+    assert [one.score for one in score_files(chosen, counting, READING, rows)]
+    assert sorted(shapes) == [(32, WINDOW // 2), (32, WINDOW)]
 
 
 def test_cut_windows_of_nothing():

@@ -22,6 +22,7 @@ from rawnet_jax.models.variables import init_variables, variable_shapes
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.streaming import StreamingScorer
 from rawnet_jax.scoring.streaming_conv1d import plan_frames
+from rawnet_jax.scoring.streaming_input import StreamInput
 from tests.models.small_models import small_model
 from tests.scoring.slow_windows import score_windows
 from tests.small_run import STEP, small_config, write_run
@@ -178,6 +179,17 @@ def test_other_rates_and_channels_are_as_from_a_file(rate, num_channels, tmp_pat
     pair = Pair(Weighted(), 1_600, 400, sample_rate_hz=rate, gate=GateConfig())
     cuts = np.sort(rng.integers(0, len(samples), 30))
     assert len(pair.check(np.split(samples, cuts), whole)) == 17
+
+
+@pytest.mark.parametrize("rate", [16_000, 8_000])
+def test_what_is_beyond_full_scale_is_clipped_as_from_a_file(rate, tmp_path):
+    samples = np.float32(1.5 * np.sin(np.arange(rate) / 9))
+    soundfile.write(tmp_path / "hot.wav", samples, rate, "FLOAT")
+    waveform = read_waveform(tmp_path / "hot.wav", AudioConfig())
+    assert waveform.max() == 1
+    stream = StreamInput(rate, GateConfig(), None)
+    blocks = [block for piece in np.split(samples, [99, 5_000]) for block in stream.push(piece)]
+    np.testing.assert_allclose(np.concatenate([*blocks, *stream.finish()]), waveform, atol=1e-6)
 
 
 def test_what_cannot_be_judged_has_a_reason_and_leaves_no_trace():

@@ -39,8 +39,15 @@ class VerdictOptions(RunOptions):
     channel: int | None
     p_spoof: float
     threshold: float | None
+    speech: str | None
 
     def __post_init__(self) -> None:
         at_least("--channel", self.channel, 1)
         if not 0 < self.p_spoof < 1:
             raise ConfigError(f"--p-spoof {self.p_spoof:g}: it must be above 0 and below 1")
+
+    @property
+    def settings(self) -> list[str]:
+        """The overrides, with --speech as one of them."""
+        speech = [] if self.speech is None else [f"--config.gate.speech={self.speech}"]
+        return [*self.overrides, *speech]

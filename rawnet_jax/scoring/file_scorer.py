@@ -23,13 +23,13 @@ from rawnet_jax.scoring.file_windows import (
     Part,
     Reading,
     Recording,
-    Window,
     decode_ahead,
     num_windows_of,
     read_parts,
     samples_at_16_khz,
 )
 from rawnet_jax.scoring.gate import Refusal
+from rawnet_jax.scoring.seek import Window, more_telling
 from rawnet_jax.scoring.windows import ScoreBatch, WindowScores
 
 SCORE_NOT_FINITE = "the network's score is not a finite number"
@@ -56,11 +56,12 @@ class FileScore:
         score: higher = more bona fide; None without.
         reason: why there is none, in words; "" where there is one.
         duration_s: length; None where it was not read to its end.
-        scored_s: from the first sample to the last one that has a say in the score.
+        scored_s: seconds that have a say in the score.
         num_windows: that have a say in the score.
         windows: in order of time.
         refusal: of the gate, why it cannot be judged; None where it can.
         watched: what the watcher of this file had become in the end; None without.
+        scored_from_s: where the first window begins that has a say in the score.
     """
 
     path: str
@@ -73,6 +74,7 @@ class FileScore:
     windows: WindowScores
     refusal: Refusal | None = None
     watched: Any = None
+    scored_from_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,9 @@ def score_files(
                     break
                 for window in part:
                     batches.add(tally, window)
-            yield from _done(begun, rows.aggregation)
+            yield from _done(begun, rows.aggregation, reading.seeks)
         batches.finish()
-        yield from _done(begun, rows.aggregation)
+        yield from _done(begun, rows.aggregation, reading.seeks)
     finally:
         batches.close()
 
@@ -191,17 +193,16 @@ class _Tally:
     windows: list[tuple[int, int]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     counted: list[bool] = field(default_factory=list)
-    refusal: Refusal | None = None  # of the first window that has one
+    refusal: Refusal | None = None  # of one window
     num_missing: int = 0
     end: End | None = None
 
-    def result(self, aggregation: str) -> FileScore:
+    def result(self, aggregation: str, seeks: bool) -> FileScore:
         assert self.end is not None
         bounds = np.array(self.windows, np.float64).reshape(-1, 2) / SAMPLE_RATE_HZ
         scores, kept = np.array(self.scores, np.float32), np.array(self.counted, bool)
         windows = WindowScores(bounds[:, 0], bounds[:, 1], scores, kept)
-        # Without a mean over windows the first one alone is the score.
-        counted = kept if aggregation else kept[:1]
+        counted = kept if aggregation else _only(kept, seeks)
         refusal = self.end.refusal or (None if counted.any() else self.refusal)
         outcome, score, reason = self._outcome(windows, refusal, aggregation)
         length = self.end.num_samples
@@ -211,7 +212,8 @@ class _Tally:
             score=score,
             reason=reason,
             duration_s=None if length is None else length / SAMPLE_RATE_HZ,
-            scored_s=float(bounds[: len(counted), 1].max(initial=0.0)),
+            scored_from_s=0.0 if score is None else float(bounds[counted, 0].min()),
+            scored_s=0.0 if score is None else _covered_s(bounds[counted]),
             num_windows=0 if score is None else int(counted.sum()),
             windows=windows,
             refusal=refusal,
@@ -234,9 +236,24 @@ class _Tally:
         return Outcome.SCORED, score, ""
 
 
-def _done(begun: deque[_Tally], aggregation: str) -> Iterator[FileScore]:
+def _only(kept: np.ndarray, seeks: bool) -> np.ndarray:
+    """Return bool [K] with the one window that is the score: the first, or the first of `kept`."""
+    counted = np.zeros(len(kept), bool)
+    if kept.any():
+        index = int(np.argmax(kept)) if seeks else 0
+        counted[index] = kept[index]
+    return counted
+
+
+def _covered_s(bounds: np.ndarray) -> float:
+    """Return how much windows cover, [K, 2] in order of time; what two of them share, once."""
+    before = np.concatenate((bounds[:1, 0], np.maximum.accumulate(bounds[:-1, 1])))
+    return float(np.maximum(bounds[:, 1] - np.maximum(bounds[:, 0], before), 0).sum())
+
+
+def _done(begun: deque[_Tally], aggregation: str, seeks: bool) -> Iterator[FileScore]:
     while begun and begun[0].end is not None and not begun[0].num_missing:
-        yield begun.popleft().result(aggregation)
+        yield begun.popleft().result(aggregation, seeks)
 
 
 class _Batch:
@@ -263,7 +280,7 @@ class _Batches:
         tally.windows.append((window.start, window.start + window.num_samples))
         tally.scores.append(np.nan)
         tally.counted.append(window.refusal is None)
-        tally.refusal = tally.refusal or window.refusal
+        tally.refusal = more_telling(tally.refusal, window.refusal)
         if window.waveform is None:
             return
         length = next(n for n in self._rows.lengths if n >= window.num_samples)

@@ -34,7 +34,7 @@ CANNOT_JUDGE = Outcome.CANNOT_JUDGE.value
 
 FIELDS = (
     *("path", "verdict", "score", "llr", "p_spoof", "prior", "duration_s", "scored_s"),
-    *("num_windows", "reason"),
+    *("num_windows", "scored_from_s", "reason"),
 )
 
 _CONTENT = "threshold"
@@ -333,6 +333,7 @@ def record_of(found: FileScore, decision: DecisionRule, *, time_line: bool = Fal
         "duration_s": found.duration_s,
         "scored_s": found.scored_s,
         "num_windows": found.num_windows,
+        "scored_from_s": found.scored_from_s,
         "reason": found.reason or None,
     }
     if found.score is not None:

@@ -49,5 +49,9 @@ class VerdictOptions(RunOptions):
     @property
     def settings(self) -> list[str]:
         """The overrides, with --speech as one of them."""
-        speech = [] if self.speech is None else [f"--config.gate.speech={self.speech}"]
-        return [*self.overrides, *speech]
+        return with_speech(self.overrides, self.speech)
+
+
+def with_speech(overrides: Sequence[str], speech: str | None) -> list[str]:
+    """Return overrides with --speech as one of them; None = not given."""
+    return [*overrides, *([] if speech is None else [f"--config.gate.speech={speech}"])]

@@ -69,6 +69,12 @@ def speech_s(waveform: np.ndarray, gate: GateConfig) -> float:
     return found
 
 
+def total_speech_s(waveform: np.ndarray, detector: str) -> float:
+    """Return how much of a window is speech, in seconds; see `speech_s`, which counts less."""
+    frames = _frames_of_speech(waveform, detector)
+    return sum(end - start for start, end in frames) / SAMPLE_RATE_HZ
+
+
 def speech_onset(waveform: np.ndarray, gate: GateConfig) -> int:
     """Return the first sample of the first frame of speech; 0 where there is none."""
     return next(_frames_of_speech(waveform, gate.speech), (0, 0))[0]

@@ -199,7 +199,8 @@ class _Tally:
 
     def result(self, aggregation: str, seeks: bool) -> FileScore:
         assert self.end is not None
-        bounds = np.array(self.windows, np.float64).reshape(-1, 2) / SAMPLE_RATE_HZ
+        samples = np.array(self.windows, np.int64).reshape(-1, 2)
+        bounds = samples / SAMPLE_RATE_HZ
         scores, kept = np.array(self.scores, np.float32), np.array(self.counted, bool)
         windows = WindowScores(bounds[:, 0], bounds[:, 1], scores, kept)
         counted = kept if aggregation else _only(kept, seeks)
@@ -213,7 +214,7 @@ class _Tally:
             reason=reason,
             duration_s=None if length is None else length / SAMPLE_RATE_HZ,
             scored_from_s=0.0 if score is None else float(bounds[counted, 0].min()),
-            scored_s=0.0 if score is None else _covered_s(bounds[counted]),
+            scored_s=0.0 if score is None else _num_covered(samples[counted]) / SAMPLE_RATE_HZ,
             num_windows=0 if score is None else int(counted.sum()),
             windows=windows,
             refusal=refusal,
@@ -245,10 +246,10 @@ def _only(kept: np.ndarray, seeks: bool) -> np.ndarray:
     return counted
 
 
-def _covered_s(bounds: np.ndarray) -> float:
-    """Return how much windows cover, [K, 2] in order of time; what two of them share, once."""
+def _num_covered(bounds: np.ndarray) -> int:
+    """Return how many samples windows [K, 2] cover, in order of time; shared ones count once."""
     before = np.concatenate((bounds[:1, 0], np.maximum.accumulate(bounds[:-1, 1])))
-    return float(np.maximum(bounds[:, 1] - np.maximum(bounds[:, 0], before), 0).sum())
+    return int(np.maximum(bounds[:, 1] - np.maximum(bounds[:, 0], before), 0).sum())
 
 
 def _done(begun: deque[_Tally], aggregation: str, seeks: bool) -> Iterator[FileScore]:

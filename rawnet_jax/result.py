@@ -67,8 +67,9 @@ class Result:
         prior: of spoof; None without a calibration.
         reason: why there is no verdict; None where there is one.
         duration_s: length of the recording in seconds; None where it could not be read.
-        scored_s: from the first sample to the last one that counts in the score, in seconds.
+        scored_s: seconds that count in the score.
         num_windows: windows that count in the score.
+        scored_from_s: where the first of them begins, in seconds.
         windows: every window that was scored, in order of time.
         notes: what a listener should know of the file, such as bytes behind its end.
         model: which model, threshold and calibration.
@@ -84,6 +85,7 @@ class Result:
     duration_s: float | None
     scored_s: float
     num_windows: int
+    scored_from_s: float
     windows: tuple[Window, ...]
     notes: tuple[str, ...]
     model: ModelInfo
@@ -119,7 +121,8 @@ class Result:
         if self.llr is not None:
             parts.append(f"log-likelihood ratio {self.llr:+.2f}")
             parts.append(f"P(spoof) {self.p_spoof:.3f} at a prior of {self.prior:g}")
-        parts.append(f"{self.scored_s:.1f} of {length} s judged")
+        start = f", from {self.scored_from_s:.1f} s on" if self.scored_from_s else ""
+        parts.append(f"{self.scored_s:.1f} of {length} s judged{start}")
         return ", ".join(parts)
 
     __repr__ = __str__

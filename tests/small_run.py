@@ -35,6 +35,7 @@ def small_config(model: str = "conv1d", **data: Any) -> Config:
     )
     config.loss = loss_config(MODELS[model].loss)
     config.eval.batch_size = 8
+    config.gate.speech = "off"  # what these networks hear in tests is noise and tones
     # Windows as short as these would be refused whatever is in them.
     shortest_s = config.data.num_samples / SAMPLE_RATE_HZ
     config.gate.min_duration_s = min(config.gate.min_duration_s, shortest_s)

@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     flags.add_channel(parser)
+    flags.add_speech(parser, "a window without speech cannot be judged")
     flags.add_decision(parser)
     flags.add_stdin(parser)
     _add_methods(parser.add_argument_group("how a score is explained"))

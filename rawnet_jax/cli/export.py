@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="noted in the file instead of the run's"
     )
+    flags.add_speech(parser, "an ONNX file holds Silero, and says how much speech a row has")
     parser.add_argument(
         "--licence",
         default="",

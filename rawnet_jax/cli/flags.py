@@ -77,6 +77,16 @@ def add_channel(parser: Parser) -> None:
     )
 
 
+def add_speech(parser: Parser, what: str) -> None:
+    """Add --speech; `what` says what the flag decides in this command."""
+    parser.add_argument(
+        "--speech",
+        choices=("silero", "energy", "off"),
+        help=f"what looks for speech: the Silero detector, a rule of level, or nothing; {what} "
+        "(default: as the run's config.gate.speech says)",
+    )
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add --config; its overrides (--config.x.y=…) are taken from what argparse leaves over."""
     parser.add_argument(

@@ -22,7 +22,7 @@ Examples:
 A score is higher the more bona fide a file is. Calibration and threshold are those that evaluate
 found on dev trials (calibration.json and threshold.json in the work directory); P(spoof) is that of
 somebody who expects spoof with --p-spoof before listening. What no verdict should be given for,
-such as silence, cannot be judged and has no score.
+such as silence or noise without speech, cannot be judged and has no score.
 
 An output that is there already is resumed: files that it has are skipped, those that could not be
 read are tried again. It is refused where run or settings are others.
@@ -79,10 +79,14 @@ def _add_scoring(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--aggregate",
         choices=(FIRST, "mean", "max_spoof", "trimmed"),
-        help="the first part alone, or all of a file: mean over its windows, its most spoofed "
-        "window, or the mean without extremes (default: as the run was evaluated)",
+        help="the first window that holds speech, or all of a file: mean over its windows, its "
+        "most spoofed window, or the mean without extremes (default: as the run was evaluated)",
     )
     flags.add_channel(group)
+    flags.add_speech(
+        group,
+        "windows without speech do not count, and a file without any cannot be judged",
+    )
     flags.add_decision(group)
     group.add_argument(
         "--max-duration",

@@ -19,9 +19,9 @@ Standard input is WAV unless --format says that it is raw. There is one line per
 a terminal it is written over the one before, elsewhere and with --jsonl below it. A line has the
 time where its window ends, the verdict at the run's threshold, the score (higher = more bona fide)
 and, where the run is calibrated, the log-likelihood ratio and P(spoof). What the input gate refuses
-(silence, clipping, ...) is "cannot judge". Windows, and by default the hop, are those that the run
-was evaluated with. Ctrl-C ends it: with a microphone the exit status is then 0, else 130. More:
-docs/streaming.md.
+(silence, no speech, clipping, ...) is "cannot judge". Windows, and by default the hop, are those
+that the run was evaluated with. Ctrl-C ends it: with a microphone the exit status is then 0, else
+130. More: docs/streaming.md.
 """
 
 
@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--channels", type=int, metavar="N", help="of raw samples or the microphone (default: 1)"
     )
     flags.add_channel(parser)
+    flags.add_speech(parser, "a window without speech cannot be judged")
     parser.add_argument(
         "--hop",
         type=float,

@@ -10,6 +10,7 @@ from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import Samples
 from rawnet_jax.errors import ConfigError, MetricError
 from rawnet_jax.explain.clip_model import ClipModel
+from rawnet_jax.scoring.file_scorer import FileScore
 from rawnet_jax.scoring.recordings import Recipe, score_recordings
 from rawnet_jax.scoring.windows import WindowScores
 
@@ -25,12 +26,14 @@ class Choice:
         waveform: float32 [n], n at most a window.
         how: why this one, as text; "" where the clip is no longer than a window.
         windows: the scores of all windows of the clip.
+        clip_score: of the clip, as its windows are aggregated; None = it has none.
     """
 
     start: int
     waveform: np.ndarray
     how: str
     windows: WindowScores
+    clip_score: float | None = None
 
     @property
     def start_s(self) -> float:
@@ -50,6 +53,7 @@ def choose_window(
     *,
     hop: int,
     gate: GateConfig | None = None,
+    aggregation: str = "mean",
 ) -> Choice:
     """Score the windows of a clip and choose one.
 
@@ -59,30 +63,32 @@ def choose_window(
         which: "most-spoofed", "most-bonafide", or where the window begins in s.
         hop: samples from one window to the next.
         gate: windows that it refuses are not chosen; None = any may be.
+        aggregation: of windows to the score of the clip; "" = the first that can be judged.
 
     Raises:
         ConfigError: no such window.
         MetricError: the gate refuses every window.
     """
     short = len(waveform) <= model.window
-    windows = _window_scores(waveform, model, hop, gate)
+    found = _scored(waveform, model, hop, gate, aggregation)
+    windows = found.windows
     if isinstance(which, str):
         start, how = _extreme(windows, which)
     else:
         start, how = _at(which, len(waveform), model.window)
     part = waveform[start : start + model.window]
-    return Choice(start, part, "" if short else how, windows)
+    return Choice(start, part, "" if short else how, windows, found.score)
 
 
-def _window_scores(
-    waveform: np.ndarray, model: ClipModel, hop: int, gate: GateConfig | None
-) -> WindowScores:
+def _scored(
+    waveform: np.ndarray, model: ClipModel, hop: int, gate: GateConfig | None, aggregation: str
+) -> FileScore:
     if len(waveform) <= model.window:  # its only window, explained whatever the gate decides
         gate = None
     recipe = Recipe(
         window=model.window,
         hop=hop,
-        aggregation="mean",
+        aggregation=aggregation,
         pad=model.pad,
         bucket_samples=model.bucket_samples,
         gate=GateConfig(enabled=False) if gate is None else gate,
@@ -92,9 +98,10 @@ def _window_scores(
         [("clip", Samples(waveform, SAMPLE_RATE_HZ))],
         model.score_batch,
         recipe,
+        all_windows=True,
         num_devices=model.score_rows,
     )
-    return found.windows
+    return found
 
 
 def parse_window(text: str) -> str | float:

@@ -7,10 +7,11 @@ from typing import Any
 
 import jax
 
-from rawnet_jax.config import Config
+from rawnet_jax.config import Config, GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.calibration import Calibration
+from rawnet_jax.scoring.speech import MIN_SHARE, OFF
 from rawnet_jax.scoring.verdict import OperatingPoint
 from rawnet_jax.scoring.windows import hop_samples
 
@@ -46,6 +47,7 @@ def describe(
         "pad": config.data.pad,
         "clip": f"the first {num_samples} samples; {_PADDING[config.data.pad]}",
         "gate": asdict(config.gate),
+        "speech": _speech(config.gate),
         "longer": _windows(config, num_samples),
         "labels": {label.key: int(label) for label in Label},
         "score_direction": "higher = more bona fide",
@@ -81,6 +83,23 @@ def _outputs(calibration: Calibration | None) -> dict[str, str]:
     if calibration is not None:
         outputs["llr"] = "float32 [B], natural logarithm of the likelihood ratio, bona fide / spoof"
     return outputs
+
+
+def _speech(gate: GateConfig) -> dict[str, Any] | None:
+    """Return how much speech a row must hold; None where any will do.
+
+    ``output`` names what the file says of it; None = the file does not look for speech.
+    """
+    if not gate.enabled or gate.speech == OFF:
+        return None
+    return {
+        "detector": gate.speech,
+        "needed_s": gate.min_speech_s,
+        "needed_share": MIN_SHARE,
+        "rule": "a row is judged where its speech is at least the smaller of needed_s and "
+        "needed_share of its length",
+        "output": None,
+    }
 
 
 def _threshold(point: OperatingPoint) -> dict[str, Any]:

@@ -6,6 +6,7 @@ name. The batch is free; parameters are in the file.
 
 from collections.abc import Mapping
 
+import numpy as np
 from jax import export
 
 from rawnet_jax.errors import ExportError
@@ -15,6 +16,7 @@ from rawnet_jax.export.onnx_elementwise import Handler
 from rawnet_jax.export.onnx_graph import Graph, Node, Writer, identity
 from rawnet_jax.export.onnx_model import onnx_model
 from rawnet_jax.export.onnx_passes import join_scales, without_unused
+from rawnet_jax.export.onnx_speech import OUTPUT, add_speech, finds_speech, with_speech
 from rawnet_jax.export.patterns import find_functions
 from rawnet_jax.export.program import Program
 
@@ -31,15 +33,21 @@ WHOLE = ("relu", "silu", "max_pool_1d", "gru_states")
 def export_onnx(program: Program) -> bytes:
     """Return the content of a file; it takes any batch.
 
+    Where the run's gate asks for Silero, it also has an output for the speech in each row.
+
     Raises:
-        ExportError: the network has an operation that is not written here, or `onnx` is not
-            installed.
+        ExportError: the network has an operation that is not written here, or `onnx` or the
+            detector of speech is not installed.
     """
     (batch,) = export.symbolic_shape(BATCH)
     flat = find_functions(flatten(program, *program.specs(batch), whole=WHOLE))
     inputs = dict(zip(program.inputs, flat.inputs, strict=True))
     outputs = dict(zip(sorted(program.outputs), flat.outputs, strict=True))  # a dict's leaves
     graph = written(flat, inputs, outputs)
+    if finds_speech(program):
+        program = with_speech(program)
+        add_speech(graph, program)
+        outputs[OUTPUT] = Ref((batch,), np.dtype(np.float32))
     return onnx_model(graph, inputs, outputs, program.metadata)
 
 

@@ -58,7 +58,8 @@ class Graph:
         constants: by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix  # of every name, so that two graphs can be put together
         self.nodes: list[Node] = []
         self.constants: dict[str, np.ndarray] = {}
         self._known: dict[Any, list[str]] = {}
@@ -95,7 +96,7 @@ class Graph:
 
     def _new_name(self, stem: str) -> str:
         self._count += 1
-        return f"{stem}_{self._count}"
+        return f"{self._prefix}{stem}_{self._count}"
 
 
 class Writer:

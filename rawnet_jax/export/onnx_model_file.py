@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rawnet_jax.config import GateConfig
+from rawnet_jax.config_check import check_section
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.export.metadata_strings import from_strings
 from rawnet_jax.export.stamp import check_file
@@ -28,11 +29,16 @@ class OnnxDetector:
 
     num_devices = 1
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, speech: str | None = None) -> None:
         """Load the file.
 
+        Args:
+            path: the file.
+            speech: what looks for speech, see `GateConfig.speech`; None = as the file says.
+
         Raises:
-            ConfigError: there is no such file, or ONNX Runtime is not installed.
+            ConfigError: there is no such file, ONNX Runtime is not installed, or there is nothing
+                of the name of `speech`.
             DataError: it was not written by ``export``, or is damaged.
         """
         if not path.is_file():
@@ -60,6 +66,10 @@ class OnnxDetector:
             ) from None
         check_file(content, path)
         self._inputs = {one.name for one in self._session.get_inputs()}
+        self._gate = GateConfig(**self._metadata["gate"])
+        if speech is not None:
+            self._gate.speech = speech
+        check_section(self._gate, "gate")
 
     @property
     def name(self) -> str:
@@ -81,7 +91,7 @@ class OnnxDetector:
             hop=int(longer.get("hop_samples", length)),
             aggregation="" if aggregation == _FIRST else aggregation,
             pad=self._metadata["pad"],
-            gate=GateConfig(**self._metadata["gate"]),
+            gate=self._gate,
         )
 
     def score_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:

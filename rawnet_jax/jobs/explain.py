@@ -85,7 +85,7 @@ class _Job:
         self._options = options
         self._settings = _settings(options)
         self._which = parse_window(options.window)
-        run = Run.open(options.workdir, options.checkpoint, options.overrides)
+        run = Run.open(options.workdir, options.checkpoint, options.settings)
         self._config, self._step = run.config, run.step
         self._model = clip_model_of(run)
         self._decision = run.decision(prior=options.p_spoof, threshold=options.threshold)
@@ -108,7 +108,7 @@ class _Job:
         threshold = None if point.on_llr else point.threshold
         drawn = explanation_png(found, choice, Caption(path, text, threshold))
         record = {"path": path} | said | explanation_record(found, choice)
-        record |= {"clip_score": self._clip_score(choice), **self._run_record()}
+        record |= {"clip_score": choice.clip_score, **self._run_record()}
         numbers = json.dumps(record, indent=1, allow_nan=False) + "\n"
         name = picture.removesuffix(".png")
         written = write_files(
@@ -123,7 +123,12 @@ class _Job:
         waveform = self._waveform(path)
         hop = hop_samples(self._model.window, self._config.eval.window_hop)
         try:
-            choice = choose_window(waveform, self._model, self._which, hop=hop, gate=gate)
+            choice = choose_window(
+                *(waveform, self._model, self._which),
+                hop=hop,
+                gate=gate,
+                aggregation=self._config.eval.aggregate,
+            )
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
         refusal = None if gate is None else gate_refusal(choice.waveform, gate)
@@ -151,13 +156,6 @@ class _Job:
         said = verdict_record(score, self._decision)
         prior = None if said["p_spoof"] is None else self._decision.prior
         return said | {"prior": prior, "reason": self._decision.refusal(score)}
-
-    def _clip_score(self, choice: Choice) -> float | None:
-        """Return the score of the whole clip, as the run was evaluated."""
-        aggregation, windows = self._config.eval.aggregate, choice.windows
-        counts = aggregation and windows.counted.any()
-        score = windows.aggregate(aggregation) if counts else windows.score[0]
-        return float(score) if np.isfinite(score) else None
 
     def _run_record(self) -> dict[str, Any]:
         run = {

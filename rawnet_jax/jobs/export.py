@@ -18,7 +18,7 @@ from rawnet_jax.export.program import Program, program_of
 from rawnet_jax.export.verify import TOLERANCE, CheckClips, make_check_clips, write_verified
 from rawnet_jax.export_formats import INT8
 from rawnet_jax.jobs.console import say_written
-from rawnet_jax.jobs.options import RunOptions, at_least
+from rawnet_jax.jobs.options import RunOptions, at_least, with_speech
 from rawnet_jax.json_text import parsed_json
 from rawnet_jax.regular_file import read_regular
 from rawnet_jax.run import Run
@@ -35,6 +35,7 @@ class ExportOptions(RunOptions):
     output: Path | None
     num_samples: int | None
     threshold: float | None
+    speech: str | None
     licence: str
     clips: Sequence[str]
     quantize: str | None
@@ -52,7 +53,8 @@ def export(options: ExportOptions) -> int:
     Raises:
         RawnetError: whatever is wrong with the run or the options, or with the file.
     """
-    run = Run.open(options.workdir, options.checkpoint, options.overrides)
+    overrides = with_speech(options.overrides, options.speech)
+    run = Run.open(options.workdir, options.checkpoint, overrides)
     config = run.config
     check_format(options.format, config.model.name)
     output = _output(options)

@@ -40,11 +40,17 @@ class VerdictOptions(RunOptions):
     channel: int | None
     p_spoof: float
     threshold: float | None
+    speech: str | None
 
     def __post_init__(self) -> None:
         at_least("--channel", self.channel, 1)
         if not 0 < self.p_spoof < 1:
             raise ConfigError(f"--p-spoof {self.p_spoof:g}: it must be above 0 and below 1")
+
+    @property
+    def settings(self) -> list[str]:
+        """The overrides, with --speech as one of them."""
+        return with_speech(self.overrides, self.speech)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,3 +68,8 @@ class SpoolOptions(VerdictOptions):
     def max_stdin_bytes(self) -> int:
         """The same in bytes."""
         return int(self.max_stdin * 2**30)
+
+
+def with_speech(overrides: Sequence[str], speech: str | None) -> list[str]:
+    """Return overrides with --speech as one of them; None = not given."""
+    return [*overrides, *([] if speech is None else [f"--config.gate.speech={speech}"])]

@@ -32,6 +32,7 @@ from rawnet_jax.scoring.model_watch import ModelWatch
 from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import Form, form_of
 from rawnet_jax.scoring.score_output import ScoreOutput
+from rawnet_jax.scoring.speech import check_detector
 from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def score(options: ScoreOptions) -> int:
     from rawnet_jax.run import Run
 
     run = Run.open(options.workdir, options.checkpoint, _overrides(options), seed=options.seed)
+    check_detector(run.recipe.gate)  # before an output is begun
     aggregation = run.recipe.aggregation or FIRST
     inputs = find_inputs(options.paths, options.lists)
     paths = inputs.paths
@@ -195,9 +197,9 @@ def _scored(
 def _overrides(options: ScoreOptions) -> list[str]:
     """Return the overrides, with --aggregate as one of them."""
     if options.aggregate is None:
-        return list(options.overrides)
+        return options.settings
     aggregation = "" if options.aggregate == FIRST else options.aggregate
-    return [*options.overrides, f"--config.eval.aggregate={aggregation}"]
+    return [*options.settings, f"--config.eval.aggregate={aggregation}"]
 
 
 def _settings(options: ScoreOptions, run: "Run", decision: DecisionRule) -> dict[str, Any]:
@@ -251,8 +253,8 @@ class _Tally:
             said += f"; {self.num_before} before"
         if self._num_longer:
             said += (
-                f"\nnote: of {self._num_longer} files only the first {scored_s:g} s count, as this "
-                "run was evaluated; --aggregate mean scores all of a file"
+                f"\nnote: of {self._num_longer} files only {scored_s:g} s count, the first that "
+                "can be judged; --aggregate mean scores all of a file"
             )
         return said
 
@@ -297,8 +299,9 @@ def _drawing(
 def _table_lines(record: Record) -> Iterator[str]:
     length = record["duration_s"]
     of = f"{record['scored_s']:.1f} of {'?' if length is None else f'{length:.1f}'}"
-    reason = f"  ({record['reason']})" if record["reason"] else ""
-    yield f"{_cells(record)}  {of:<13}  {one_line(record['path'])}{reason}"
+    said = f"from {record['scored_from_s']:.2f} s on" if record["scored_from_s"] else ""
+    said = record["reason"] or said
+    yield f"{_cells(record)}  {of:<13}  {one_line(record['path'])}{said and f'  ({said})'}"
     for window in record.get("windows", ()):
         yield f"{_cells(window)}    {window['start_s']:8.2f} to {window['end_s']:8.2f} s"
     if record.get("windows"):

@@ -61,7 +61,7 @@ def stream(options: StreamOptions) -> int:
     # Brings JAX, which a wrong flag does not need.
     from rawnet_jax.run import Run
 
-    run = Run.open(options.workdir, options.checkpoint, options.overrides)
+    run = Run.open(options.workdir, options.checkpoint, options.settings)
     is_microphone = options.microphone is not None
     try:
         with ended_by_signals(), _open(options, run.config.data.audio) as audio:

@@ -1,7 +1,7 @@
 """Clips that are at hand, such as those of a cache, to one score each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from rawnet_jax.data.loader import WaveformSource
 from rawnet_jax.scoring.file_scorer import FileScore, score_files
 from rawnet_jax.scoring.gate import Reason
 from rawnet_jax.scoring.recordings import Recipe
+from rawnet_jax.scoring.speech import OFF
 from rawnet_jax.scoring.windows import ScoreBatch, aggregate
 
 _REASONS = tuple(Reason)
@@ -70,7 +71,9 @@ def score_clips(
         for position in range(len(clips))
         if share.index == (position % share.count if owner is None else owner[position])
     ]
-    reading = recipe.reading(keeps_refused=True)
+    # Speech is looked for only where its absence has a consequence: it takes time.
+    gate = recipe.gate if recipe.gate.action == "refuse" else replace(recipe.gate, speech=OFF)
+    reading = recipe.reading(keeps_refused=True, gate=gate, seeks=False)
     rows = recipe.rows(batch_size, recipe.bucket_samples)
     recordings = [(str(position), partial(clips.waveform, position)) for position in mine]
     found = score_files(recordings, score_batch, reading, rows, num_threads=num_threads)

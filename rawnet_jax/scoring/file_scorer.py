@@ -21,11 +21,11 @@ from rawnet_jax.scoring.file_windows import (
     Part,
     Reading,
     Recording,
-    Window,
     decode_ahead,
     read_parts,
 )
 from rawnet_jax.scoring.gate import Refusal
+from rawnet_jax.scoring.seek import Window, more_telling
 from rawnet_jax.scoring.windows import ScoreBatch, WindowScores
 
 SCORE_NOT_FINITE = "the network's score is not a finite number"
@@ -52,12 +52,13 @@ class FileScore:
         score: higher = more bona fide; None without.
         reason: why there is none, in words; "" where there is one.
         duration_s: length; None where it was not read to its end.
-        scored_s: from the first sample to the last one that has a say in the score.
+        scored_s: seconds that have a say in the score.
         num_windows: that have a say in the score.
         windows: in order of time.
         refusal: of the gate, why it cannot be judged; None where it can.
         watched: what the watcher of this file had become in the end; None without.
         notes: what a listener should know of the file.
+        scored_from_s: where the first window begins that has a say in the score.
     """
 
     path: str
@@ -71,6 +72,7 @@ class FileScore:
     refusal: Refusal | None = None
     watched: Any = None
     notes: tuple[str, ...] = ()
+    scored_from_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +159,9 @@ def score_files(
                     break
                 for window in part:
                     batches.add(tally, window)
-            yield from _done(begun, rows.aggregation)
+            yield from _done(begun, rows.aggregation, reading.seeks)
         batches.finish()
-        yield from _done(begun, rows.aggregation)
+        yield from _done(begun, rows.aggregation, reading.seeks)
     finally:
         batches.close()
 
@@ -173,17 +175,17 @@ class _Tally:
     windows: list[tuple[int, int]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     counted: list[bool] = field(default_factory=list)
-    refusal: Refusal | None = None  # of the first window that has one
+    refusal: Refusal | None = None  # of one window
     num_missing: int = 0
     end: End | None = None
 
-    def result(self, aggregation: str) -> FileScore:
+    def result(self, aggregation: str, seeks: bool) -> FileScore:
         assert self.end is not None
-        bounds = np.array(self.windows, np.float64).reshape(-1, 2) / SAMPLE_RATE_HZ
+        samples = np.array(self.windows, np.int64).reshape(-1, 2)
+        bounds = samples / SAMPLE_RATE_HZ
         scores, kept = np.array(self.scores, np.float32), np.array(self.counted, bool)
         windows = WindowScores(bounds[:, 0], bounds[:, 1], scores, kept)
-        # Without a mean over windows the first one alone is the score.
-        counted = kept if aggregation else kept[:1]
+        counted = kept if aggregation else _only(kept, seeks)
         refusal = self.end.refusal or (None if counted.any() else self.refusal)
         outcome, score, reason = self._outcome(windows, refusal, aggregation)
         length = self.end.num_samples
@@ -193,7 +195,8 @@ class _Tally:
             score=score,
             reason=reason,
             duration_s=None if length is None else length / SAMPLE_RATE_HZ,
-            scored_s=float(bounds[: len(counted), 1].max(initial=0.0)),
+            scored_from_s=0.0 if score is None else float(bounds[counted, 0].min()),
+            scored_s=0.0 if score is None else _num_covered(samples[counted]) / SAMPLE_RATE_HZ,
             num_windows=0 if score is None else int(counted.sum()),
             windows=windows,
             refusal=refusal,
@@ -217,9 +220,24 @@ class _Tally:
         return Outcome.SCORED, score, ""
 
 
-def _done(begun: deque[_Tally], aggregation: str) -> Iterator[FileScore]:
+def _only(kept: np.ndarray, seeks: bool) -> np.ndarray:
+    """Return bool [K] with the one window that is the score: the first, or the first of `kept`."""
+    counted = np.zeros(len(kept), bool)
+    if kept.any():
+        index = int(np.argmax(kept)) if seeks else 0
+        counted[index] = kept[index]
+    return counted
+
+
+def _num_covered(bounds: np.ndarray) -> int:
+    """Return how many samples windows [K, 2] cover, in order of time; shared ones count once."""
+    before = np.concatenate((bounds[:1, 0], np.maximum.accumulate(bounds[:-1, 1])))
+    return int(np.maximum(bounds[:, 1] - np.maximum(bounds[:, 0], before), 0).sum())
+
+
+def _done(begun: deque[_Tally], aggregation: str, seeks: bool) -> Iterator[FileScore]:
     while begun and begun[0].end is not None and not begun[0].num_missing:
-        yield begun.popleft().result(aggregation)
+        yield begun.popleft().result(aggregation, seeks)
 
 
 class _Batch:
@@ -256,7 +274,7 @@ class _Batches:
         tally.windows.append((window.start, window.start + window.num_samples))
         tally.scores.append(np.nan)
         tally.counted.append(window.refusal is None)
-        tally.refusal = tally.refusal or window.refusal
+        tally.refusal = more_telling(tally.refusal, window.refusal)
         if window.waveform is None:
             return
         length = next(n for n in self._rows.lengths if n >= window.num_samples)

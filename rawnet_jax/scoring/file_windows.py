@@ -17,8 +17,9 @@ import numpy as np
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.data.audio import Source, from_int16, waveform_blocks
 from rawnet_jax.errors import AudioError, ConfigError
-from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal, gate_refusal
-from rawnet_jax.scoring.windows import cut_windows
+from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal
+from rawnet_jax.scoring.seek import Window, look_at, sought
+from rawnet_jax.scoring.windows import WindowCutter
 
 NUM_AHEAD = 64
 """Files that are decoded, or waiting to be, before the first of them is scored."""
@@ -27,22 +28,6 @@ _PART_SAMPLES = 2**18  # 1 MB of float32
 _PARTS_WAITING = 2
 _LOOK_UP_S = 0.1  # how often a thread that waits asks whether it should end
 _OF_AUDIO_ERROR = "not finite"  # `AudioError.reason` of what the gate gives a name to
-
-
-class Window(NamedTuple):
-    """A piece of a recording that is scored at once.
-
-    Attributes:
-        start: its first sample.
-        num_samples: its length.
-        waveform: float32 [num_samples]; None where it is refused and not scored.
-        refusal: why it cannot be judged; None where it can.
-    """
-
-    start: int
-    num_samples: int
-    waveform: np.ndarray | None
-    refusal: Refusal | None
 
 
 class End(NamedTuple):
@@ -80,6 +65,8 @@ class Reading:
         gate: bounds on what is judged.
         channel: the one that is taken, 1 = the first; None = the average of all.
         keeps_refused: what the gate refuses is scored nevertheless, and does not count.
+        seeks: the first window that can be judged is looked for, see `rawnet_jax.scoring.seek`; it
+            is the one that is read, or from where on there are windows.
     """
 
     window: int
@@ -89,6 +76,7 @@ class Reading:
     gate: GateConfig = field(default_factory=GateConfig)
     channel: int | None = None
     keeps_refused: bool = False
+    seeks: bool = False
 
     def __post_init__(self) -> None:
         """Check the sizes.
@@ -140,16 +128,25 @@ class _Reader:
     def parts(self) -> Iterator[list[Window]]:
         part: list[Window] = []
         size = 0
-        for start, waveform in cut_windows(self._blocks(), self._how.window, self._how.hop):
-            if start and not self._how.whole:
-                continue  # what follows is read all the same: it may be damaged
-            part.append(_looked_at(start, waveform, self._how))
-            size += len(waveform)
+        for window in self._windows():
+            part.append(window)
+            size += window.num_samples
             if size >= _PART_SAMPLES:
                 yield part
                 part, size = [], 0
         if part:
             yield part
+
+    def _windows(self) -> Iterator[Window]:
+        cut = WindowCutter(self._blocks(), self._how.window, self._how.hop)
+        if self._how.seeks:
+            yield from sought(cut, self._how.gate, whole=self._how.whole)
+            return
+        for start, waveform in cut:
+            if start and not self._how.whole:
+                continue  # what follows is read all the same: it may be damaged
+            gate = self._how.gate if self._how.gate.enabled else None
+            yield look_at(start, waveform, gate, keeps_refused=self._how.keeps_refused)
 
     def refusal(self) -> Refusal | None:
         """Return why the whole of what was read cannot be judged."""
@@ -171,13 +168,6 @@ class _Reader:
             return [from_int16(clip if self._how.whole else clip[: self._how.window])]
         bounds = replace(self._how.audio, min_duration_s=0.0)
         return waveform_blocks(self._path, bounds, self._mix, notes=self.notes)
-
-
-def _looked_at(start: int, waveform: np.ndarray, how: Reading) -> Window:
-    refusal = gate_refusal(waveform, how.gate) if how.gate.enabled else None
-    scored = refusal is None or how.keeps_refused
-    # A copy, since a window that waits would keep the whole block that it is a part of.
-    return Window(start, len(waveform), waveform.copy() if scored else None, refusal)
 
 
 class _Handed:

@@ -1,7 +1,7 @@
-"""Input that no score should be given for: silence, clipping, an offset, a wrong channel.
+"""Input that no score should be given for: silence, clipping, an offset, no speech.
 
 A network answers whatever it is given, silence too, and as surely as speech. The gate looks first
-and names what it saw. It is NumPy alone and knows no model.
+and names what it saw. It knows no model.
 """
 
 from dataclasses import dataclass, replace
@@ -9,11 +9,13 @@ from enum import StrEnum
 from os import PathLike
 
 import numpy as np
+import soxr
 
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.errors import AudioError
+from rawnet_jax.scoring import speech
 
 FRAME_S = 0.02
 """Over which the level is measured."""
@@ -32,6 +34,7 @@ class Reason(StrEnum):
     DC_OFFSET = "DC offset"
     HEAVY_CLIPPING = "heavy clipping"
     WRONG_CHANNEL = "wrong channel"
+    NO_SPEECH = "no speech"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,9 @@ def gate_refusal(
     Returns:
         The first of the reasons that applies, in the order of `Reason` but for a wrong channel,
         which comes before all but not being finite; None where the waveform can be judged.
+
+    Raises:
+        ConfigError: the detector of speech is not installed.
     """
     num_wrong = waveform.size - int(np.count_nonzero(np.isfinite(waveform)))
     if num_wrong:
@@ -225,7 +231,18 @@ def _judge_mono(waveform: np.ndarray, config: GateConfig, sample_rate_hz: int) -
             f"{config.max_clipped_share:g}"
         )
         return Refusal(Reason.HEAVY_CLIPPING, clipped_share, config.max_clipped_share, what)
-    return None
+    return None if config.speech == speech.OFF else _no_speech(waveform, config, sample_rate_hz)
+
+
+def _no_speech(waveform: np.ndarray, config: GateConfig, sample_rate_hz: int) -> Refusal | None:
+    if sample_rate_hz != SAMPLE_RATE_HZ:
+        waveform = soxr.resample(waveform, sample_rate_hz, SAMPLE_RATE_HZ)
+    needed_s, found_s = speech.needed_s(len(waveform), config), speech.speech_s(waveform, config)
+    if found_s >= needed_s:
+        return None
+    duration_s = len(waveform) / SAMPLE_RATE_HZ
+    what = f"{found_s:.2f} s of speech in {duration_s:.2f} s; it must be {needed_s:.2g} s or more"
+    return Refusal(Reason.NO_SPEECH, found_s, needed_s, what)
 
 
 def _active_s(waveform: np.ndarray, silence_dbfs: float, sample_rate_hz: int) -> float:

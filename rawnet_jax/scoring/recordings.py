@@ -8,6 +8,7 @@ from rawnet_jax.config import AudioConfig, Config, GateConfig
 from rawnet_jax.data.audio import Source
 from rawnet_jax.scoring.file_scorer import FileScore, Rows, score_files
 from rawnet_jax.scoring.file_windows import Reading
+from rawnet_jax.scoring.speech import OFF, check_detector
 from rawnet_jax.scoring.windows import ScoreBatch, hop_samples
 
 
@@ -39,6 +40,9 @@ class Recipe:
         """Return how recordings become windows; `more` are fields of `Reading`."""
         whole = bool(self.aggregation) or all_windows
         fields: dict[str, Any] = {"audio": self.audio, "gate": self.gate, **more}
+        gate = fields["gate"]
+        # What a protocol asks for is the first window, whatever it holds.
+        fields.setdefault("seeks", not self.aggregation and gate.enabled and gate.speech != OFF)
         return Reading(self.window, self.hop, whole, **fields)
 
     def rows(self, batch_size: int, shorter: Sequence[int] = ()) -> Rows:
@@ -95,7 +99,11 @@ def score_recordings(
 
     Yields:
         One result per recording. What is wrong with a recording is in its result.
+
+    Raises:
+        ConfigError: the detector of speech is not installed.
     """
+    check_detector(recipe.gate)
     audio = replace(recipe.audio, max_duration_s=max_duration_s)
     reading = recipe.reading(all_windows=all_windows, audio=audio, channel=channel)
     rows = replace(recipe.rows(recipe.batch_size), devices=num_devices)

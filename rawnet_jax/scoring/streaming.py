@@ -17,6 +17,7 @@ from rawnet_jax.errors import ConfigError
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.scoring.file_scorer import Rows
 from rawnet_jax.scoring.gate import Refusal, gate_refusal
+from rawnet_jax.scoring.speech import check_detector
 from rawnet_jax.scoring.streaming_conv1d import CarriedConv1D, plan_frames
 from rawnet_jax.scoring.streaming_engine import Engine, WholeWindows
 from rawnet_jax.scoring.streaming_input import StreamInput
@@ -85,12 +86,14 @@ class StreamingScorer:
             channel: take this one instead of the average of all; 1 = the first.
 
         Raises:
-            ConfigError: a number makes no sense.
+            ConfigError: a number makes no sense, or the detector of speech is not installed.
         """
         if not 1 <= hop <= window:
             raise ConfigError(f"window {window}, hop {hop}: the hop must be 1 to the window")
         self.window, self.hop = window, hop
         self._gate, self._channel = gate, channel
+        if gate is not None:
+            check_detector(gate)
         self._rows = Rows((window,), 1, pad, bucket_samples)
         self._rate = sample_rate_hz
         plan = plan_frames(model, window, hop) if isinstance(model, Conv1DClassifier) else None

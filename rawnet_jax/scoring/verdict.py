@@ -34,7 +34,7 @@ CANNOT_JUDGE = Outcome.CANNOT_JUDGE.value
 
 FIELDS = (
     *("path", "verdict", "score", "llr", "p_spoof", "prior", "duration_s", "scored_s"),
-    *("num_windows", "reason", "notes"),
+    *("num_windows", "scored_from_s", "reason", "notes"),
 )
 
 _CONTENT = "threshold"
@@ -336,6 +336,7 @@ def record_of(found: FileScore, decision: DecisionRule, *, time_line: bool = Fal
         "duration_s": found.duration_s,
         "scored_s": found.scored_s,
         "num_windows": found.num_windows,
+        "scored_from_s": found.scored_from_s,
         "reason": found.reason or None,
         "notes": list(found.notes),
     }

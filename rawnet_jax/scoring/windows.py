@@ -91,28 +91,43 @@ def aggregate(scores: np.ndarray, aggregation: str) -> float:
     raise ConfigError(f"aggregate is {aggregation!r}; it must be one of mean, max_spoof, trimmed")
 
 
-def cut_windows(
-    blocks: Iterable[np.ndarray], window: int, hop: int
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Cut a recording into windows while it is read.
+class WindowCutter:
+    """Cuts a recording into windows while it is read.
 
-    Yields:
-        (first sample, float32 [window]), every `hop` samples; the last one ends with the
-        recording, so that it is full and nothing is left out. A short recording's only one is as
-        long as that, an empty one has none.
+    Iterating over it gives (first sample, float32 [window]), every `hop` samples; the last one ends
+    with the recording, so that it is full and nothing is left out. A short recording's only one is
+    as long as that, an empty one has none.
     """
-    kept = np.zeros(0, np.float32)  # from sample `first` on: what later windows need
-    first = start = 0
-    for block in blocks:
-        kept = np.concatenate((kept, block))
-        while start + window <= first + len(kept):
-            yield start, kept[start - first : start - first + window]
-            start += hop
-        # The last window may reach back by a whole window from the end.
-        let_go = max(0, min(start - first, len(kept) - window))
-        kept, first = kept[let_go:].copy(), first + let_go
-    end = first + len(kept)
-    if start == 0 and end:  # shorter than a window
-        yield 0, kept
-    elif end and start - hop + window < end:
-        yield end - window, kept[-window:]
+
+    def __init__(self, blocks: Iterable[np.ndarray], window: int, hop: int) -> None:
+        self._blocks = blocks
+        self._window = window
+        self._hop = hop
+        self._next = 0
+
+    def begin_at(self, start: int) -> None:
+        """Let the next window begin within the last one that came, and others at hops from there.
+
+        Args:
+            start: a sample of the recording.
+        """
+        self._next = start
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        kept = np.zeros(0, np.float32)  # from sample `first` on: what later windows need
+        first = end_of_last = 0
+        for block in self._blocks:
+            kept = np.concatenate((kept, block))
+            while self._next + self._window <= first + len(kept):
+                start = self._next
+                end_of_last = start + self._window
+                self._next = start + self._hop
+                yield start, kept[start - first : end_of_last - first]
+            # The last window may reach back by a whole window from the end.
+            let_go = max(0, min(self._next - first, len(kept) - self._window))
+            kept, first = kept[let_go:].copy(), first + let_go
+        end = first + len(kept)
+        if end and not end_of_last:  # shorter than a window
+            yield 0, kept
+        elif end_of_last < end:
+            yield end - self._window, kept[-self._window :]

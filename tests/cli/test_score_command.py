@@ -75,7 +75,7 @@ def test_a_folder_in_json(run, clips, capsys):
         assert record["verdict"] == ("bonafide" if record["score"] >= 0.1 else "spoof")
         assert record["prior"] == 0.05
     assert "5 scored" in found.err
-    assert "of 3 files only the first 0.2 s count" in found.err
+    assert "of 3 files only 0.2 s count, the first that can be judged" in found.err
 
 
 def test_the_whole_of_files_and_its_time_line(run, clips, capsys):

@@ -100,7 +100,7 @@ def test_a_short_clip_is_its_own_window():
 
 
 def test_what_cannot_be_judged_is_not_chosen():
-    gate = GateConfig(min_duration_s=0.01, min_active_s=0.01)
+    gate = GateConfig(min_duration_s=0.01, min_active_s=0.01, speech="off")
     model = ClipModel(Weighted(), variables(np.ones(WINDOW)), window=WINDOW)
     clip = NOISE[0].copy()
     clip[:1_000] = 0  # would be the most spoofed, with a score of 0

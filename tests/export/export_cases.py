@@ -32,10 +32,12 @@ def small_program(
     calibration: Calibration | None = None,
     pad: str = "zero",
     num_samples: int | None = None,
+    speech: str = "off",
     **fields: Any,
 ) -> Program:
     """Return the small form of a model with weights and statistics that no training has made."""
     config = small_config(name, pad=pad)
+    config.gate.speech = speech
     for field, value in fields.items():
         config.model.fields[field] = value
     model = build_model(config.model)

@@ -10,7 +10,7 @@ from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.errors import AudioError
 from rawnet_jax.scoring.gate import ChannelMix, Reason, gate_refusal, read_gated
 
-GATE = GateConfig()
+GATE = GateConfig(speech="off")  # test_speech.py looks for speech
 RNG = np.random.default_rng(0)
 SPEECH = (0.1 * RNG.standard_normal(16_000)).astype(np.float32)
 DRIFT = (1e-3 * np.sin(2 * np.pi * np.arange(16_000) / 16_000)).astype(np.float32)

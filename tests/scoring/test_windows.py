@@ -14,7 +14,7 @@ from rawnet_jax.data.audio import Samples, read_waveform, waveform_blocks
 from rawnet_jax.errors import ConfigError, MetricError
 from rawnet_jax.scoring.file_scorer import Rows, score_files
 from rawnet_jax.scoring.file_windows import Reading
-from rawnet_jax.scoring.windows import aggregate, cut_windows, hop_samples
+from rawnet_jax.scoring.windows import WindowCutter, aggregate, hop_samples
 from tests.scoring.slow_windows import window_starts
 
 NOISE = (0.1 * np.random.default_rng(0).standard_normal(4_000)).astype(np.float32)
@@ -94,7 +94,7 @@ def test_a_stream_gives_the_windows_of_the_whole(num_samples, window, hop, batch
         num_rows.append(np.count_nonzero(lengths))
         return weighted(waveforms, lengths)
 
-    pieces = list(cut_windows(np.split(waveform, cuts), window, hop))
+    pieces = list(WindowCutter(np.split(waveform, cuts), window, hop))
     assert [first for first, _ in pieces] == window_starts(num_samples, window, hop).tolist()
     for first, piece in pieces:
         np.testing.assert_array_equal(piece, waveform[first : first + window])
@@ -129,7 +129,7 @@ def test_sizes_without_sense_are_refused(sizes):
 
 
 def test_windows_that_cannot_be_judged_have_no_score():
-    gate = GateConfig()
+    gate = GateConfig(speech="off")
     waveform = np.tile(NOISE, 4)
     waveform[4_000:8_000] = 0
     scored = []

@@ -43,6 +43,7 @@ WITHOUT_JAX = (
     *("scoring.gate", "scoring.windows", "scoring.clips", "scoring.verdict"),
     *("cli", "jobs.console", "jobs.evaluate_scores", "jobs.fuse", "jobs.measuring", "jobs.options"),
     *("jobs.processes", "jobs.robustness_table", "jobs.score", "jobs.seeds", "jobs.stream"),
+    "jobs.vocode",
     *("scoring.file_windows", "scoring.file_scorer", "scoring.recordings", "scoring.score_"),
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}

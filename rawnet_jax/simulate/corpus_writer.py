@@ -32,6 +32,9 @@ MANIFEST = "corpus.json"
 LEVEL_DBFS = (-32.0, -22.0)
 """Range from which a clip's RMS level is drawn, whatever its class."""
 
+USABLE_BAND = 0.48
+"""Share of a sample rate below which recordings have their signal."""
+
 _MAX_PEAK = 0.9
 _PROTOCOL_ENDINGS = {"train": "trn", "dev": "trl", "eval": "trl"}
 
@@ -133,7 +136,15 @@ def write_clip(
     """
     signal = centred(waveform, bandwidth_hz)
     level = 10.0 ** (rng.uniform(*LEVEL_DBFS) / 20.0)
-    content = encoded(dithered(signal * gain_to(signal, level), rng), "WAV")
+    write_bytes(path, encoded(dithered(signal * gain_to(signal, level), rng), "WAV"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     try:
         path.write_bytes(content)
     except OSError as error:

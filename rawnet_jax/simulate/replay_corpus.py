@@ -14,6 +14,7 @@ from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.data.manifests import PARTITIONS
 from rawnet_jax.errors import AudioError, DataError
 from rawnet_jax.simulate.corpus_writer import (
+    USABLE_BAND,
     CorpusSummary,
     ProtocolEntry,
     clip_name,
@@ -40,7 +41,6 @@ from rawnet_jax.simulate.tasks import run_tasks
 VERSION = 1
 """Raised whenever the same parameters and sources give other samples."""
 
-_USABLE_BAND = 0.48  # share of a sample rate below which recordings have their signal
 _MEASURED_SNR_DB = (25.0, 40.0)  # of the noise that is added behind a measured response
 _MEASURED_HELD_OUT = 3  # every third measured response is for eval only
 _README = """\
@@ -222,7 +222,7 @@ def _write(folder: Path, audio: AudioConfig, skip_bad_audio: bool, source: _Sour
             return str(error)
         raise
     # Replay noise above what a telephone recording holds would give every spoof away.
-    bandwidth_hz = _USABLE_BAND * soundfile.info(source.path).samplerate
+    bandwidth_hz = USABLE_BAND * soundfile.info(source.path).samplerate
     rng = np.random.default_rng(source.seed)
     for entry, chain in source.clips:
         clip = waveform if chain is None else replay_waveform(waveform, chain, rng)

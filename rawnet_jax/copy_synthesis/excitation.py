@@ -36,7 +36,9 @@ def excitation(
     pitch = np.interp(np.arange(num_samples) / hop, known, f0[known])
     turns = np.cumsum(pitch / SAMPLE_RATE_HZ)
     is_pulse = np.diff(np.floor(turns), prepend=0.0) > 0.0
+    # Without a mean, which an all-pole filter would make a rumble of.
     pulses = np.where(is_pulse, np.sqrt(SAMPLE_RATE_HZ / pitch), 0.0)
+    pulses -= np.sqrt(pitch / SAMPLE_RATE_HZ)
     if noise_from_hz < 0.5 * SAMPLE_RATE_HZ:
         low_pass = firwin(_TAPS, noise_from_hz, fs=SAMPLE_RATE_HZ)
         high_pass = -low_pass

@@ -1,6 +1,7 @@
 """Vocoders and codecs of other projects, as ONNX files with a description beside them."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rawnet_jax.copy_synthesis.spectra import mel_bank
 from rawnet_jax.copy_synthesis.vocoder import Function, Settings, Vocoder, as_long
 from rawnet_jax.errors import DataError
 
-_LOGARITHMS = {
+_LOGARITHMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "natural": np.log,
     "log10": np.log10,
     "decibel": lambda values: 20.0 * np.log10(values),

@@ -29,28 +29,35 @@ def random_phase(waveform: np.ndarray, settings: Settings, rng: np.random.Genera
 
 
 def zero_phase(waveform: np.ndarray, settings: Settings, _rng: np.random.Generator) -> np.ndarray:
-    """Make each frame even around its middle: float64 [n] of float32 [n]."""
+    """Return float64 [n] of float32 [n], each frame of it even around its middle."""
     stft = _stft(settings)
-    frames = irfft(np.abs(stft.spectrum(waveform)), stft.fft)
-    return stft.joined(np.roll(frames, stft.window // 2, axis=1), len(waveform))
+    return stft.joined(even_frames(np.abs(stft.spectrum(waveform))), len(waveform))
 
 
 def minimum_phase(
     waveform: np.ndarray, settings: Settings, _rng: np.random.Generator
 ) -> np.ndarray:
-    """Make each frame a response that starts at its middle: float64 [n] of float32 [n].
-
-    The phase is that of the folded cepstrum (Oppenheim and Schafer, "Discrete-time signal
-    processing").
-    """
+    """Return float64 [n] of float32 [n], each frame of it a response from its middle on."""
     stft = _stft(settings)
-    magnitude = np.abs(stft.spectrum(waveform))
-    cepstrum = irfft(np.log(np.maximum(magnitude, 1e-6)), stft.fft)
-    half = stft.fft // 2
+    return stft.joined(response_frames(np.abs(stft.spectrum(waveform))), len(waveform))
+
+
+def even_frames(magnitude: np.ndarray) -> np.ndarray:
+    """Return frames [F, 2 (K - 1)] of magnitudes [F, K], even around their middle."""
+    fft = 2 * (magnitude.shape[1] - 1)
+    return np.roll(irfft(magnitude, fft), fft // 2, axis=1)
+
+
+def response_frames(magnitude: np.ndarray) -> np.ndarray:
+    """Return frames [F, 2 (K - 1)] of magnitudes [F, K], of minimum phase from their middle on.
+
+    By the folded cepstrum (Oppenheim and Schafer, "Discrete-time signal processing").
+    """
+    half = magnitude.shape[1] - 1
+    cepstrum = irfft(np.log(np.maximum(magnitude, 1e-6)), 2 * half)
     cepstrum[:, 1:half] *= 2.0
     cepstrum[:, half + 1 :] = 0.0
-    frames = irfft(np.exp(rfft(cepstrum)), stft.fft)
-    return stft.joined(np.roll(frames, stft.window // 2, axis=1), len(waveform))
+    return np.roll(irfft(np.exp(rfft(cepstrum)), 2 * half), half, axis=1)
 
 
 def _stft(settings: Settings) -> Stft:

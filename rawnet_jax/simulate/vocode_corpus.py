@@ -156,7 +156,9 @@ def write_vocoded_corpus(
     there = _same_corpus(Path(output_dir), request)
     if there is not None and not overwrite:
         return there
-    with resumable_corpus(output_dir, request, overwrite=overwrite) as (folder, journal):
+    # Whoever rebuilds the corpus has files of another time; whoever goes on must not.
+    unfinished = {**request, "modified": sources.modified()}
+    with resumable_corpus(output_dir, unfinished, overwrite=overwrite) as (folder, journal):
         num_resumed = _check_journal(folder, journal)
         for partition in {one.source.partition for one in plan}:
             (folder / partition).mkdir(exist_ok=True)

@@ -50,17 +50,15 @@ class Sources:
     problems: tuple[str, ...] = ()
 
     def digest(self) -> str:
-        """Return the SHA-256 of names, partitions, sizes and times of change."""
-        found = hashlib.sha256()
-        for source in self.recordings:
-            try:
-                status = os.stat(source.path)
-                file = (status.st_size, status.st_mtime_ns)
-            except OSError:
-                file = (-1, -1)
-            line = repr((source.name, source.speaker, source.partition, *file))
-            found.update(line.encode("utf-8", "surrogateescape"))
-        return found.hexdigest()
+        """Return the SHA-256 of names, speakers, partitions and sizes."""
+        return _digest(
+            (one.name, one.speaker, one.partition, getattr(_status(one.path), "st_size", -1))
+            for one in self.recordings
+        )
+
+    def modified(self) -> str:
+        """Return the SHA-256 of the times at which the files were changed last."""
+        return _digest(getattr(_status(one.path), "st_mtime_ns", -1) for one in self.recordings)
 
 
 def find_sources(
@@ -100,6 +98,20 @@ def find_sources(
         for path, (speaker, _) in speakers.items()
     ]
     return Sources(RECORDINGS, _in_order(found))
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:  # whoever reads it says so
+        return None
+
+
+def _digest(rows: Iterable[object]) -> str:
+    found = hashlib.sha256()
+    for row in rows:
+        found.update(f"{row!r}\n".encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
 
 
 def _corpus_in(root: Path) -> str:

@@ -21,7 +21,7 @@ LAYERS = (
     ("config", "mesh", "atomic_file", "checkpoint", "nn", "dsp"),
     ("runtime", "peers", "fitted_file", "config_check", "losses", "augment", "models"),
     ("config_file", "interop", "metrics"),
-    ("data",),
+    ("data", "copy_synthesis"),
     ("simulate", "evaluation", "scoring"),
     ("training", "robustness"),
     ("run", "search", "vocoders"),
@@ -38,10 +38,12 @@ WITHOUT_JAX = (
     *("errors", "labels", "contract", "export_formats", "progress", "csv_text", "regular_file"),
     *("config", "config_check"),
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
+    "copy_synthesis",
     *("robustness", "reports", "result", "detector", "export.onnx_model_file"),
     *("scoring.gate", "scoring.windows", "scoring.clips", "scoring.verdict"),
     *("cli", "jobs.console", "jobs.evaluate_scores", "jobs.fuse", "jobs.measuring", "jobs.options"),
     *("jobs.processes", "jobs.robustness_table", "jobs.score", "jobs.seeds", "jobs.stream"),
+    "jobs.vocode",
     *("scoring.file_windows", "scoring.file_scorer", "scoring.recordings", "scoring.score_"),
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}

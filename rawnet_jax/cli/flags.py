@@ -171,11 +171,16 @@ def add_intervals(parser: Parser) -> None:
     )
 
 
-def add_corpus_writer(parser: Parser) -> None:
-    parser.add_argument("--output", required=True, type=Path, help="folder to write; new")
+def add_corpus_writer(parser: Parser, *, required: bool = True) -> None:
+    parser.add_argument("--output", required=required, type=Path, help="folder to write; new")
     parser.add_argument("--seed", type=int, default=0, help="decides every sample (default: 0)")
     parser.add_argument(
-        "--num-workers", type=int, default=0, help="processes (default: 0 = one per core)"
+        "--num-workers",
+        "--processes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes (default: 0 = one per core)",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a corpus that this command wrote before"

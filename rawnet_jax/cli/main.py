@@ -36,6 +36,7 @@ COMMANDS = {
     "check": "report what is in a corpus and what is wrong with it",
     "demo-corpus": "write the synthetic demo corpus",
     "replay": "write a replay corpus from bona fide recordings",
+    "vocode": "write a corpus of bona fide recordings and their copies by vocoders",
 }
 """Each command and its line in ``--help``. Its module in this folder has its name; only that of the
 command that is run is imported."""

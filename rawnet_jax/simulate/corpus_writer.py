@@ -4,26 +4,21 @@ Both classes go through `write_clip`, so that level, offset, dither and file for
 and separate nothing.
 """
 
+import io
 import json
-import multiprocessing
 import os
 import shutil
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import soundfile
 from filelock import BaseFileLock, FileLock, Timeout
 from scipy.fft import irfft, rfft, rfftfreq
-from tqdm import tqdm
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import INT16_SCALE, to_int16
@@ -37,12 +32,11 @@ MANIFEST = "corpus.json"
 LEVEL_DBFS = (-32.0, -22.0)
 """Range from which a clip's RMS level is drawn, whatever its class."""
 
+USABLE_BAND = 0.48
+"""Share of a sample rate below which recordings have their signal."""
+
 _MAX_PEAK = 0.9
 _PROTOCOL_ENDINGS = {"train": "trn", "dev": "trl", "eval": "trl"}
-_CHUNK = 4  # tasks handed to a worker at a time
-
-_Task = TypeVar("_Task")
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +134,48 @@ def write_clip(
     Raises:
         DataError: if the file cannot be written.
     """
+    signal = centred(waveform, bandwidth_hz)
+    level = 10.0 ** (rng.uniform(*LEVEL_DBFS) / 20.0)
+    write_bytes(path, encoded(dithered(signal * gain_to(signal, level), rng), "WAV"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def centred(waveform: np.ndarray, bandwidth_hz: float) -> np.ndarray:
+    """Return float64 [n] without what is above a frequency, and without its mean."""
     signal = np.asarray(waveform, dtype=np.float64)
     if bandwidth_hz < 0.5 * SAMPLE_RATE_HZ:
         signal = _band_limited(signal, bandwidth_hz)
-    signal = signal - np.mean(signal)
-    level = 10.0 ** (rng.uniform(*LEVEL_DBFS) / 20.0)
+    return signal - np.mean(signal)
+
+
+def gain_to(signal: np.ndarray, level: float) -> float:
+    """Return what brings a signal to an RMS level, or to a peak of 0.9 where that is less."""
     rms, peak = np.sqrt(np.mean(signal**2)), np.max(np.abs(signal))
-    signal *= min(level / max(rms, 1e-9), _MAX_PEAK / max(peak, 1e-9))
+    return float(min(level / max(rms, 1e-9), _MAX_PEAK / max(peak, 1e-9)))
+
+
+def dithered(signal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return int16 [n]: triangular dither of one step is added before rounding."""
     dither = rng.random(len(signal)) - rng.random(len(signal))
-    samples, _ = to_int16(signal + dither / INT16_SCALE)
-    try:
-        soundfile.write(path, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-    except (OSError, soundfile.SoundFileError) as error:
-        raise DataError(f"{path}: cannot be written: {error}") from None
+    return to_int16(signal + dither / INT16_SCALE)[0]
+
+
+def encoded(samples: np.ndarray, container: str) -> bytes:
+    """Return int16 [n] at 16 kHz as a file of a format, ``WAV`` or ``FLAC``."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format=container)
+    return buffer.getvalue()
 
 
 def count_clips(entries: Iterable[ProtocolEntry]) -> Counter[tuple[str, str]]:
@@ -216,72 +239,20 @@ def new_corpus(output_dir: str | os.PathLike[str], *, overwrite: bool) -> Iterat
         DataError: if something is in the way, or another process writes the same corpus.
     """
     output = Path(output_dir).resolve()
-    _check_free(output, overwrite)
+    check_free(output, overwrite)
     partial_dir = output.with_name(f".{output.name}.partial")
-    lock = _locked(partial_dir, output)
+    lock = locked(partial_dir, output)
     root, replaced = partial_dir / "corpus", partial_dir / "replaced"
     try:
         for leftover in (root, replaced):  # of a run that was killed
             shutil.rmtree(leftover, ignore_errors=True)
         root.mkdir()
         yield root
-        _check_free(output, overwrite)
-        _put_in_place(root, output, replaced)
+        check_free(output, overwrite)
+        put_in_place(root, output, replaced)
     finally:
         lock.release()
         shutil.rmtree(partial_dir, ignore_errors=True)
-
-
-def run_tasks(
-    function: Callable[[_Task], _Result],
-    tasks: Sequence[_Task],
-    *,
-    num_workers: int,
-    progress: bool,
-    description: str,
-) -> list[_Result]:
-    """Apply a module-level function to tasks in several processes.
-
-    Args:
-        function: must be importable, as workers are started afresh ("spawn").
-        tasks: picklable.
-        num_workers: processes; 0 = one per core, 1 = this process.
-        progress: show a bar on the terminal.
-        description: its label.
-
-    Returns:
-        Results in the order of tasks.
-
-    Raises:
-        DataError: if a worker process dies. What `function` raises comes through.
-    """
-    if num_workers < 0:
-        raise DataError(f"num_workers is {num_workers}; it must be 0 (one per core) or more")
-    num_workers = min(num_workers or os.cpu_count() or 1, max(1, len(tasks) // _CHUNK))
-    bar = partial(_bar, total=len(tasks), description=description, progress=progress)
-    if num_workers == 1:
-        return list(bar(map(function, tasks)))
-    pool = ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        return list(bar(pool.map(function, tasks, chunksize=_CHUNK)))
-    except BrokenProcessPool:
-        raise DataError(f"{description}: a worker process died; was memory short?") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _bar(
-    results: Iterable[_Result], *, total: int, description: str, progress: bool
-) -> Iterable[_Result]:
-    return tqdm(
-        results,
-        total=total,
-        desc=description,
-        unit="clip",
-        dynamic_ncols=True,
-        disable=not progress,
-        mininterval=0.1 if sys.stderr.isatty() else 10.0,  # a log gets few lines
-    )
 
 
 def _band_limited(signal: np.ndarray, bandwidth_hz: float) -> np.ndarray:
@@ -291,7 +262,12 @@ def _band_limited(signal: np.ndarray, bandwidth_hz: float) -> np.ndarray:
     return np.asarray(irfft(rfft(signal) * (0.5 - 0.5 * np.cos(np.pi * position)), len(signal)))
 
 
-def _check_free(output: Path, overwrite: bool) -> None:
+def check_free(output: Path, overwrite: bool) -> None:
+    """Refuse to write where something is in the way.
+
+    Raises:
+        DataError: something is.
+    """
     if not output.exists():
         return
     if not output.is_dir():
@@ -306,7 +282,12 @@ def _check_free(output: Path, overwrite: bool) -> None:
         )
 
 
-def _locked(partial_dir: Path, output: Path) -> BaseFileLock:
+def locked(partial_dir: Path, output: Path) -> BaseFileLock:
+    """Make the folder that a corpus is written in, and keep other processes out of it.
+
+    Raises:
+        DataError: another process is in it, or it cannot be made.
+    """
     lock = FileLock(partial_dir / ".lock")
     try:
         partial_dir.mkdir(parents=True, exist_ok=True)
@@ -318,7 +299,8 @@ def _locked(partial_dir: Path, output: Path) -> BaseFileLock:
     return lock
 
 
-def _put_in_place(root: Path, output: Path, replaced: Path) -> None:
+def put_in_place(root: Path, output: Path, replaced: Path) -> None:
+    """Rename a whole corpus to its place; what is there goes to `replaced`."""
     if output.exists() and any(output.iterdir()):
         os.replace(output, replaced)
     elif output.exists():

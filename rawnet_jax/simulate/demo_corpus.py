@@ -22,7 +22,6 @@ from rawnet_jax.simulate.corpus_writer import (
     make_audio_folders,
     new_corpus,
     read_manifest,
-    run_tasks,
     write_clip,
     write_device_table,
     write_lines,
@@ -35,6 +34,7 @@ from rawnet_jax.simulate.replay import record, replay_waveform
 from rawnet_jax.simulate.responses import FrequencyResponse
 from rawnet_jax.simulate.rooms import Environment, add_background, reverberate
 from rawnet_jax.simulate.synthetic import Voice, draw_voice, synthesise
+from rawnet_jax.simulate.tasks import run_tasks
 
 VERSION = 1
 """Raised whenever the same parameters give other samples."""

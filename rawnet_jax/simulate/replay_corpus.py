@@ -1,7 +1,5 @@
 """From a folder of bona fide recordings to a replay corpus in the layout of ASVspoof 2017."""
 
-import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,18 +10,16 @@ import numpy as np
 
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.data.audio import open_audio, read_waveform
-from rawnet_jax.data.audio_index import audio_files
 from rawnet_jax.data.manifests import PARTITIONS
-from rawnet_jax.data.protocols import AUDIO_EXTENSIONS
 from rawnet_jax.errors import AudioError, DataError
 from rawnet_jax.simulate.corpus_writer import (
+    USABLE_BAND,
     CorpusSummary,
     ProtocolEntry,
     clip_name,
     count_clips,
     make_audio_folders,
     new_corpus,
-    run_tasks,
     write_clip,
     write_device_table,
     write_lines,
@@ -33,11 +29,17 @@ from rawnet_jax.simulate.corpus_writer import (
 from rawnet_jax.simulate.devices import ENVIRONMENTS, ReplayChain, draw_chain
 from rawnet_jax.simulate.replay import replay_waveform
 from rawnet_jax.simulate.rooms import Environment
+from rawnet_jax.simulate.speakers import (
+    checked_source,
+    partition_speakers,
+    recordings_in,
+    speakers_of,
+)
+from rawnet_jax.simulate.tasks import run_tasks
 
 VERSION = 1
 """Raised whenever the same parameters and sources give other samples."""
 
-_USABLE_BAND = 0.48  # share of a sample rate below which recordings have their signal
 _MEASURED_SNR_DB = (25.0, 40.0)  # of the noise that is added behind a measured response
 _MEASURED_HELD_OUT = 3  # every third measured response is for eval only
 _README = """\
@@ -112,7 +114,7 @@ def write_replay_corpus(
         DataError: if a parameter is wrong, a speaker is unknown, there are too few speakers, or
             `output_dir` is not free.
     """
-    source_root = _checked_source(source_dir, output_dir)
+    source_root = checked_source(source_dir, output_dir)
     if copies_per_clip < 1:
         raise DataError(f"copies_per_clip is {copies_per_clip}; it must be at least 1")
     if seed < 0:
@@ -121,9 +123,9 @@ def write_replay_corpus(
     environments: Sequence[Environment] = ENVIRONMENTS
     if impulse_response_dir is not None:
         environments = measured_environments(impulse_response_dir, audio)
-    speakers = _speakers(source_root, speaker_pattern)
+    speakers = speakers_of(source_root, speaker_pattern)
     names = sorted({name for name, _ in speakers.values()})
-    partition_of = _partition_speakers(names, partition_shares, seed)
+    partition_of = partition_speakers(names, partition_shares, seed)
     plan = list(_plan(speakers, partition_of, copies_per_clip, environments, seed))
     entries = [entry for source in plan for entry, _ in source.clips]
 
@@ -164,7 +166,7 @@ def measured_environments(
     """
     root = Path(folder)
     environments = []
-    for number, path in enumerate(_audio_files(root), start=1):
+    for number, path in enumerate(recordings_in(root), start=1):
         environments.append(
             Environment(
                 f"E{100 + number}",
@@ -175,74 +177,6 @@ def measured_environments(
             )
         )
     return tuple(environments)
-
-
-def _checked_source(source_dir: str | PathLike[str], output_dir: str | PathLike[str]) -> Path:
-    source, output = Path(source_dir).resolve(), Path(output_dir).resolve()
-    if output == source or source in output.parents:
-        raise DataError(f"{output}: lies in the source folder {source}; name another place")
-    return source
-
-
-def _audio_files(root: Path) -> list[Path]:
-    if not root.is_dir():
-        raise DataError(f"{root}: is not a folder; it must be a folder of recordings")
-    files = sorted(root / name for name in audio_files(root, recursive=True))
-    if not files:
-        raise DataError(f"{root}: holds no audio file ({', '.join(AUDIO_EXTENSIONS)})")
-    return files
-
-
-def _speakers(root: Path, pattern: str | None) -> dict[Path, tuple[str, str]]:
-    """Speaker and phrase of every recording."""
-    try:
-        expression = re.compile(pattern) if pattern is not None else None
-    except re.error as error:
-        raise DataError(f"speaker pattern {pattern!r} is no regular expression: {error}") from None
-    if expression is not None and "speaker" not in expression.groupindex:
-        raise DataError(f"speaker pattern {pattern!r} has no group (?P<speaker>…)")
-    return {path: _speaker(path, root, expression) for path in _audio_files(root)}
-
-
-def _speaker(path: Path, root: Path, expression: re.Pattern[str] | None) -> tuple[str, str]:
-    relative = path.relative_to(root)
-    if expression is None:
-        if len(relative.parts) < 2:
-            raise DataError(
-                f"{path}: no speaker is known for it; put recordings into one folder per speaker,"
-                " or give a speaker pattern such as '(?P<speaker>[^_]+)_.*'"
-            )
-        return _column(relative.parts[0]), "-"
-    match = expression.search(relative.as_posix())
-    if match is None or not match["speaker"]:
-        raise DataError(f"{path}: speaker pattern {expression.pattern!r} finds no speaker in it")
-    return _column(match["speaker"]), _column(match.groupdict().get("phrase") or "-")
-
-
-def _column(text: str) -> str:
-    """A protocol's columns are separated by blanks and hold none."""
-    return re.sub(r"\s+", "_", text.strip()) or "-"
-
-
-def _partition_speakers(
-    speakers: Sequence[str], shares: tuple[float, float, float], seed: int
-) -> dict[str, str]:
-    if min(shares) < 0.0 or not math.isclose(sum(shares), 1.0, abs_tol=1e-6):
-        raise DataError(f"partition_shares are {shares}; they must be 3, of 0 or more, sum 1")
-    used = [index for index, share in enumerate(shares) if share > 0.0]
-    if len(speakers) < len(used):
-        raise DataError(
-            f"{len(speakers)} speaker(s) found ({', '.join(speakers)}); there must be"
-            f" {len(used)} or more, so that none is in two partitions"
-        )
-    # One each first, then each further speaker to the partition that lacks most of its share.
-    counts = np.zeros(len(shares))
-    counts[used] = 1
-    for _ in range(len(speakers) - len(used)):
-        counts[np.argmax(np.array(shares) * len(speakers) - counts)] += 1
-    shuffled = np.random.default_rng((seed, 0)).permutation(np.array(speakers, dtype=object))
-    labels = np.repeat(PARTITIONS, counts.astype(int))
-    return {str(speaker): str(label) for speaker, label in zip(shuffled, labels, strict=True)}
 
 
 def _plan(
@@ -288,7 +222,7 @@ def _write(folder: Path, audio: AudioConfig, skip_bad_audio: bool, source: _Sour
         raise
     # Replay noise above what a telephone recording holds would give every spoof away.
     with open_audio(source.path, audio) as file:
-        bandwidth_hz = _USABLE_BAND * file.samplerate
+        bandwidth_hz = USABLE_BAND * file.samplerate
     rng = np.random.default_rng(source.seed)
     for entry, chain in source.clips:
         clip = waveform if chain is None else replay_waveform(waveform, chain, rng)

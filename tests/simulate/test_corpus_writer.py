@@ -13,10 +13,10 @@ from rawnet_jax.simulate.corpus_writer import (
     ProtocolEntry,
     new_corpus,
     read_manifest,
-    run_tasks,
     write_clip,
     write_manifest,
 )
+from rawnet_jax.simulate.tasks import run_tasks
 
 
 def speech_like(seed: int = 0) -> np.ndarray:

@@ -35,6 +35,7 @@ COMMANDS = {
     "check": "report what is in a corpus and what is wrong with it",
     "demo-corpus": "write the synthetic demo corpus",
     "replay": "write a replay corpus from bona fide recordings",
+    "build-pool": "write a training pool from clones of public repositories",
 }
 """Each command and its line in ``--help``. Its module in this folder has its name; only that of the
 command that is run is imported."""

@@ -205,12 +205,16 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def new_corpus(output_dir: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path]:
+def new_corpus(
+    output_dir: str | os.PathLike[str], *, overwrite: bool, resumable: bool = False
+) -> Iterator[Path]:
     """Give a temporary folder beside `output_dir` that becomes it when the block ends well.
 
     Args:
         output_dir: must not exist or be empty, unless `overwrite`.
         overwrite: replace what is there, if it is a corpus with a `MANIFEST`.
+        resumable: keep the temporary folder when the block does not end well, and give it again
+            with what it holds; the caller tells what of that is whole.
 
     Raises:
         DataError: if something is in the way, or another process writes the same corpus.
@@ -221,15 +225,16 @@ def new_corpus(output_dir: str | os.PathLike[str], *, overwrite: bool) -> Iterat
     lock = _locked(partial_dir, output)
     root, replaced = partial_dir / "corpus", partial_dir / "replaced"
     try:
-        for leftover in (root, replaced):  # of a run that was killed
+        for leftover in (replaced,) if resumable else (root, replaced):  # of a run that was killed
             shutil.rmtree(leftover, ignore_errors=True)
-        root.mkdir()
+        root.mkdir(exist_ok=resumable)
         yield root
         _check_free(output, overwrite)
         _put_in_place(root, output, replaced)
     finally:
         lock.release()
-        shutil.rmtree(partial_dir, ignore_errors=True)
+        if not (resumable and root.exists()):
+            shutil.rmtree(partial_dir, ignore_errors=True)
 
 
 def run_tasks(
@@ -240,6 +245,26 @@ def run_tasks(
     progress: bool,
     description: str,
 ) -> list[_Result]:
+    """Return the results of `each_result` in a list."""
+    return list(
+        each_result(
+            function,
+            tasks,
+            num_workers=num_workers,
+            progress=progress,
+            description=description,
+        )
+    )
+
+
+def each_result(
+    function: Callable[[_Task], _Result],
+    tasks: Sequence[_Task],
+    *,
+    num_workers: int,
+    progress: bool,
+    description: str,
+) -> Iterator[_Result]:
     """Apply a module-level function to tasks in several processes.
 
     Args:
@@ -249,8 +274,8 @@ def run_tasks(
         progress: show a bar on the terminal.
         description: its label.
 
-    Returns:
-        Results in the order of tasks.
+    Yields:
+        Results in the order of tasks, as they come.
 
     Raises:
         DataError: if a worker process dies. What `function` raises comes through.
@@ -260,10 +285,11 @@ def run_tasks(
     num_workers = min(num_workers or os.cpu_count() or 1, max(1, len(tasks) // _CHUNK))
     bar = partial(_bar, total=len(tasks), description=description, progress=progress)
     if num_workers == 1:
-        return list(bar(map(function, tasks)))
+        yield from bar(map(function, tasks))
+        return
     pool = ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn"))
     try:
-        return list(bar(pool.map(function, tasks, chunksize=_CHUNK)))
+        yield from bar(pool.map(function, tasks, chunksize=_CHUNK))
     except BrokenProcessPool:
         raise DataError(f"{description}: a worker process died; was memory short?") from None
     finally:

@@ -37,6 +37,7 @@ COMMANDS = {
     "demo-corpus": "write the synthetic demo corpus",
     "replay": "write a replay corpus from bona fide recordings",
     "vocode": "write a corpus of bona fide recordings and their copies by vocoders",
+    "build-pool": "write a training pool from clones of public repositories",
 }
 """Each command and its line in ``--help``. Its module in this folder has its name; only that of the
 command that is run is imported."""

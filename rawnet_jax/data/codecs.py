@@ -46,13 +46,16 @@ CODECS: Mapping[str, Codec] = {
 """Name -> codec. Rates are kb/s of mp3 (constant) and opus (average), and vorbis's quality."""
 
 
-def round_trip(name: str, waveform: np.ndarray, rate: float) -> np.ndarray:
+def round_trip(
+    name: str, waveform: np.ndarray, rate: float, sample_rate_hz: int = SAMPLE_RATE_HZ
+) -> np.ndarray:
     """Encode and decode a waveform.
 
     Args:
         name: in `CODECS`.
-        waveform: float32 [n], n >= 1, 16 kHz, full scale = 1.
+        waveform: float32 [n], n >= 1, full scale = 1.
         rate: within the codec's `limits`.
+        sample_rate_hz: of the waveform; of MP3 16, 22.05 or 24 kHz, which are MPEG-2.
 
     Returns:
         float32 [n], in time with the waveform.
@@ -66,7 +69,7 @@ def round_trip(name: str, waveform: np.ndarray, rate: float) -> np.ndarray:
     soundfile.write(
         stream,
         waveform,
-        SAMPLE_RATE_HZ,
+        sample_rate_hz,
         format=codec.format,
         subtype=codec.subtype,
         compression_level=(high - rate) / (high - low),

@@ -1,0 +1,1 @@
+"""Builds a training pool from clones of public repositories, by a table."""

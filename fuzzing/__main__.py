@@ -9,7 +9,7 @@ import pkgutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fuzzing.case import Case, Result, case_of
@@ -37,27 +37,37 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _cases(args: argparse.Namespace) -> list[Case]:
-    """Return the cases that are asked for, each kind by its share.
+def cases_of(
+    number: int, *, seed: int, kinds: Sequence[str] = (), part: tuple[int, int] = (0, 1)
+) -> list[Case]:
+    """Return cases, each kind by its share.
 
-    A seed stands for the same cases whichever kinds are asked for: case n of a kind has the seed
-    ``SEED * 100,000 + n``.
+    A case is the same whichever others are asked for: number n of a kind has the seed
+    ``seed * 100,000 + n``.
+
+    Args:
+        number: of all cases.
+        seed: of them.
+        kinds: none = all that need no processes of their own.
+        part: (i, n) leaves each n-th case, from number i.
+
+    Raises:
+        ValueError: there is no such kind.
     """
-    from fuzzing.kinds.registry import KINDS
+    from fuzzing.kinds.registry import IN_PROCESS, KINDS
 
-    if args.case:
-        return [case_of(text) for text in args.case]
-    names = args.kinds.split(",") if args.kinds else list(KINDS)
+    names = kinds or IN_PROCESS
     unknown = [name for name in names if name not in KINDS]
     if unknown:
-        raise SystemExit(f"no kind {unknown[0]!r}; there are: {', '.join(KINDS)}")
+        raise ValueError(f"no kind {unknown[0]!r}; there are: {', '.join(KINDS)}")
     total = sum(KINDS[name].share for name in names)
-    cases, given = [], 0.0
+    cases: list[Case] = []
+    wanted = 0.0
     for name in names:
-        first, given = round(given), given + args.cases * KINDS[name].share / total
-        cases += [Case(name, args.seed * 100_000 + n) for n in range(round(given) - first)]
-    part, parts = (int(word) for word in args.part.split("/"))
-    return cases[part::parts]
+        wanted += number * KINDS[name].share / total
+        count = round(wanted) - len(cases)
+        cases += [Case(name, seed * 100_000 + n) for n in range(count)]
+    return cases[part[0] :: part[1]]
 
 
 def _import_everything() -> None:
@@ -110,7 +120,11 @@ def _run(args: argparse.Namespace, cases: list[Case]) -> list[Result]:
 def main() -> int:
     """Run the cases; the exit status is 1 where one failed."""
     args = _parser().parse_args()
-    cases = _cases(args)
+    part, parts = (int(word) for word in args.part.split("/"))
+    cases = [case_of(text) for text in args.case]
+    if not cases:
+        kinds = args.kinds.split(",") if args.kinds else ()
+        cases = cases_of(args.cases, seed=args.seed, kinds=kinds, part=(part, parts))
     if not ENVIRONMENT.items() <= os.environ.items():  # libraries read it when they are imported
         command = [sys.executable, "-m", "fuzzing", *sys.argv[1:]]
         os.execve(sys.executable, command, os.environ | ENVIRONMENT)

@@ -21,7 +21,7 @@ from fuzzing.material import Material
 from fuzzing.oracles import failures_of
 
 _SPACE_MB = 6 * 1024  # of addresses, which JAX takes far more of than of memory
-_COMMAND = "command.txt"
+COMMAND = "command.txt"
 STDOUT, STDERR = "stdout.txt", "stderr.txt"
 
 
@@ -82,7 +82,7 @@ def write_command(folder: Path, attempt: Attempt) -> None:
     words = [shlex.quote(word) for word in ("python", "-m", "rawnet_jax", *attempt.arguments)]
     line = " ".join(words) + (f" < {attempt.stdin}" if attempt.stdin else "")
     text = f"# {attempt.mutation}\n{line}\n"
-    (folder / _COMMAND).write_bytes(text.encode("utf-8", "surrogateescape"))
+    (folder / COMMAND).write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def _run(attempt: Attempt, folder: Path) -> Outcome:
@@ -169,4 +169,3 @@ def _memory_mb(name: str) -> float:
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
     return 0.0
-

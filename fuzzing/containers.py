@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fuzzing.case import Rng
 from fuzzing.material import Base
-from fuzzing.mutate_bytes import ANY, EXTREMES, drawn, splice
+from fuzzing.mutate_bytes import ANY, EXTREMES, drawn, set_number, splice
 
 SLACK_S = {"mp3": 4 * 1152 / 16_000, "stereo.mp3": 4 * 1152 / 44_100, "ogg": 0.064, "opus": 0.064}
 """What an encoder may put around the audio of one part."""
@@ -106,7 +106,9 @@ def rechunked(base: Base, rng: Rng, bases: list[Base]) -> Mutant:
     elif what == 2:
         del chunks[place]
     elif what == 3:
-        chunks[place] = (b"data", b"fmt ", b"LIST", b"\0\0\0\0", b"SSND")[rng.integers(5)] + chunk[4:]
+        chunks[place] = (b"data", b"fmt ", b"LIST", b"\0\0\0\0", b"SSND")[rng.integers(5)] + chunk[
+            4:
+        ]
     elif what == 4:
         size = EXTREMES[rng.integers(12)]
         if rng.random() < 0.5:
@@ -138,7 +140,8 @@ def _pages(content: bytes) -> list[bytes]:
         count = content[place + 26]
         place += 27 + count + sum(content[place + 27 : place + 27 + count])
         place = place if content[place : place + 4] == b"OggS" else -1
-    return [content[i:j] for i, j in zip(starts, [*starts[1:], len(content)], strict=True)]
+    ends = [*starts, len(content)][1:]
+    return [content[i:j] for i, j in zip(starts, ends, strict=False)]
 
 
 def paged(base: Base, rng: Rng, bases: list[Base]) -> Mutant:
@@ -171,8 +174,6 @@ def paged(base: Base, rng: Rng, bases: list[Base]) -> Mutant:
 
 def renumbered(base: Base, rng: Rng, _bases: list[Base]) -> Mutant:
     """Set numbers of the header to extreme values, or to a few off."""
-    from fuzzing.mutate_bytes import set_number
-
     content, said = set_number(base.content, rng, 48 if rng.random() < 0.8 else 4096)
     return Mutant(content, f"{base.name}: {said}")
 

@@ -35,7 +35,9 @@ def ffmpeg_seconds(path: Path) -> float | None:
     return len(made.stdout) / 2 / 16_000 or None
 
 
-def not_heard(mutant: Mutant, path: Path, claimed_s: float | None, noted: bool) -> Iterator[Failure]:
+def not_heard(
+    mutant: Mutant, path: Path, claimed_s: float | None, noted: bool
+) -> Iterator[Failure]:
     """Hold the seconds that a verdict claims against the truth.
 
     Args:

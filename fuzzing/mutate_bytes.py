@@ -1,13 +1,16 @@
 """Damage to bytes of which nothing is known, and to numbers in headers."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
 from fuzzing.case import Rng
 
-EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-EXTREMES += (2**63 - 1, 2**63, 2**64 - 1)
+EXTREMES = (
+    *(0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF),
+    *(2**63 - 1, 2**63, 2**64 - 1),
+)
 _HEADER_BYTES = 96
 
 
@@ -84,13 +87,13 @@ def set_number(content: bytes, rng: Rng, most: int = _HEADER_BYTES) -> tuple[byt
     if last < 0:
         return content, "too short for a number"
     place = int(rng.integers(last + 1))
-    order = "big" if rng.random() < 0.3 else "little"
+    order: Literal["big", "little"] = "big" if rng.random() < 0.3 else "little"
     before = int.from_bytes(content[place : place + size], order)
     after = int(EXTREMES[rng.integers(len(EXTREMES))])
     if rng.random() < 0.4:
         after = before + int(rng.choice([-256, -8, -2, -1, 1, 2, 8, 256]))
     after %= 256**size
-    number = after.to_bytes(size, order)  # type: ignore[arg-type]
+    number = after.to_bytes(size, order)
     said = f"{size} bytes at {place}: {before} becomes {after}"
     return content[:place] + number + content[place + size :], said
 

@@ -22,7 +22,20 @@ NUMBERS: tuple[Any, ...] = (
     *(float("nan"), float("inf"), float("-inf"), 10**400),
 )
 """What may stand for a number."""
-_VALUES: tuple[Any, ...] = (*NUMBERS, None, True, False, "", "x", [], {}, [[]], {"a": 1}, [0], [1, 2])
+_VALUES: tuple[Any, ...] = (
+    *NUMBERS,
+    None,
+    True,
+    False,
+    "",
+    "x",
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    [0],
+    [1, 2],
+)
 _DEPTH = 100_000
 _ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp037")
 

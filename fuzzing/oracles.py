@@ -9,7 +9,7 @@ from pathlib import Path
 from fuzzing.case import Attempt, Failure, Outcome
 
 GROWTH_MB = 1024
-_LINE = 1_000  # characters of a message for people; a longer one holds what somebody else wrote
+_LINE = 1_000  # characters of a message, beside what the user gave
 _TRACEBACK = re.compile(rb"^Traceback \(most recent call last\)", re.MULTILINE)
 _PYTHON = re.compile(r"^[\w.]*(?:Error|Exception|Warning)\b.*:|^\S+\.py:\d+: \w*Warning:")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -56,7 +56,7 @@ def _of_streams(attempt: Attempt, outcome: Outcome) -> Iterator[Failure]:
         elif not _KNOWN.match(line):
             yield Failure("stray line", line[:300])
     longest = max(map(len, lines))
-    if longest > _LINE:
+    if longest > _LINE + max(map(len, attempt.arguments), default=0):
         yield Failure("long line", f"{longest} characters: {max(lines, key=len)[:200]}")
     out = outcome.out.decode("utf-8", "replace") if attempt.for_people else ""
     control = _CONTROL.search("\n".join(lines) + out)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzzing.case import Case, Failure, Result
-from fuzzing.child import serve
+from fuzzing.child import COMMAND, serve
 from fuzzing.kinds.registry import KINDS
 from fuzzing.material import Material
 from fuzzing.oracles import GROWTH_MB
@@ -30,6 +30,7 @@ _WAITS_CPU_S = 3.0  # less than it in HANG_S of the clock is waiting
 _MOST_WALL_S = 150.0  # whatever else the machine is busy with
 _EVENT_S = 400.0  # several processes, one after another
 _LOOK_S = 0.05
+_AGAIN = "python -m fuzzing --case"
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -216,6 +217,10 @@ class Pool:
             shutil.rmtree(kept, ignore_errors=True)
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(folder, kept)
+            command = kept / COMMAND
+            if command.exists():
+                moved = command.read_bytes().replace(bytes(folder), bytes(kept))
+                command.write_bytes(moved + f"# all of it again: {_AGAIN} {case}\n".encode())
         shutil.rmtree(folder, ignore_errors=True)
         yield result
 

@@ -82,7 +82,7 @@ def _judged(outcome: Outcome, mutant: Mutant, path: Path, is_plain: bool) -> Ite
     numbers = [record[name] for name in ("score", "llr", "p_spoof") if record[name] is not None]
     if not all(math.isfinite(number) for number in numbers):
         yield Failure("a score that is no number", str(numbers))
-    if record["verdict"] in ("bonafide", "spoof"):
+    if record["score"] is not None:
         noted = b"WARNING: " in outcome.err
         yield from not_heard(mutant, path, record["duration_s"], noted)
 

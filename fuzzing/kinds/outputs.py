@@ -22,8 +22,8 @@ def _names(path: Path) -> Counter[str]:
     if path.suffix == ".csv":
         rows = csv.DictReader(io.StringIO(text, newline=""))
         return Counter(Path(row["path"]).stem for row in rows if row.get("part") != "window")
-    rows = text.splitlines()[path.suffix == ".tsv" :]
-    return Counter(row.split()[0] for row in rows)
+    lines = text.splitlines()[path.suffix == ".tsv" :]
+    return Counter(line.split()[0] for line in lines)
 
 
 def resume(rng: Rng, material: Material, folder: Path) -> Attempt:

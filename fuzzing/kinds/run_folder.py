@@ -79,8 +79,7 @@ def checkpoints(rng: Rng, material: Material, folder: Path) -> Attempt:
 
 def resume(rng: Rng, material: Material, folder: Path) -> Attempt:
     """Resume a training of which log, config or latest checkpoint was damaged."""
-    run = folder / "written" / "run"
-    shutil.copytree(material.run, run)
+    run = _own_run(material, folder)
     files = [run / "log.jsonl", run / "log.jsonl", run / "config.json"]
     latest = run / "checkpoints" / "latest"
     files += [*sorted(p for p in latest.rglob("*") if p.is_file())]

@@ -73,6 +73,7 @@ def overrides(rng: Rng, material: Material, folder: Path) -> Attempt:
     else:
         name = ("score", "stream")[rng.integers(2)]
         words = [name, "--workdir", str(material.run), str(material.clips[0]), *chosen]
+        words += ["--no-progress"] if name == "score" else []
     return Attempt(words, said, most_errors=1)
 
 
@@ -89,31 +90,44 @@ def config_file(rng: Rng, material: Material, folder: Path) -> Attempt:
     return Attempt(words, said, statuses=(0, 1, 2))
 
 
-def flags(rng: Rng, material: Material, folder: Path) -> Attempt:
-    """Give a command a strange flag."""
+def _commands(material: Material) -> dict[str, tuple[list[str], tuple[str, ...], float]]:
+    """Return commands: their words, flags that may be strange, and how often each is drawn."""
     run, clip = str(material.run), str(material.clips[0])
-    commands: dict[str, tuple[list[str], tuple[str, ...]]] = {
-        "score": (
-            ["--workdir", run, clip, "--no-progress"],
-            ("--checkpoint", "--seed", "--output", "--format", "--names", "--plot", "--list"),
-        ),
-        "stream": (["--workdir", run, clip], ("--checkpoint", "--hop", "--rate", "--format")),
+    scores, dev = (str(material.run / "eval" / name) for name in ("scores.txt", "dev_scores.txt"))
+    of_evaluate = "--p-spoof --c-miss --c-fa --replicates --level --threshold-rule --where --by"
+    of_score = "--checkpoint --seed --output --format --names --plot --list --num-workers"
+    rows = {
+        "score": (f"--workdir {run} {clip} --no-progress", of_score, 0.35),
+        "stream": (f"--workdir {run} {clip}", "--checkpoint --hop --rate --format", 0.2),
         "evaluate": (
-            ["--scores", str(material.run / "eval" / "scores.txt"), "--output", "written"],
-            ("--p-spoof", "--c-miss", "--c-fa", "--replicates", "--level", "--threshold-rule",
-             "--where", "--by", "--names", "--corpus", "--calibration"),
+            f"--scores {scores} --output written --no-progress",
+            f"{of_evaluate} --names --corpus --calibration",
+            0.25,
         ),
         "fuse": (
-            ["--dev", *[str(material.run / "eval" / "dev_scores.txt")] * 2, "--output", "written"],
-            ("--p-bonafide", "--kind", "--names", "--fusion"),
+            f"--dev {dev} {dev} --output written",
+            "--p-bonafide --kind --names --fusion",
+            0.1,
         ),
-        "export": (["--workdir", run, "--output", "written/x.onnx", "--format", "onnx"],
-                   ("--num-samples", "--threshold", "--checkpoint")),
-        "demo-corpus": (["--output", "written/c", "--no-progress", "--num-workers=1"],
-                        ("--num-clips", "--seed", "--output")),
-    }  # fmt: skip
-    name = list(commands)[rng.choice(6, p=[0.35, 0.2, 0.25, 0.1, 0.05, 0.05])]
-    words, names = commands[name]
+        "export": (
+            f"--workdir {run} --output written/x.onnx --format onnx",
+            "--num-samples --threshold --checkpoint",
+            0.05,
+        ),
+        "demo-corpus": (
+            "--output written/c --no-progress --num-workers 1",
+            "--num-clips --seed --output",
+            0.05,
+        ),
+    }
+    return {k: (words.split(), tuple(names.split()), p) for k, (words, names, p) in rows.items()}
+
+
+def flags(rng: Rng, material: Material, _folder: Path) -> Attempt:
+    """Give a command a strange flag."""
+    commands = _commands(material)
+    name = list(commands)[rng.choice(len(commands), p=[row[2] for row in commands.values()])]
+    words, names, _ = commands[name]
     flag = names[rng.integers(len(names))]
     value = _strange(rng, 0).replace("\0", "")
     if name == "demo-corpus" and value.isdigit():

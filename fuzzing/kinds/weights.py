@@ -34,14 +34,16 @@ def torch(rng: Rng, material: Material, folder: Path) -> Attempt:
     """Import damaged weights of PyTorch."""
     content = material.torch.read_bytes()
     way = rng.random()
-    if way < 0.45:
+    if way < 0.05:
+        said = "intact"
+    elif way < 0.45:
         content, said = damaged(content, rng)
     else:
         content, said = _rezipped(content, rng)
     path = folder / "weights.pth"
     path.write_bytes(content)
     words = ["import-torch", str(path), "--model", "aasist_l", "--workdir", "written/run"]
-    return Attempt(words, said, statuses=(0, 2))
+    return Attempt(words, said, statuses=(0,) if said == "intact" else (0, 2))
 
 
 def _rezipped(content: bytes, rng: Rng) -> tuple[bytes, str]:
@@ -81,7 +83,9 @@ def onnx(rng: Rng, material: Material, folder: Path) -> Attempt:
     if not material.onnx.exists():  # without the extra
         return Attempt(["check", "--help"], "no extra `export`", statuses=(0,))
     shutil.copy(material.onnx, path)
-    content, said = damaged(path.read_bytes(), rng)
+    content, said = path.read_bytes(), "intact"
+    if rng.random() > 0.05:
+        content, said = damaged(content, rng)
     path.write_bytes(content)
     clip = material.clips[0]
 
@@ -99,4 +103,4 @@ def onnx(rng: Rng, material: Material, folder: Path) -> Attempt:
         return 0
 
     check = same_score(material, clip)
-    return Attempt(["score"], said, statuses=(0, 2), call=call, check=check, for_people=False)
+    return Attempt(["score"], said, statuses=(0, 2), call=call, check=check)

@@ -171,8 +171,9 @@ class PcmStream:
         return found
 
     def _check_level(self, samples: np.ndarray) -> None:
-        peak = np.abs(samples).max()
-        if peak > _MAX_PEAK and np.isfinite(peak):
+        # What is not finite is the gate's to judge, and hides no other sample.
+        peak = np.abs(samples).max(initial=0.0, where=np.isfinite(samples))
+        if peak > _MAX_PEAK:
             what = f"a sample is {peak:.3g} times full scale; is it {self.format.encoding}?"
             raise AudioError(self._name, "too loud", what)
 
@@ -250,6 +251,7 @@ def _decoded(data: bytes, form: PcmFormat) -> np.ndarray:
         full_scale = 2.0 ** (8 * values.dtype.itemsize - 1)
         samples = (values * (1 / full_scale)).astype(np.float32)
     else:
-        with np.errstate(over="ignore"):  # beyond float32 is infinite, and not finite is noticed
+        # Beyond float32 is infinite; what is not finite is noticed later.
+        with np.errstate(over="ignore", invalid="ignore"):
             samples = values.astype(np.float32)
     return samples.reshape(-1, form.num_channels)

@@ -8,15 +8,20 @@ DEMO_CORPUS ?= data/demo
 DEMO_RUN ?= runs/demo
 # Two workers on two cores; more where there are more.
 TEST_WORKERS ?= auto
+# Of `make fuzz`; KINDS such as audio,kills (default: all that need no processes of their own).
+CASES ?= 1000
+SEED ?= 1
+KINDS ?=
 
-.PHONY: help install venv-module demo test test-wheel lint typecheck constraints clean
+.PHONY: help install venv-module demo test test-wheel fuzz lint typecheck constraints clean
 
 help:
 	@echo "make demo         write the synthetic demo corpus, train on it, evaluate, name the report"
 	@echo "make test         run the whole test suite"
 	@echo "make test-wheel   try commands and Python interface from the wheel, in empty environments"
+	@echo "make fuzz         run commands on damaged input (CASES=3000 SEED=7 KINDS=audio,kills)"
 	@echo "make lint         ruff: rules and format"
-	@echo "make typecheck    mypy over package, tests, configs and benchmarks"
+	@echo "make typecheck    mypy over package, tests, configs, benchmarks and fuzzer"
 	@echo "make constraints  resolve the newest versions and pin them in constraints.txt"
 	@echo "make clean        remove .venv, the demo corpus and the demo run"
 	@echo "PYTHON=python3.12 make test    use another interpreter (3.11 or newer)"
@@ -48,6 +53,10 @@ test: install
 # Needs a network: each extra in an environment of its own.
 test-wheel: install
 	RAWNET_JAX_TEST_WHEEL=1 $(BIN)/python -m pytest tests/test_wheel.py
+
+# What fails is kept in fuzz-failures/; docs/fuzzing.md.
+fuzz: install
+	$(BIN)/python -m fuzzing --cases $(CASES) --seed $(SEED) --kinds "$(KINDS)" --report fuzz-failures/report.json
 
 lint: install
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from rawnet_jax.errors import Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
-from rawnet_jax.jobs.console import complain, one_line
+from rawnet_jax.jobs.console import OneLine, complain, one_line
 
 COMMANDS = {
     "train": "train a model, or resume a run",
@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None and set(sys.argv[1:2]) & NEED_LARGE_PAGES:
         restart_with_huge_pages()
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    warnings = logging.StreamHandler()
+    warnings.setFormatter(OneLine("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[warnings], level=logging.WARNING)
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()

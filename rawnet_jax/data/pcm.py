@@ -78,7 +78,8 @@ def _linear(data: bytes, kind: str) -> np.ndarray:
     if values.dtype.kind == "i":
         full_scale = 2.0 ** (8 * values.dtype.itemsize - 1)
         return (values * (1 / full_scale)).astype(np.float32)
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and not finite is noticed
+    # Beyond float32 is infinite; what is not finite is noticed later.
+    with np.errstate(over="ignore", invalid="ignore"):
         return values.astype(np.float32)
 
 

@@ -143,7 +143,8 @@ class PcmStream:
         return found
 
     def _check_level(self, samples: np.ndarray) -> None:
-        peak = np.abs(samples).max()
-        if peak > _MAX_PEAK and np.isfinite(peak):
+        # What is not finite is the gate's to judge, and hides no other sample.
+        peak = np.abs(samples).max(initial=0.0, where=np.isfinite(samples))
+        if peak > _MAX_PEAK:
             what = f"a sample is {peak:.3g} times full scale; is it {self.format.encoding}?"
             raise AudioError(self._name, "too loud", what)

@@ -1,5 +1,6 @@
 """Lines for people, on standard output and standard error, and what exit statuses mean."""
 
+import logging
 import re
 import sys
 from collections.abc import Iterable
@@ -20,6 +21,14 @@ def printable(text: str) -> str:
 def one_line(text: object) -> str:
     """Return text that may go to a terminal, without a line end."""
     return printable(str(text)).replace("\n", "\\n")
+
+
+class OneLine(logging.Formatter):
+    """Formats what is logged, which may hold names of files, as one line for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return one_line(super().format(record))
 
 
 def say(text: str) -> None:

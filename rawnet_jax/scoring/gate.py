@@ -21,6 +21,8 @@ FRAME_S = 0.02
 """Over which the level is measured."""
 
 _AT_EXTREMES = 0.01  # of half the range: what clipping leaves there is not quite flat any more
+# Of samples that are not finite, or huge, nothing is concluded, and NumPy has nothing to say.
+_OF_ANY_SAMPLES = np.errstate(over="ignore", invalid="ignore")
 _OF_AUDIO_ERROR = "not finite"  # `AudioError.reason` of what decoding itself refuses
 
 
@@ -140,6 +142,7 @@ class ChannelMix:
         self._high = np.zeros(0)
         self._sums = np.zeros((2, 0))  # of samples and of squares, a column a channel; last the mix
 
+    @_OF_ANY_SAMPLES
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """Return float [n] of a block [n] or [n, channels]."""
         columns = block[:, None] if block.ndim == 1 else block
@@ -157,6 +160,7 @@ class ChannelMix:
             self._measure(columns, mono)
         return mono
 
+    @_OF_ANY_SAMPLES
     def refusal(self) -> Refusal | None:
         """Return why what came out is not the recording; None where it is."""
         num_channels = len(self._low)

@@ -1,6 +1,7 @@
 """The commands from end to end on small data, as a user types them."""
 
 import json
+import logging
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 
 from rawnet_jax.cli.main import COMMANDS, main
 from rawnet_jax.data.score_file import read_scores
+from rawnet_jax.jobs.console import OneLine
 from tests.conftest import REPO, TINY_SIZES
 
 
@@ -170,3 +172,9 @@ def test_commands_do_not_wait_for_what_they_do_not_need(program, unwanted):
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "found"
+
+
+def test_a_warning_is_one_line_without_control_characters():
+    said = {"levelname": "WARNING", "msg": "%s: cut", "args": ("a\nb\x1b[31m\u202egpj.wav",)}
+    line = OneLine("%(levelname)s: %(message)s").format(logging.makeLogRecord(said))
+    assert line == "WARNING: a\\nb\\x1b[31m\\u202egpj.wav: cut"

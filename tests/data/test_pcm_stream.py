@@ -215,3 +215,11 @@ def test_chunks_behind_the_samples_are_passed_over_and_junk_is_said(caplog):
     assert not caplog.text
     np.testing.assert_array_equal(read(wav() + chunk + bytes(99)), read(wav()))
     assert "99 bytes behind its end" in caplog.text
+
+
+def test_what_is_no_number_hides_no_sample_that_is_too_loud():
+    samples = np.array([np.nan, 1e30, np.inf, 1e300], "<f8").tobytes()
+    with pytest.raises(AudioError, match="a sample is 1e\\+30 times full scale; is it f64le"):
+        read(samples, PcmFormat("f64le", 16_000, 2))
+    nothing = read(np.array([np.nan, 1e300], "<f8").tobytes(), PcmFormat("f64le", 16_000, 2))
+    assert not np.isfinite(nothing).any()

@@ -184,3 +184,13 @@ def test_no_real_clip_is_refused(shared_data):
         waveform, rate = soundfile.read(path, dtype="float32")
         assert gate_refusal(waveform, GATE, sample_rate_hz=rate) is None, path
         assert gate_refusal(waveform[:rate], GATE, sample_rate_hz=rate) is None, path
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 3e38])
+def test_samples_that_are_no_sound_warn_of_nothing(wrong):
+    """A warning of NumPy would be an error here."""
+    mix = ChannelMix(GateConfig())
+    block = np.full((50, 2), wrong, np.float32)
+    block[::2, 1] *= -1
+    mix(block)
+    mix.refusal()

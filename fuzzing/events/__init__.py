@@ -1,0 +1,1 @@
+"""Kinds of event that happen to real processes: kills, full disks, races."""

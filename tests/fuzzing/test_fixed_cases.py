@@ -1,0 +1,52 @@
+"""The fixed set of the fuzzer: 500 damaged inputs, the same in every run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from fuzzing.material import Material, make_material
+from tests.conftest import REPO
+
+PARTS = 4
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory) -> Material:
+    """The small run, made by the first of the test processes that comes."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with FileLock(shared / "fuzz.lock"):
+        return make_material(shared / "fuzz_material")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_fixed_cases(part, material, tmp_path):
+    command = [sys.executable, "-m", "fuzzing", "--cases=500", "--seed=0", "--workers=1"]
+    command += [f"--part={part}/{PARTS}", f"--material={material.folder}", "--failures", tmp_path]
+    # Without ffmpeg, which is not everywhere.
+    environment = {**os.environ, "FUZZ_FFMPEG": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    made = subprocess.run(
+        command, cwd=REPO, env=environment, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, f"{made.stdout}\n{made.stderr}"
+    assert f"{500 // PARTS} cases in " in made.stdout
+
+
+def test_the_parts_are_the_whole(material):
+    from fuzzing.__main__ import cases_of
+
+    whole = cases_of(500, seed=0)
+    parts = [case for part in range(PARTS) for case in cases_of(500, seed=0, part=(part, PARTS))]
+    assert len(set(whole)) == 500
+    assert sorted(parts, key=str) == sorted(whole, key=str)
+    assert set(cases_of(500, seed=1)).isdisjoint(whole)
+    only = cases_of(20, seed=0, kinds=["audio"])
+    assert set(only) <= set(whole)
+    assert {case.kind for case in only} == {"audio"}
+    assert Path(material.folder).is_dir()

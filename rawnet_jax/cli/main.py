@@ -14,6 +14,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+from rawnet_jax.cli.words import divided, refuse_names, with_more_names
 from rawnet_jax.errors import Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
 from rawnet_jax.jobs.console import complain, one_line
@@ -103,11 +104,15 @@ def _run(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     parser.set_defaults(takes_overrides=False)
     _add_commands(commands, arguments)
-    args, left_over = parser.parse_known_args(arguments)
-    overrides = [word for word in left_over if word.startswith("--config.")]
-    unknown = [word for word in left_over if word not in overrides]
+    flags, overrides, names = divided(arguments)
+    asked = commands.choices.get(next(iter(flags), ""))
+    if asked is not None:
+        refuse_names(asked, flags)
+    args, unknown = parser.parse_known_args([*flags, *names])
+    command = commands.choices[args.command]
+    unknown = with_more_names(command, args, unknown, names)
     if unknown or (overrides and not args.takes_overrides):
-        commands.choices[args.command].error(
+        command.error(
             f"unknown argument {(unknown or overrides)[0]!r}; a setting of the experiment is "
             "written --config.group.field=value"
         )

@@ -44,7 +44,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from rawnet_jax.training.loop import Trainer
     from rawnet_jax.training.workdir import held
 
-    with joined(flags.options_of(ProcessOptions, args, overrides)), held(args.workdir):
+    with joined(flags.options_of(ProcessOptions, args, overrides)):
         start_runtime(config.runtime)
-        Trainer(config, args.workdir, progress=args.progress).run()
+        with held(args.workdir):
+            Trainer(config, args.workdir, progress=args.progress).run()
     return 0

@@ -21,6 +21,7 @@ _LOG = logging.getLogger(__name__)
 _UNKNOWN_FRAMES = 2**62  # libsndfile's frame count for a header without one is 2^63 - 1
 _SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3}
 _SAMPLE_BYTES |= {"PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_MAX_PATH_BYTES = 1000  # of libsndfile, which has no room for 1,024
 _ROUNDING_FRAMES = 2  # of a length in seconds
 _DATA_BYTES = re.compile(r"(?:data|ssnd|data size)\s*: (\d+) \(should be (\d+)\)", re.IGNORECASE)
 _FOLLOWED = ("MP3", "OGG", "FLAC", "WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF")
@@ -178,8 +179,9 @@ def _plain(source: str | PathLike[str] | bytes, opened: BinaryIO) -> Any:
     if isinstance(source, bytes):
         return io.BytesIO(source)
     try:
-        os.fspath(source).encode()
+        if len(os.fspath(source).encode()) <= _MAX_PATH_BYTES:
+            return source
     except UnicodeEncodeError:  # a name that is not UTF-8
-        opened.seek(0)
-        return opened
-    return source
+        pass
+    opened.seek(0)
+    return opened

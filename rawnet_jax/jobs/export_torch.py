@@ -16,6 +16,7 @@ from rawnet_jax.jobs.import_torch import torch_names
 from rawnet_jax.mesh import make_mesh, replicated
 from rawnet_jax.models.registry import build_model, spec_of
 from rawnet_jax.models.variables import variable_shapes
+from rawnet_jax.runtime import start_runtime
 
 
 def export_torch(workdir: Path, checkpoint: str, output: Path) -> int:
@@ -33,6 +34,7 @@ def export_torch(workdir: Path, checkpoint: str, output: Path) -> int:
     names = torch_names(config.model.name)
     if not output.parent.is_dir():
         raise CheckpointError(f"--output {output}: its folder does not exist")
+    start_runtime(config.runtime)
     model = build_model(config.model)
     shapes = variable_shapes(model, config.data.num_samples)
     variables, step = restore_variables(workdir, checkpoint, shapes, replicated(make_mesh()))

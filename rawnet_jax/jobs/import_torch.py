@@ -27,6 +27,7 @@ from rawnet_jax.losses import make_loss
 from rawnet_jax.models.registry import MODELS, build_model, model_config, spec_of
 from rawnet_jax.models.torch_names import TorchNames
 from rawnet_jax.models.variables import init_variables, variable_shapes
+from rawnet_jax.runtime import start_runtime
 
 PACKAGE = "rawnet_jax"
 
@@ -53,6 +54,7 @@ def import_torch(options: ImportOptions) -> int:
     names = torch_names(options.model)
     config = _config(options)
     _refuse_used(options.workdir)
+    start_runtime(config.runtime)
     state = _read(options.checkpoints)
     model = build_model(config.model)
     shapes = variable_shapes(model, config.data.num_samples)

@@ -13,7 +13,6 @@ from rawnet_jax.cli.main import main
 from tests.conftest import REPO
 from tests.small_run import write_run
 
-
 CUDA_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 
 

@@ -15,7 +15,16 @@ PACKAGE = Path(__file__).resolve().parent.parent / "rawnet_jax"
 # rooms of lower layers only. docs/architecture.md draws the same picture.
 LAYERS = (
     (
-        *("errors", "labels", "contract", "export_formats", "progress", "csv_text", "huge_pages"),
+        *(
+            "errors",
+            "labels",
+            "contract",
+            "export_formats",
+            "progress",
+            "terminal",
+            "csv_text",
+            "huge_pages",
+        ),
         *("digest", "json_text"),
     ),
     ("config", "mesh", "atomic_file", "checkpoint", "nn", "dsp"),
@@ -35,7 +44,7 @@ LAYERS = (
 # These start fast and work without an accelerator stack. What is imported inside a function counts
 # only when the function is called.
 WITHOUT_JAX = (
-    *("errors", "labels", "contract", "export_formats", "progress", "csv_text"),
+    *("errors", "labels", "contract", "export_formats", "progress", "terminal", "csv_text"),
     *("config", "config_check"),
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     *("robustness", "reports", "result", "detector", "export.onnx_model_file"),
@@ -208,3 +217,15 @@ def test_a_command_is_one_file():
     files = {name.removeprefix("cli.") for name in MODULES if name.startswith("cli.")}
     commands = {name.replace("-", "_") for name in COMMANDS}
     assert files == commands | {"main", "flags", "words", "search_worker"}
+
+
+def calls(path: Path) -> set[str]:
+    """Return the names that a file calls as functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {func.id for func in found if isinstance(func, ast.Name)}
+
+
+@pytest.mark.parametrize(("function", "module"), [("print", "terminal"), ("tqdm", "progress")])
+def test_text_and_bars_have_one_way_out(function, module):
+    assert {name_of(path) for path in FILES if function in calls(path)} == {module}

@@ -8,7 +8,6 @@ or matplotlib, is imported in ``run``.
 import argparse
 import errno
 import importlib
-import logging
 import os
 import sys
 import textwrap
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 from rawnet_jax.cli.words import divided, refuse_names, with_more_names
 from rawnet_jax.errors import Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
-from rawnet_jax.jobs.console import complain, one_line
+from rawnet_jax.terminal import complain, log_to_terminal, one_line
 
 COMMANDS = {
     "train": "train a model, or resume a run",
@@ -61,19 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None and set(sys.argv[1:2]) & NEED_LARGE_PAGES:
         restart_with_huge_pages()
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    log_to_terminal()
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
     except Interrupted as error:
-        print(error, file=sys.stderr)
+        complain(one_line(error))
         return 128 + error.signal_number
     except RawnetError as error:
         complain(f"error: {one_line(error)}")
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        complain("interrupted")
         return EXIT_KEYBOARD
     except BrokenPipeError:
         # The reader of our output went away (| head); nothing is wrong.

@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,11 +22,11 @@ import numpy as np
 import soundfile
 from filelock import BaseFileLock, FileLock, Timeout
 from scipy.fft import irfft, rfft, rfftfreq
-from tqdm import tqdm
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import INT16_SCALE, to_int16
 from rawnet_jax.errors import DataError
+from rawnet_jax.progress import make_bar
 from rawnet_jax.simulate.devices import ENVIRONMENTS, device_rows
 from rawnet_jax.simulate.rooms import Environment
 
@@ -273,15 +272,10 @@ def run_tasks(
 def _bar(
     results: Iterable[_Result], *, total: int, description: str, progress: bool
 ) -> Iterable[_Result]:
-    return tqdm(
-        results,
-        total=total,
-        desc=description,
-        unit="clip",
-        dynamic_ncols=True,
-        disable=not progress,
-        mininterval=0.1 if sys.stderr.isatty() else 10.0,  # a log gets few lines
-    )
+    with make_bar(description, total, shown=progress, stays=True) as bar:
+        for result in results:
+            yield result
+            bar.update()
 
 
 def _band_limited(signal: np.ndarray, bandwidth_hz: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Progress bars: a picture that moves on a terminal, a line now and then in a log."""
 
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
@@ -40,7 +41,8 @@ def make_bar(
         unit: what is counted.
         stays: its last state stays where the bar was.
     """
-    kind = {"desc": description, "total": total, "initial": initial, "unit": unit, "leave": stays}
+    kind: dict[str, Any] = {"desc": description, "total": total, "initial": initial}
+    kind |= {"unit": unit, "leave": stays}
     if sys.stderr.isatty():
         return tqdm(**kind, disable=not shown, dynamic_ncols=True)
     return tqdm(

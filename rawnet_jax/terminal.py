@@ -27,7 +27,7 @@ def one_line(text: object) -> str:
     return printable(str(text)).replace("\n", "\\n")
 
 
-def show(text: str = "") -> None:
+def show(text: object = "") -> None:
     """Print a line, or several, for people."""
     say(f"{text}\n")
 

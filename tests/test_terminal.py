@@ -28,7 +28,7 @@ def lines_of(drawn):
     """Return what stands on each line of a terminal."""
     lines = []
     for line in drawn.split("\n"):
-        cells = []
+        cells: list[str] = []
         for part in line.replace("\x1b[K", "").split("\r"):
             cells[: len(part)] = part
         lines.append("".join(cells).rstrip())

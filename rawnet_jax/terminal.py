@@ -90,5 +90,7 @@ def _end_open_line() -> None:
 
 def _beside_bars() -> contextlib.AbstractContextManager[Any]:
     """Take bars away meanwhile. Where tqdm was never imported, there are none."""
-    tqdm: Any = sys.modules.get("tqdm")
-    return contextlib.nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode(sys.stderr)
+    tqdm: Any = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if not getattr(tqdm, "_instances", ()):
+        return contextlib.nullcontext()
+    return tqdm.external_write_mode(sys.stderr)

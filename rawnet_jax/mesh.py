@@ -4,6 +4,7 @@ Nothing else in the package knows how many devices or hosts there are.
 """
 
 import inspect
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,9 +65,29 @@ def _heartbeat() -> dict[str, Any]:
     return {name: HEARTBEAT_S} if name in known else {}
 
 
+def all_devices() -> list[jax.Device]:
+    """Return the devices of all hosts; the first call starts JAX.
+
+    Raises:
+        ConfigError: JAX cannot start on what JAX_PLATFORMS asks for, or on what it found.
+    """
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the second where a plugin is missing
+        asked = os.environ.get("JAX_PLATFORMS")
+        said = str(error).partition("\n")[0].partition(" (set JAX_PLATFORMS")[0].rstrip(".")
+        reason = f": {said}" if said else ""
+        if not asked:
+            raise ConfigError(f"JAX finds no device that works{reason}") from error
+        raise ConfigError(
+            f"JAX_PLATFORMS={asked}: JAX cannot start so{reason}; install JAX for that platform, "
+            "or unset JAX_PLATFORMS to take what is there"
+        ) from error
+
+
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Return a one-axis mesh over the given devices (default: all, of all hosts)."""
-    chosen = np.asarray(jax.devices() if devices is None else devices)
+    chosen = np.asarray(all_devices() if devices is None else devices)
     # Auto axes: with explicit ones, Linen's dropout on a sharded input raises ShardingTypeError.
     return Mesh(chosen, (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
 

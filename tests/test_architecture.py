@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "rawnet_jax"
 # rooms of lower layers only. docs/architecture.md draws the same picture.
 LAYERS = (
     (
-        *("errors", "labels", "contract", "export_formats", "progress", "csv_text", "huge_pages"),
-        *("digest", "json_text", "regular_file"),
+        *("errors", "labels", "contract", "export_formats", "progress", "terminal", "csv_text"),
+        *("huge_pages", "digest", "json_text", "regular_file"),
     ),
     ("config", "mesh", "atomic_file", "checkpoint", "nn", "dsp"),
     ("runtime", "peers", "fitted_file", "config_check", "losses", "augment", "models"),
@@ -35,7 +35,8 @@ LAYERS = (
 # These start fast and work without an accelerator stack. What is imported inside a function counts
 # only when the function is called.
 WITHOUT_JAX = (
-    *("errors", "labels", "contract", "export_formats", "progress", "csv_text", "regular_file"),
+    *("errors", "labels", "contract", "export_formats", "progress", "terminal", "csv_text"),
+    "regular_file",
     *("config", "config_check"),
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     "copy_synthesis",
@@ -217,4 +218,16 @@ def test_only_commands_see_parsed_flags(path):
 def test_a_command_is_one_file():
     files = {name.removeprefix("cli.") for name in MODULES if name.startswith("cli.")}
     commands = {name.replace("-", "_") for name in COMMANDS}
-    assert files == commands | {"main", "flags", "search_worker"}
+    assert files == commands | {"main", "flags", "words", "search_worker"}
+
+
+def calls(path: Path) -> set[str]:
+    """Return the names that a file calls as functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {func.id for func in found if isinstance(func, ast.Name)}
+
+
+@pytest.mark.parametrize(("function", "module"), [("print", "terminal"), ("tqdm", "progress")])
+def test_text_and_bars_have_one_way_out(function, module):
+    assert {name_of(path) for path in FILES if function in calls(path)} == {module}

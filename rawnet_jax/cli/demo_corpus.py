@@ -3,6 +3,7 @@
 import argparse
 
 from rawnet_jax.cli import flags
+from rawnet_jax.terminal import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,5 +27,5 @@ def run(args: argparse.Namespace, _overrides: list[str]) -> int:
         progress=args.progress,
         overwrite=args.overwrite,
     )
-    print(summary)
+    show(summary)
     return 0

@@ -8,15 +8,15 @@ or matplotlib, is imported in ``run``.
 import argparse
 import errno
 import importlib
-import logging
 import os
 import sys
 import textwrap
 from collections.abc import Sequence
 
+from rawnet_jax.cli.words import divided, refuse_names, with_more_names
 from rawnet_jax.errors import Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
-from rawnet_jax.jobs.console import OneLine, complain, one_line
+from rawnet_jax.terminal import complain, log_to_terminal, one_line
 
 COMMANDS = {
     "train": "train a model, or resume a run",
@@ -63,21 +63,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None and set(sys.argv[1:2]) & NEED_LARGE_PAGES:
         restart_with_huge_pages()
-    warnings = logging.StreamHandler()
-    warnings.setFormatter(OneLine("%(levelname)s: %(message)s"))
-    logging.basicConfig(handlers=[warnings], level=logging.WARNING)
+    log_to_terminal()
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
     except Interrupted as error:
-        print(error, file=sys.stderr)
+        complain(one_line(error))
         return 128 + error.signal_number
     except RawnetError as error:
         complain(f"error: {one_line(error)}")
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        complain("interrupted")
         return EXIT_KEYBOARD
     except BrokenPipeError:
         # The reader of our output went away (| head); nothing is wrong.
@@ -108,11 +106,15 @@ def _run(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     parser.set_defaults(takes_overrides=False)
     _add_commands(commands, arguments)
-    args, left_over = parser.parse_known_args(arguments)
-    overrides = [word for word in left_over if word.startswith("--config.")]
-    unknown = [word for word in left_over if word not in overrides]
+    flags, overrides, names = divided(arguments)
+    asked = commands.choices.get(next(iter(flags), ""))
+    if asked is not None:
+        refuse_names(asked, flags)
+    args, unknown = parser.parse_known_args([*flags, *names])
+    command = commands.choices[args.command]
+    unknown = with_more_names(command, args, unknown, names)
     if unknown or (overrides and not args.takes_overrides):
-        commands.choices[args.command].error(
+        command.error(
             f"unknown argument {(unknown or overrides)[0]!r}; a setting of the experiment is "
             "written --config.group.field=value"
         )

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from rawnet_jax.cli import flags
+from rawnet_jax.terminal import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +57,6 @@ def run(args: argparse.Namespace, _overrides: list[str]) -> int:
         overwrite=args.overwrite,
     )
     for problem in summary.problems:
-        print(f"left out: {problem}")
-    print(summary)
+        show(f"left out: {problem}")
+    show(summary)
     return 0

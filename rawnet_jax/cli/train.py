@@ -7,6 +7,7 @@ from pathlib import Path
 from rawnet_jax.cli import flags
 from rawnet_jax.config_file import load_config, to_dict
 from rawnet_jax.jobs.processes import ProcessOptions, joined
+from rawnet_jax.terminal import show
 
 EPILOG = """\
 Any field of the config can be set on the command line:
@@ -38,13 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     config = load_config(args.config, overrides)
     if args.print_config:
-        print(json.dumps(to_dict(config), indent=2))
+        show(json.dumps(to_dict(config), indent=2))
         return 0
     from rawnet_jax.runtime import start_runtime
     from rawnet_jax.training.loop import Trainer
     from rawnet_jax.training.workdir import held
 
-    with joined(flags.options_of(ProcessOptions, args, overrides)), held(args.workdir):
+    with joined(flags.options_of(ProcessOptions, args, overrides)):
         start_runtime(config.runtime)
-        Trainer(config, args.workdir, progress=args.progress).run()
+        with held(args.workdir):
+            Trainer(config, args.workdir, progress=args.progress).run()
     return 0

@@ -22,8 +22,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from tqdm import tqdm
-
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.data.audio import read_waveform, to_int16
 from rawnet_jax.data.cache_files import (
@@ -36,6 +34,7 @@ from rawnet_jax.data.cache_files import (
     write_json,
 )
 from rawnet_jax.errors import AudioError, DataError
+from rawnet_jax.progress import make_bar
 
 _LOG = logging.getLogger(__name__)
 
@@ -74,9 +73,7 @@ def build_parts(
     if num_done and missing:
         _LOG.info("audio cache %s: resuming at %d of %d clips", folder, num_done, num_clips)
     num_workers = min(num_workers or usable_cores(), -(-len(missing) // _PARTS_A_WORKER))
-    bar = tqdm(
-        total=num_clips, initial=num_done, unit="clip", desc="decoding", disable=not progress
-    )
+    bar = make_bar("decoding", num_clips, shown=progress, initial=num_done, stays=True)
     lock = threading.Lock()
 
     def on_clips(number: int) -> None:

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm import tqdm
 
 from rawnet_jax.config import AudioConfig, DataConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
@@ -20,6 +19,7 @@ from rawnet_jax.data.places import layout_of, locate_protocol
 from rawnet_jax.data.trial import Clip, ProblemLedger
 from rawnet_jax.errors import AudioError, ConfigError, DataError
 from rawnet_jax.labels import Label
+from rawnet_jax.progress import make_bar
 
 _FILES_A_TASK = 64
 
@@ -199,7 +199,7 @@ def _examine_audio(
     tasks = [clips[i : i + _FILES_A_TASK] for i in range(0, len(clips), _FILES_A_TASK)]
     with (
         ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
-        tqdm(total=len(clips), unit=" files", disable=not progress, leave=False) as bar,
+        make_bar("reading", len(clips), shown=progress, unit="file") as bar,
     ):
         for probes in pool.map(probe_all, tasks):
             bar.update(len(probes))

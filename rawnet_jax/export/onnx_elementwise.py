@@ -3,19 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from rawnet_jax.export.flat import Equation
 from rawnet_jax.export.onnx_graph import Writer
-from rawnet_jax.models.rawnet2 import leaky_relu
+from rawnet_jax.models.rawnet2 import LEAKY_SLOPE
 
 Handler = Callable[[Writer, Equation], None]
 
 _TYPES = {"float32": 1, "int32": 6, "int64": 7, "bool": 9}
 """Numbers of the types in the ONNX file format."""
 
-_LEAKY_SLOPE = -float(leaky_relu(jnp.float32(-1.0)))
+_LEAKY_SLOPE = float(np.float32(LEAKY_SLOPE))
 
 
 def _same(op: str, **attributes: Any) -> Handler:

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +42,7 @@ from rawnet_jax.reports.cross_corpus_tables import format_cross_corpus, format_s
 from rawnet_jax.reports.report import context_now
 from rawnet_jax.run import Run, configs_of
 from rawnet_jax.runtime import start_runtime
+from rawnet_jax.terminal import complain, show
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,9 +81,9 @@ def cross_corpus(options: CrossCorpusOptions) -> int:
     results = []
     for model in models_of(config, options.workdir, options.overrides, output, FOLDER):
         results.append(_evaluate_one(options, model, trained, corpora))
-        print()
+        show()
     if len(results) > 1:
-        print(format_spread(results))
+        show(format_spread(results))
     return EXIT_INCOMPLETE if any(row.failed for r in results for row in r.rows) else 0
 
 
@@ -116,7 +116,7 @@ def _evaluate_one(
             known = _attacks_on(corpus, trained, attacks)
             return _measured(row, clips, scores, threshold, known, resampling)
         except RawnetError as error:
-            print(f"error: {row.title}: {error}", file=sys.stderr)
+            complain(f"error: {row.title}: {error}")
             return replace(row, problem=str(error), failed=True)
 
     result = CrossCorpus(
@@ -180,6 +180,6 @@ def _write(output: Path, config: Config, result: CrossCorpus) -> None:
     details = run_details(config, result.checkpoint)
     notes = [config.note] if config.note else []
     context = context_now(f"{config.name} across corpora", details, notes=notes)
-    print(format_cross_corpus(result))
-    print()
+    show(format_cross_corpus(result))
+    show()
     say_written(write_cross_corpus_files(output, result, context))

@@ -55,6 +55,7 @@ from rawnet_jax.scoring.verdict import (
     save_calibration,
     save_operating_point,
 )
+from rawnet_jax.terminal import show
 from rawnet_jax.training.writer import epoch_history
 
 
@@ -104,7 +105,7 @@ def _evaluate_models(options: EvaluateRunOptions, trained: Config, config: Confi
     )
     steps = [_evaluate_one(options, model, assessing, clips, progress) for model in models]
     if len(models) > 1 and jax.process_index() == 0 and has_labels:
-        print()
+        show()
         runs = [
             SeedRun(str(m.workdir), read_scores(m.output / "scores.txt"), read_config(m.workdir))
             for m in models
@@ -158,8 +159,8 @@ def _evaluate_one(
     write_scores(output / "scores.txt", score_table(main.trials, main.score))
     labels = labels_of(main.trials)
     if labels is None:
-        print(f"scores: {output / 'scores.txt'} (the protocol gives no keys, so no metrics)")
-        print("\n".join(gate.warnings))
+        show(f"scores: {output / 'scores.txt'} (the protocol gives no keys, so no metrics)")
+        show("\n".join(gate.warnings))
         return run.step
     columns, title = columns_of(main.trials), f"{config.name} on {options.partition}"
     system = ScoredSystem(title, main.score, labels, columns.get(ATTACK), columns)
@@ -171,10 +172,10 @@ def _evaluate_one(
     (summary,) = assess([system], assessing)
     history = epoch_history(model.workdir)
     results = Results([summary], context, history=history, cannot_judge=gate.record())
-    print(format_summaries([summary], (), context.warnings))
+    show(format_summaries([summary], (), context.warnings))
     if config.note:
-        print(f"\n  Note: {config.note}")
-    print()
+        show(f"\n  Note: {config.note}")
+    show()
     say_written([("scores", output / "scores.txt")])
     say_written(write_results(output, results))
     if options.checkpoint == BEST:

@@ -18,6 +18,7 @@ from rawnet_jax.jobs.measuring import AssessingOptions
 from rawnet_jax.reports.output import Results, write_results
 from rawnet_jax.reports.report import ReportContext, context_now
 from rawnet_jax.reports.tables import format_summaries
+from rawnet_jax.terminal import show
 
 DEFAULT_OUTPUT = Path("evaluation")
 
@@ -77,8 +78,8 @@ def evaluate_scores(options: EvaluateScoresOptions) -> int:
     make_folder(output)
     context = _context(options, files, scored, dev)
     results = Results(summaries, context, comparisons, scored.unmatched)
-    print(format_summaries(summaries, comparisons, context.warnings))
-    print()
+    show(format_summaries(summaries, comparisons, context.warnings))
+    show()
     say_written(write_results(output, results))
     return 0
 

@@ -16,6 +16,8 @@ from rawnet_jax.jobs.import_torch import torch_names
 from rawnet_jax.mesh import make_mesh, replicated
 from rawnet_jax.models.registry import build_model, spec_of
 from rawnet_jax.models.variables import variable_shapes
+from rawnet_jax.runtime import start_runtime
+from rawnet_jax.terminal import show
 
 
 def export_torch(workdir: Path, checkpoint: str, output: Path) -> int:
@@ -33,6 +35,7 @@ def export_torch(workdir: Path, checkpoint: str, output: Path) -> int:
     names = torch_names(config.model.name)
     if not output.parent.is_dir():
         raise CheckpointError(f"--output {output}: its folder does not exist")
+    start_runtime(config.runtime)
     model = build_model(config.model)
     shapes = variable_shapes(model, config.data.num_samples)
     variables, step = restore_variables(workdir, checkpoint, shapes, replicated(make_mesh()))
@@ -40,17 +43,17 @@ def export_torch(workdir: Path, checkpoint: str, output: Path) -> int:
     in_loss = {name: array for name, array in state.items() if names.is_in_loss(name)}
     network = {name: array for name, array in state.items() if name not in in_loss}
     _write_checked(output, network)
-    print(f"{workdir}, checkpoint {checkpoint}, step {step}")
-    print(f"written: {output}, {len(network)} tensors, read back bit for bit")
+    show(f"{workdir}, checkpoint {checkpoint}, step {step}")
+    show(f"written: {output}, {len(network)} tensors, read back bit for bit")
     if in_loss:
         # In the loss's own state dict they have no prefix.
         own = {alias: name for alias, name in names.aliases.items() if name in in_loss}
         own = own or {name: name for name in in_loss}
         path = output.with_name(f"{output.stem}_loss{output.suffix}")
         _write_checked(path, {alias: in_loss[name] for alias, name in own.items()})
-        print(f"written: {path}, {len(own)} of the loss, read back bit for bit")
-    print(f"load it in the published code ({spec_of(config.model.name).source}):")
-    print(f"  model.load_state_dict(torch.load({output.name!r}, weights_only=True))")
+        show(f"written: {path}, {len(own)} of the loss, read back bit for bit")
+    show(f"load it in the published code ({spec_of(config.model.name).source}):")
+    show(f"  model.load_state_dict(torch.load({output.name!r}, weights_only=True))")
     return 0
 
 

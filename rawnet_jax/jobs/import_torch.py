@@ -28,6 +28,8 @@ from rawnet_jax.losses import make_loss
 from rawnet_jax.models.registry import MODELS, build_model, model_config, spec_of
 from rawnet_jax.models.torch_names import TorchNames
 from rawnet_jax.models.variables import init_variables, variable_shapes
+from rawnet_jax.runtime import start_runtime
+from rawnet_jax.terminal import show
 
 PACKAGE = "rawnet_jax"
 
@@ -54,6 +56,7 @@ def import_torch(options: ImportOptions) -> int:
     names = torch_names(options.model)
     config = _config(options)
     _refuse_used(options.workdir)
+    start_runtime(config.runtime)
     state = _read(options.checkpoints)
     model = build_model(config.model)
     shapes = variable_shapes(model, config.data.num_samples)
@@ -221,12 +224,12 @@ def _report(
         sum(leaf.size for leaf in jax.tree.leaves(variables[part]))
         for part in ("params", "batch_stats")
     )
-    print(
+    show(
         f"{files}: {len(state)} tensors, all of {options.model}: {params:,} parameters and "
         f"{statistics:,} running statistics"
     )
     if drawn:
-        print(f"not in it, so drawn anew (only training uses them): {', '.join(drawn)}")
-    print(f"written: {options.workdir} (config.json, {SOURCE_NAME}, checkpoints/{BEST}/0)")
+        show(f"not in it, so drawn anew (only training uses them): {', '.join(drawn)}")
+    show(f"written: {options.workdir} (config.json, {SOURCE_NAME}, checkpoints/{BEST}/0)")
     where = "" if options.config else " --config.data.corpus=NAME --config.data.root=FOLDER"
-    print(f"score with it: python evaluate.py --workdir {options.workdir}{where}")
+    show(f"score with it: python evaluate.py --workdir {options.workdir}{where}")

@@ -35,6 +35,7 @@ from rawnet_jax.robustness.conditions import Condition, Missing, Recordings, bui
 from rawnet_jax.robustness.figures import Judged, Robustness, measure_rows
 from rawnet_jax.run import Run, configs_of
 from rawnet_jax.runtime import start_runtime
+from rawnet_jax.terminal import show
 
 FOLDER = "robustness"
 
@@ -93,8 +94,8 @@ def evaluate_robustness(options: RobustnessOptions) -> int:
         replace(_evaluate_one(options, model, trials), name=model.workdir.name) for model in models
     ]
     if len(reports) > 1:
-        print()
-        print(format_comparison(*comparable(reports)))
+        show()
+        show(format_comparison(*comparable(reports)))
     return 0
 
 
@@ -202,8 +203,8 @@ def _write(options: RobustnessOptions, model: Model, report: Robustness, trials:
     details["left out"] = left_out(trials.clips)
     title = f"Robustness of {config.name} on {options.partition}"
     context = context_now(title, details, notes=trials.notes)
-    print(format_report(report))
+    show(format_report(report))
     for note in trials.notes:
-        print(f"  Note: {note}")
-    print()
+        show(f"  Note: {note}")
+    show()
     say_written(write_report_files(model.output, report, context))

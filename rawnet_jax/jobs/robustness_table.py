@@ -12,6 +12,7 @@ from rawnet_jax.reports.report import context_now
 from rawnet_jax.reports.robustness_page import write_comparison_files
 from rawnet_jax.reports.robustness_tables import comparable, format_comparison
 from rawnet_jax.robustness.figures import RECORD_NAME, Robustness, read_robustness
+from rawnet_jax.terminal import show
 
 
 def compare_robustness(
@@ -35,12 +36,12 @@ def compare_robustness(
     names = given or _names(runs, reports)
     named = [replace(report, name=name) for report, name in zip(reports, names, strict=True)]
     alike, left_out = comparable(named)
-    print(format_comparison(alike, left_out))
+    show(format_comparison(alike, left_out))
     if output:
         make_folder(output)
         details = {report.name: report.checkpoint for report in alike}
         context = context_now(f"Robustness of {', '.join(names)}", details)
-        print()
+        show()
         say_written(write_comparison_files(output, alike, left_out, context))
     return 0
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -155,18 +154,13 @@ def _write(
 ) -> None:
     """Put every result where it belongs as it comes."""
     draw = None if options.plot is None else _drawing(options.plot, decision, paths)
-    shows_bar = options.progress
-    with BatchBars(shows_bar)("scoring", len(paths), tally.num_before, "file") as bar:
-        # Lines on a terminal would run into the bar.
-        is_mixed = shows_bar and sys.stdout.isatty() and options.output is None
+    with BatchBars(options.progress)("scoring", len(paths), tally.num_before, "file") as bar:
         for found in results:
             record = record_of(found, decision, time_line=options.windows)
             tally.add(found, record)
-            with bar.external_write_mode() if is_mixed else contextlib.nullcontext():
-                write(record)
+            write(record)
             if found.outcome == Outcome.UNREADABLE:
-                with bar.external_write_mode() if shows_bar else contextlib.nullcontext():
-                    complain(f"error: {one_line(found.path)}: {found.reason}")
+                complain(f"error: {one_line(found.path)}: {found.reason}")
             if draw is not None:
                 draw(found, record)
             bar.update()

@@ -24,6 +24,7 @@ from rawnet_jax.search.defaults import default_declarations
 from rawnet_jax.search.space import parse_space
 from rawnet_jax.search.study import Plan, SearchStudy, open_study, reopen_study
 from rawnet_jax.search.worker import Workers, keep_to, work
+from rawnet_jax.terminal import show
 from rawnet_jax.training.report import say
 
 
@@ -69,8 +70,8 @@ def search(options: SearchOptions) -> int:
         load_training_caches(config.data, progress=options.progress)
         _search(options, study)
     rows = finished_rows(study)
-    print(format_results(study, rows))
-    print()
+    show(format_results(study, rows))
+    show()
     _say_best(options, study, rows)
     _write(study, rows)
     return 0
@@ -125,22 +126,22 @@ def _search(options: SearchOptions, study: SearchStudy) -> None:
 
 def _say_best(options: SearchOptions, study: SearchStudy, rows: Sequence[Row]) -> None:
     if not rows or rows[0].state != COMPLETE:
-        print("no trial was trained to its end")
+        show("no trial was trained to its end")
         return
     best = rows[0]
     workdir = study.workdir(best.number)
     own = study.space.overrides(study.config, best.values)
     again = train_command(options.config, [*options.overrides, *own], options.study / "best")
-    print(f"best:       trial {best.number}, dev EER {100 * best.dev_eer:.2f} %")
-    print(f"score it:   python evaluate.py --workdir {shlex.quote(str(workdir))}")
-    print(f"train anew: {again}")
+    show(f"best:       trial {best.number}, dev EER {100 * best.dev_eer:.2f} %")
+    show(f"score it:   python evaluate.py --workdir {shlex.quote(str(workdir))}")
+    show(f"train anew: {again}")
 
 
 def _write(study: SearchStudy, rows: Sequence[Row]) -> None:
     """Write the table and the pictures, and tell where they are."""
     from rawnet_jax.reports import search_plots  # brings Matplotlib
 
-    print(f"table:      {write_table(study, rows)}")
+    show(f"table:      {write_table(study, rows)}")
     pictures = {}
     scored = [row for row in rows if row.dev_eer == row.dev_eer]
     if scored:
@@ -151,11 +152,11 @@ def _write(study: SearchStudy, rows: Sequence[Row]) -> None:
     if shares:
         pictures["importance.png"] = search_plots.importance_png(shares, num_complete)
     else:
-        print(
+        show(
             f"no importance.png: it takes {search_plots.MIN_TRIALS} complete trials with different "
             f"dev EERs; there are {num_complete}"
         )
     for name, picture in pictures.items():
         path = study.folder / name
         write_bytes_atomically(path, picture)
-        print(f"picture:    {path}")
+        show(f"picture:    {path}")

@@ -15,19 +15,17 @@ from rawnet_jax.data.inputs import STDIN
 from rawnet_jax.data.live_audio import LiveAudio, listen, open_live
 from rawnet_jax.data.pcm import raw_format
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.jobs.console import complain
 from rawnet_jax.jobs.ending import ended_by_signals
 from rawnet_jax.jobs.options import VerdictOptions, at_least
 from rawnet_jax.labels import Label
 from rawnet_jax.scoring.file_scorer import SCORE_NOT_FINITE
 from rawnet_jax.scoring.model_watch import ModelWatch
 from rawnet_jax.scoring.verdict import CANNOT_JUDGE, DecisionRule, verdict_record
+from rawnet_jax.terminal import complain, emit, rewrite, show
 
 if TYPE_CHECKING:
     from rawnet_jax.run import Run
     from rawnet_jax.scoring.streaming import TimedScore
-
-_CLEAR_LINE = "\r\x1b[K"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,11 +163,11 @@ class Lines:
             record = window_record(one, self._window_s, self._decision)
             self._count(record)
             if self._as_json:
-                print(json.dumps(record, allow_nan=False), flush=True)
+                emit(json.dumps(record, allow_nan=False) + "\n")
             elif self._is_live:
-                print(f"{_CLEAR_LINE}{_text(record)}", end="", flush=True)
+                rewrite(_text(record))
             else:
-                print(_text(record), flush=True)
+                show(_text(record))
 
     def __enter__(self) -> "Lines":
         return self
@@ -183,8 +181,6 @@ class Lines:
         """End the line and say on standard error what came in all."""
         if isinstance(error, BrokenPipeError):
             return
-        if self._is_live and self._end_s:
-            print(flush=True)
         complain(self.summary)
 
     @property

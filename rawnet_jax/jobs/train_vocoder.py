@@ -10,6 +10,7 @@ from rawnet_jax.config import Config, DataConfig
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.jobs.options import at_least
 from rawnet_jax.json_text import parsed_json
+from rawnet_jax.terminal import show
 
 RECIPE_NAME = "recipe.json"
 
@@ -86,7 +87,7 @@ def train_vocoder(options: TrainVocoderOptions) -> int:
         caches = recordings_below(options.input, DataConfig(), progress=options.progress)
         trainer = VocoderTrainer(spec, recipe, options.output, caches, progress=options.progress)
         vocoder = trainer.run()
-    print(
+    show(
         f"{options.output}: {options.family}, {vocoder.num_values:,} values, mel distance on dev "
         f"{vocoder.facts['dev_mel_distance']:.3f}"
     )

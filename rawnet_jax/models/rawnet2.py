@@ -43,10 +43,12 @@ from rawnet_jax.nn.layers import (
 from rawnet_jax.nn.lengths import Extent, clips_alone
 from rawnet_jax.nn.recurrent import GRU
 
+LEAKY_SLOPE = 0.3
+
 
 def leaky_relu(x: jax.Array) -> jax.Array:
-    """Return x where it is positive, .3 x elsewhere."""
-    return jnp.where(x > 0, x, 0.3 * x)
+    """Return x where it is positive, `LEAKY_SLOPE` times x elsewhere."""
+    return jnp.where(x > 0, x, LEAKY_SLOPE * x)
 
 
 class ResidualBlock(nn.Module):

@@ -12,6 +12,7 @@ from typing import IO, Self
 
 from rawnet_jax.errors import Interrupted, TrainingError
 from rawnet_jax.search.study import Objective, SearchStudy, TrialRun
+from rawnet_jax.terminal import show
 
 WORKERS = "workers"
 MAX_FAILURES_IN_A_ROW = 5
@@ -46,7 +47,7 @@ def work(study: SearchStudy, objective: Objective, orphaned: Callable[[], bool])
     failed_in_a_row = 0
     while not orphaned() and (taken := study.next_trial()):
         trial, lock = taken
-        print(f"trial {trial.number}: {study.workdir(trial.number)}")
+        show(f"trial {trial.number}: {study.workdir(trial.number)}")
         try:
             reason = study.carry_out(trial, supervised)
         finally:

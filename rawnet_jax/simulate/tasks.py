@@ -5,7 +5,6 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,9 +13,9 @@ from functools import partial
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from rawnet_jax.errors import DataError
+from rawnet_jax.progress import make_bar
 
 _CHUNK = 4  # tasks handed to a worker at a time
 
@@ -108,13 +107,8 @@ def _end_with_parent() -> None:
 def _bar(
     results: Iterable[_Result], *, num_done: int, total: int, description: str, progress: bool
 ) -> Iterable[_Result]:
-    return tqdm(
-        results,
-        total=num_done + total,
-        initial=num_done,
-        desc=description,
-        unit="clip",
-        dynamic_ncols=True,
-        disable=not progress,
-        mininterval=0.1 if sys.stderr.isatty() else 10.0,  # a log gets few lines
-    )
+    whole = num_done + total
+    with make_bar(description, whole, shown=progress, initial=num_done, stays=True) as bar:
+        for result in results:
+            yield result
+            bar.update()

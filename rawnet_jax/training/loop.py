@@ -37,6 +37,7 @@ from rawnet_jax.mesh import (
 )
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.progress import BatchBars
+from rawnet_jax.terminal import show
 from rawnet_jax.training.checkpoints import Checkpoints
 from rawnet_jax.training.feed import Feed, make_feed
 from rawnet_jax.training.figures import EpochRecord, figures_of
@@ -125,7 +126,7 @@ class Trainer:
         """
         state, position = self._start()
         if position >= self.num_steps and self.first:
-            print(f"{self.workdir}: all {self.config.train.num_epochs} epochs are trained already")
+            show(f"{self.workdir}: all {self.config.train.num_epochs} epochs are trained already")
         feed = make_feed(
             self.train_cache,
             self.sources,
@@ -170,7 +171,7 @@ class Trainer:
             member.load(values)
         position = int(run["loader"]["next_step"])
         if self.first:
-            print(f"resuming from step {position} of {self.num_steps} in {self.workdir}")
+            show(f"resuming from step {position} of {self.num_steps} in {self.workdir}")
         return state, position
 
     def _first_state(self) -> TrainState:
@@ -181,7 +182,7 @@ class Trainer:
         one = of_seed(state.variables, 0, self.num_seeds)
         variables, step = restore_variables(Path(source), "best", one, replicated(self.mesh))
         if self.first:
-            print(f"starting from the parameters of {source}, step {step}")
+            show(f"starting from the parameters of {source}, step {step}")
         for number in range(self.num_seeds):
             whole = with_seed(state.variables, number, self.num_seeds, variables)
             state = state.replace(params=whole["params"], batch_stats=whole["batch_stats"])

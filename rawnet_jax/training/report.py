@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from tqdm import tqdm
+
+from rawnet_jax.terminal import show
 
 
 def say(line: str) -> None:
     """Print a line without tearing a progress bar."""
-    tqdm.write(line)
+    show(line)
 
 
 def epoch_line(

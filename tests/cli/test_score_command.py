@@ -468,6 +468,22 @@ def test_control_characters_do_not_reach_a_terminal(run, clips, tmp_path, capsys
     assert r"bad\x1b[31mred.wav: not audio" in found.err
 
 
+def test_a_path_longer_than_libsndfile_takes(run, clips, tmp_path, capsys):
+    folder = tmp_path
+    for name in [letter * 200 for letter in "abcdef"]:
+        folder = folder / name
+    folder.mkdir(parents=True)
+    for name in ("clip.wav", "clip.flac"):
+        samples, rate_hz = soundfile.read(clips / "clip1.wav")
+        with (folder / name).open("wb") as file:
+            soundfile.write(file, samples, rate_hz, format=name[5:])
+    assert len(str(folder)) > 1_200
+    assert score(run, clips / "clip1.wav", tmp_path / ("a" * 200), "--format=jsonl") == 0
+    scores = [record["score"] for record in json_lines(capsys.readouterr().out)]
+    assert len(scores) == 3
+    assert len(set(scores)) == 1
+
+
 @pytest.fixture
 def bounded(tmp_path):
     """A run whose dev scores were all far above those of any clip."""

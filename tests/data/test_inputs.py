@@ -79,8 +79,8 @@ def test_standard_input_is_kept_for_its_owner_alone():
 
 
 def test_standard_input_without_end_is_refused(tmp_path, monkeypatch):
-    class Endless:
-        def read(self, size):
+    class Endless(io.BytesIO):
+        def read(self, size=-1, /):
             return bytes(size)
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -52,15 +52,15 @@ def main() -> None:
     )
     parser.add_argument("--tiny", action="store_true", help="few rounds, for a quick check")
     num_rounds = 5 if parser.parse_args().tiny else 61
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     print(f"date      {datetime.date.today()}")
     print(f"machine   {processor()}, {num_cores()} cores, one used; {platform.system()}")
-    print(f"versions  Python {platform.python_version()}, NumPy {np.__version__}, soundfile")
-    print(f"          {soundfile.__version__}, libsndfile {soundfile.__libsndfile_version__}")
+    print(f"versions  Python {platform.python_version()}, NumPy {np.__version__}")
+    print(f"          soundfile {soundfile.__version__}, {soundfile.__libsndfile_version__}")
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     print()
-    heads = ("read_waveform", "ms less", "ratio", "soundfile.read")
-    print(f"{'':<18} {heads[0]:>14} {heads[1]:>9} {heads[2]:>20} {heads[3]:>15}")
+    heads = ("read_waveform", "headers believed", "ratio", "soundfile.read")
+    print(f"{'ms':<18} {heads[0]:>14} {heads[1]:>17} {heads[2]:>20} {heads[3]:>15}")
     with tempfile.TemporaryDirectory() as folder:
         for kind, seconds in ((kind, seconds) for seconds in (2, 60) for kind in KINDS):
             path = Path(folder) / "recording"
@@ -87,7 +87,7 @@ def row(name: str, path: Path, num_reads: int, num_rounds: int) -> str:
     first, second, third = (statistics.median(column) for column in zip(*rounds, strict=True))
     low, high = ratios[num_rounds // 10], ratios[-1 - num_rounds // 10]
     ratio = f"{statistics.median(ratios):.3f} ({low:.2f}..{high:.2f})"
-    return f"{name:<18} {first:>14.3f} {second:>9.3f} {ratio:>20} {third:>15.3f}"
+    return f"{name:<18} {first:>14.3f} {second:>17.3f} {ratio:>20} {third:>15.3f}"
 
 
 def timed(way: Callable[[Path], object], path: Path, num_reads: int) -> float:

@@ -111,7 +111,7 @@ def read_waveform(
     waveform = _joined(list(waveform_blocks(path, config, mix, on_clipped)))
     if not len(waveform):
         raise AudioError(path, "too short", "no sample is left at 16 kHz")
-    if waveform.max() < config.min_peak and -waveform.min() < config.min_peak:
+    if np.maximum.reduce(waveform) < config.min_peak and _peak(waveform) < config.min_peak:
         raise AudioError(path, "silent", f"no sample exceeds {config.min_peak:g} of full scale")
     return waveform
 
@@ -321,7 +321,8 @@ def _check_length(path: object, num_frames: int, file: Any, config: AudioConfig)
 
 def _peak(samples: np.ndarray) -> float:
     """Largest magnitude; NaN if there is one."""
-    return float(max(samples.max(), -samples.min()))
+    # The methods `max` and `min` take twice as long.
+    return float(max(np.maximum.reduce(samples, None), -np.minimum.reduce(samples, None)))
 
 
 def _check_level(path: object, peak: float) -> None:

@@ -100,7 +100,8 @@ class AudioFile:
         self, source: Any, data: RecordingBytes, contents: Contents | None
     ) -> list[Callable[[], Any]]:
         if contents is None or contents.is_plain(data.size):
-            return [lambda: _plain(source, self._bytes)]
+            opened = self._bytes  # a function that knew `self` would keep it until Python looks
+            return [lambda: _plain(source, opened)]
         return [
             lambda part=part: _Forwards(PiecedFile(data, part.pieces))  # type: ignore[misc]
             for part in contents.parts

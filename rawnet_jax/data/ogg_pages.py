@@ -136,8 +136,8 @@ def _page_at(data: RecordingBytes, position: int) -> _Page | None:
     head = data.at(position, _HEADER_BYTES + 255)
     if head[:4] != b"OggS":
         return None
-    table = head[_HEADER_BYTES : _HEADER_BYTES + head[26]] if len(head) >= _HEADER_BYTES else b""
-    size = _HEADER_BYTES + len(table) + sum(table)
+    count = head[26] if len(head) >= _HEADER_BYTES else 0
+    size = _HEADER_BYTES + count + sum(head[_HEADER_BYTES : _HEADER_BYTES + count])
     if len(head) < _HEADER_BYTES or position + size > data.size:
         raise data.refused("truncated", "it ends in the middle of an Ogg page")
     content = data.at(position, size)

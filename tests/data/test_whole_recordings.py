@@ -309,6 +309,66 @@ def test_a_file_that_was_cut_is_refused_or_says_so(kind, share):
     assert found is None or found[1]
 
 
+SIZE_FIELDS = {  # where the size of the samples stands, its length, its order, what it counts more
+    "wav": (b"data", 4, 4, "little", 0),
+    "float": (b"data", 4, 4, "little", 0),
+    "w64": (b"data\xf3\xac\xd3\x11", 16, 8, "little", 24),
+    "aiff": (b"SSND", 4, 4, "big", 8),
+    "caf": (b"data", 4, 8, "big", 0),
+    "au": (b".snd", 8, 4, "big", 0),
+}
+
+
+def with_size(kind: str, change: int | None, value: int = 0) -> bytes:
+    """Return a short file whose header claims so many bytes of samples more, or a value."""
+    name, offset, length, order, _ = SIZE_FIELDS[kind]
+    content = bytearray(SHORT[kind])
+    at = content.find(name) + offset
+    if change is not None:
+        value = int.from_bytes(content[at : at + length], order) + change
+    content[at : at + length] = value.to_bytes(length, order)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("kind", SIZE_FIELDS)
+def test_a_header_a_few_bytes_off_is_read_to_the_end_and_said(kind, caplog):
+    np.testing.assert_array_equal(decoded(with_size(kind, 16)), DECODED[kind])
+    assert "and all are read" in caplog.text
+
+
+@pytest.mark.parametrize("kind", SIZE_FIELDS)
+def test_a_size_that_was_never_filled_in_is_read_to_the_end_and_said(kind, caplog):
+    more = SIZE_FIELDS[kind][4]
+    for value in (0, 2_000_000_000 + more, 0x4000_0000 + more):
+        caplog.clear()
+        np.testing.assert_array_equal(decoded(with_size(kind, None, value)), DECODED[kind])
+        assert "a placeholder" in caplog.text
+
+
+@pytest.mark.parametrize("kind", SIZE_FIELDS)
+def test_what_programs_write_to_a_pipe_is_read_to_the_end(kind):
+    for value in (0x7FFF_FFFF, 0x7FFF_F000, 0xFFFF_FFFF):
+        np.testing.assert_array_equal(decoded(with_size(kind, None, value)), DECODED[kind])
+    if SIZE_FIELDS[kind][2] == 8:
+        decoded_whole = decoded(with_size(kind, None, 2**64 - 1))
+        np.testing.assert_array_equal(decoded_whole, DECODED[kind])
+
+
+@pytest.mark.parametrize("kind", ["opus", "vorbis"])
+def test_an_ogg_that_was_cut_in_its_last_page_is_refused(kind):
+    """The pages before it are whole, and decoders leave out what is left of the last one."""
+    content = long_ogg(kind)
+    start, stop = ogg_pages(content)[-1]
+    for end in (stop - 1, start + (stop - start) // 10, start + 27, start + 4):
+        assert refusal(content[:end]) == "truncated"
+    for end in (start, start + 1):  # as phones leave a whole one
+        found = outcome(content[:end])
+        assert found is not None
+        assert found[1]
+    damaged = content[: stop - 10] + bytes((content[stop - 10] ^ 1,)) + content[stop - 9 :]
+    assert refusal(damaged) == "damaged"
+
+
 @pytest.mark.parametrize("kind", CHUNKED)
 def test_a_file_that_lost_half_its_samples_is_refused(kind):
     assert refusal(SHORT[kind][: len(SHORT[kind]) // 2]) == "truncated"
@@ -410,7 +470,9 @@ def test_a_flac_behind_a_flac_is_found_whatever_the_size_of_its_frames(most_byte
     content[15:18] = most_bytes.to_bytes(3, "big")
     more = encoded("flac", buzz(20_000, 1))
     assert len(decoded(bytes(content) + more)) == 52_000
-    assert refusal(bytes(content) + encoded("flac", buzz(20_000, 1, 2), 8_000)) == "mixed parts"
+    for length in (500, 20_000):  # the shorter is no longer than the last frame could be
+        other = encoded("flac", buzz(length, 1, 2), 8_000)
+        assert refusal(bytes(content) + other) == "mixed parts"
     assert refusal(bytes(content) + more[more.find(b"\xff\xf8") + 1 :]) == "damaged"
     decoded(bytes(content) + np.random.default_rng(0).bytes(20_000))
     assert "behind its last FLAC frame" in caplog.text

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,6 +148,14 @@ def test_a_decoder_that_hangs_is_ended(minute, monkeypatch):
         with pytest.raises(AudioError, match=r"decoding failed: the decoder sent nothing for 0\.2"):
             file.read(2**23)
     assert not is_running(pid)
+
+
+def test_the_package_need_not_be_on_the_path(minute, monkeypatch):
+    """As in an editable install, where a hook finds it."""
+    kept = [entry for entry in sys.path if not (Path(entry) / "rawnet_jax").is_dir()]
+    monkeypatch.setattr(sys, "path", kept)
+    with open_audio(Encoded(minute, "clip"), CONFIG) as file:
+        assert len(file.read(10)) == 10
 
 
 def test_a_decoder_ends_when_its_file_is_closed_early(minute):

@@ -22,6 +22,7 @@ import soundfile
 
 from rawnet_jax.cli.main import COMMANDS, main
 from tests.conftest import REPO
+from tests.data.media_samples import encoded, tone
 from tests.docs_examples import blocks
 from tests.small_run import write_run
 
@@ -347,6 +348,14 @@ def test_replay(base, tmp_path):
         soundfile.write(base.folder / "voices" / speaker / "a.wav", noise(16_000), 16_000)
     installed.run("replay", "--input", "voices", "--output", "replayed", "--num-workers", "1")
     assert (base.folder / "replayed").is_dir()
+
+
+def test_media(base, tmp_path):
+    (base.folder / "phone.wav").write_bytes(encoded("m4a", tone(1.0, 48_000)))
+    words = ("score", "--workdir", "runs/x", "phone.wav")
+    said = base.run(*words, status=1).stderr
+    assert "it is MPEG-4 audio (m4a); install the extra: pip install 'rawnet_jax[media]'" in said
+    base.with_extra("media", tmp_path).run(*words)
 
 
 def test_microphone(base, tmp_path):

@@ -13,6 +13,7 @@ from rawnet_jax.data.recording_bytes import RecordingBytes, skip_tags
 NEEDS_MEDIA = "not audio this install can read"
 """`AudioError.reason` of what the extra `media` reads, where it is not installed."""
 
+_BEGIN_BYTES = 16
 _HEAD_BYTES = 2**13 + 2**11  # an ADTS frame has fewer than 2^13
 _ZEROS_OF_FTYP = 3  # ISO media begins with zeros
 _MOST_LEAD_BYTES = 2**26  # of tags with pictures before the audio
@@ -120,6 +121,9 @@ def kind_of_file(source: str | os.PathLike[str] | bytes) -> Kind | None:
         OSError: it cannot be read.
     """
     with opened(source) as file:
+        kind = _by_start(file.read(_BEGIN_BYTES))
+        if kind is not None and kind.is_ours:  # most files are, and need no further look
+            return kind
         return kind_of(RecordingBytes(file, ""))
 
 

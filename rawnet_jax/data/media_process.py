@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from rawnet_jax.errors import AudioError
@@ -24,6 +25,7 @@ WAIT_S = 25.0
 """The process must send something within so many seconds, while it is waited for."""
 
 _RUN = "from rawnet_jax.data.media_worker import main; main()"
+_ABOVE_PACKAGE = str(Path(__file__).resolve().parents[2])
 _MOST_BYTES = 2**18  # of a message
 _PIPE_BYTES = 2**20
 _MOST_LETTERS = 400  # of what is wrong
@@ -58,7 +60,8 @@ class MediaProcess:
         """
         self.name = name
         self._most_s = most_s
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        # An editable install may be found by a hook, which the process does not have.
+        path = os.pathsep.join([*(entry or os.getcwd() for entry in sys.path), _ABOVE_PACKAGE])
         words = (descriptor, demuxer, most_s, -1 if stop is None else stop)
         environment = {key: os.environ[key] for key in _KEPT if key in os.environ}
         self._process = subprocess.Popen(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,14 +95,17 @@ def test_all_doors_are_closed(tmp_path):
 @pytest.mark.parametrize(
     ("demuxer", "text"),
     [
-        ("concat", "ffconcat version 1.0\nfile {0}\n"),
+        ("concat", "ffconcat version 1.0\nfile secret.m4a\n"),  # it would take this one
         ("concat", "ffconcat version 1.0\nfile file:{0}\n"),
         ("hls", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{0}\n#EXT-X-ENDLIST\n"),
         ("sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=audio 9 RTP/AVP 0\n"),
         ("dash", '<MPD type="static"><Period><BaseURL>{0}</BaseURL></Period></MPD>'),
     ],
 )
-def test_no_other_file_is_opened_even_by_a_demuxer_of_playlists(tmp_path, demuxer, text):
+def test_no_other_file_is_opened_even_by_a_demuxer_of_playlists(
+    tmp_path, monkeypatch, demuxer, text
+):
+    monkeypatch.chdir(tmp_path)
     secret = tmp_path / "secret.m4a"
     secret.write_bytes(encoded("m4a", tone(0.2, 48_000)))
     playlist = tmp_path / "list.m4a"
@@ -147,6 +151,14 @@ def test_a_decoder_that_hangs_is_ended(minute, monkeypatch):
         with pytest.raises(AudioError, match=r"decoding failed: the decoder sent nothing for 0\.2"):
             file.read(2**23)
     assert not is_running(pid)
+
+
+def test_the_package_need_not_be_on_the_path(minute, monkeypatch):
+    """As in an editable install, where a hook finds it."""
+    kept = [entry for entry in sys.path if not (Path(entry) / "rawnet_jax").is_dir()]
+    monkeypatch.setattr(sys, "path", kept)
+    with open_audio(Encoded(minute, "clip"), CONFIG) as file:
+        assert len(file.read(10)) == 10
 
 
 def test_a_decoder_ends_when_its_file_is_closed_early(minute):
@@ -231,7 +243,7 @@ def test_a_decoder_that_was_taken_over_gives_an_error_and_nothing_else(sent, mon
     code = f"import os; os.write(1, {sent!r})"
     monkeypatch.setattr(media_process, "_RUN", code)
     with pytest.raises(AudioError) as caught:
-        read_waveform(Encoded(encoded("amr", tone(0.1, 8_000)), "clip"), CONFIG)
+        read_waveform(Encoded(b"#!AMR\n\x04" + bytes(12), "clip"), CONFIG)
     assert caught.value.reason == "decoding failed"
     assert "\x1b" not in str(caught.value)
 

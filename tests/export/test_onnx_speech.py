@@ -102,7 +102,7 @@ def test_the_file_says_what_it_holds(tmp_path):
     props = session_of(export_onnx(made)).get_modelmeta().custom_metadata_map
     speech = json.loads(props["speech"])
     assert speech["detector"] == SILERO
-    assert (speech["needed_s"], speech["needed_share"]) == (0.25, 0.25)
+    assert (speech["needed_s"], speech["needed_share"]) == (0.2, 0.25)
     assert speech["output"] == "speech_s"
     assert "MIT License" in speech["license"]
     assert "speech_s" in json.loads(props["outputs"])

@@ -77,7 +77,7 @@ def test_without_speech_there_is_no_verdict():
     assert (found.outcome, found.score, found.num_windows) == (Outcome.CANNOT_JUDGE, None, 0)
     assert (found.scored_s, found.duration_s) == (0.0, 5.0)
     assert found.reason == (
-        "no speech: 0.00 s of speech in 1.00 s; it must be 0.25 s or more; no other of 9 windows "
+        "no speech: 0.00 s of speech in 1.00 s; it must be 0.2 s or more; no other of 9 windows "
         "has more"
     )
     assert scored(noise(0.7)).reason.startswith("no speech: 0.00 s of speech in 0.70 s")

@@ -110,6 +110,14 @@ def test_the_last_window_ends_with_the_recording():
     assert found.score == mean_square(waveform[-WINDOW:])
 
 
+def test_where_the_closer_window_is_bad_the_one_that_passed_is_judged():
+    square = np.sign(noise(1)) * np.float32(0.9)
+    waveform = np.concatenate((after(2.1, spoken(0.55)), square))
+    found = scored(waveform)
+    assert found.scored_from_s == 1.5
+    assert found.score == mean_square(waveform[24_000:40_000])
+
+
 def test_windows_follow_from_where_speech_begins():
     waveform = after(2.2, spoken(3))
     found = scored(waveform, all_windows=True)

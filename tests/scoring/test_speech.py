@@ -73,6 +73,14 @@ def test_counting_ends_where_there_is_enough():
     assert needed_s(4_000, GateConfig()) == 0.0625
 
 
+def test_a_word_that_is_cut_out_closely_is_heard(monkeypatch):
+    words = [spoken(4, seed)[4_800:9_600] for seed in range(20)]
+    assert np.mean([has_speech(word, SILERO) for word in words]) > 0.9
+    heard = sum(total_speech_s(word, SILERO) for word in words)
+    monkeypatch.setattr(speech, "LEAD_IN", 0)
+    assert sum(total_speech_s(word, SILERO) for word in words) < heard
+
+
 @pytest.mark.parametrize("detector", [SILERO, ENERGY])
 def test_where_speech_begins(detector):
     waveform = np.concatenate((np.zeros(16_000, np.float32), spoken())) + noise(3, 0.003)

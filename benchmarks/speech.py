@@ -10,7 +10,7 @@ ASVspoof 2019 (``flac/``, ``train.trl.txt``, …). For each detector:
   all of them, and in all of them with noise at --snr dB
 - digits: the same, whole
 - room: --seconds of noise in a room (a noise file again and again, an impulse response) before a
-  clip, both in the noise, the clip --room-snr dB above it: what is judged, windows of 1 and 4 s
+  clip and 4 s behind it, the clip --room-snr dB above it: what is judged, windows of 1 and 4 s
 
 A clip's own start is its first 20 ms that are within 25 dB of its loudest.
 """
@@ -137,12 +137,13 @@ def report_room(material: Material, gate: GateConfig, seconds: float, snr_db: fl
         recordings, starts = [], []
         for i, clip in enumerate(clips):
             room = material.rooms[i % len(material.rooms)]
-            noise = in_room(noises[i % len(noises)], room, before + len(clip))
+            length = before + len(clip) + round(max(WINDOWS_S) * SAMPLE_RATE_HZ)
+            noise = in_room(noises[i % len(noises)], room, length)
             power = np.square(clip, dtype=np.float64).mean()
             noise *= np.sqrt(
                 power / np.square(noise, dtype=np.float64).mean() / 10 ** (snr_db / 10)
             )
-            noise[before:] += clip
+            noise[before : before + len(clip)] += clip
             recordings.append(Samples(noise, SAMPLE_RATE_HZ))
             starts.append((before + own_start(clip)) / SAMPLE_RATE_HZ)
         for window_s in WINDOWS_S:

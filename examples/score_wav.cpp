@@ -29,6 +29,8 @@ struct About {  // what the file says of itself
   std::string aggregate;     // "first", "mean", "trimmed" or "max_spoof"
   std::string threshold_of;  // "" = there is none
   double threshold;
+  std::string speech_output;  // seconds of speech in each row; "" = there is no such output
+  double needed_speech_s, needed_speech_share;
 };
 
 std::string read_file(const std::string& path) {
@@ -56,6 +58,10 @@ About about(const Ort::Session& session) {
     return std::string(value.get());
   };
   const std::string longer = field("longer"), threshold = field("threshold");
+  // Files of older versions have no field of that name.
+  const auto noted = metadata.LookupCustomMetadataMapAllocated("speech", allocator);
+  const std::string speech = noted ? noted.get() : "";
+  const bool finds_speech = json_value(speech, "output") == "speech_s";
   const std::string hop = json_value(longer, "hop_samples"), of = json_value(threshold, "of");
   return {std::stoll(field("sample_rate_hz")),
           std::stoll(field("num_samples")),
@@ -63,7 +69,10 @@ About about(const Ort::Session& session) {
           field("pad") == "zero",
           json_value(longer, "aggregate"),
           of,
-          of.empty() ? 0.0 : std::stod(json_value(threshold, "value"))};
+          of.empty() ? 0.0 : std::stod(json_value(threshold, "value")),
+          finds_speech ? json_value(speech, "output") : "",
+          finds_speech ? std::stod(json_value(speech, "needed_s")) : 0.0,
+          finds_speech ? std::stod(json_value(speech, "needed_share")) : 0.0};
 }
 
 uint32_t little_endian(const char* bytes, int width) {
@@ -127,6 +136,22 @@ double aggregate(std::vector<double> values, const std::string& how) {
          static_cast<double>(values.size() - 2 * cut);
 }
 
+// Returns which rows hold enough speech.
+std::vector<bool> with_speech(const float* seconds, int64_t num_rows, int64_t own,
+                              const About& about) {
+  const double needed = std::min(about.needed_speech_s,
+                                 about.needed_speech_share * own / about.sample_rate_hz);
+  std::vector<bool> enough;
+  for (int64_t row = 0; row < num_rows; ++row) enough.push_back(seconds[row] >= needed);
+  if (std::find(enough.begin(), enough.end(), true) == enough.end()) {
+    char said[80];
+    std::snprintf(said, sizeof said, "cannot judge: no speech: %.2f s; it must be %.2g s",
+                  *std::max_element(seconds, seconds + num_rows), needed);
+    throw std::runtime_error(said);
+  }
+  return enough;
+}
+
 // Returns the outputs for a recording by name: of its beginning, or of windows over it.
 std::map<std::string, double> score(Ort::Session& session, const About& about,
                                     const std::vector<float>& waveform) {
@@ -151,13 +176,26 @@ std::map<std::string, double> score(Ort::Session& session, const About& about,
     inputs.push_back(
         Ort::Value::CreateTensor(memory, num_samples.data(), num_samples.size(), shape, 1));
   const char* input_names[] = {"waveform", "num_samples"};
-  const char* output_names[] = {"score", "llr"};
-  const auto outputs = session.Run({}, input_names, inputs.data(), inputs.size(), output_names,
-                                   session.GetOutputCount());
+  std::vector<std::string> names;
+  std::vector<const char*> output_names;
+  Ort::AllocatorWithDefaultOptions allocator;
+  for (size_t i = 0; i < session.GetOutputCount(); ++i)
+    names.push_back(session.GetOutputNameAllocated(i, allocator).get());
+  for (const std::string& name : names) output_names.push_back(name.c_str());
+  const auto outputs = session.Run({}, input_names, inputs.data(), inputs.size(),
+                                   output_names.data(), output_names.size());
+  std::vector<bool> is_judged(num_rows, true);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (names[i] == about.speech_output)
+      is_judged = with_speech(outputs[i].GetTensorData<float>(), num_rows, own, about);
   std::map<std::string, double> found;
   for (size_t i = 0; i < outputs.size(); ++i) {
+    if (names[i] == about.speech_output) continue;
     const float* values = outputs[i].GetTensorData<float>();
-    found[output_names[i]] = aggregate({values, values + num_rows}, about.aggregate);
+    std::vector<double> kept;
+    for (int64_t row = 0; row < num_rows; ++row)
+      if (is_judged[row]) kept.push_back(values[row]);
+    found[names[i]] = aggregate(kept, about.aggregate);
   }
   return found;
 }

@@ -43,8 +43,8 @@ function metadataOf(bytes) {
     const { 1: key, 2: value } = Object.fromEntries(fields(entry));
     about[key.toString()] = value.toString();
   }
-  for (const name of ["sample_rate_hz", "num_samples", "longer", "threshold"]) {
-    about[name] = JSON.parse(about[name]);
+  for (const name of ["sample_rate_hz", "num_samples", "longer", "threshold", "speech"]) {
+    about[name] = JSON.parse(about[name] ?? "null");
   }
   return about;
 }
@@ -121,6 +121,21 @@ function aggregate(values, how) {
   return kept.reduce((sum, value) => sum + value, 0) / kept.length;
 }
 
+// Returns what the rows that hold speech got, where the file says how much each has.
+function judged(outputs, seconds, speech) {
+  const values = Object.fromEntries(Object.entries(outputs).map(([k, v]) => [k, v.data]));
+  if (!speech?.output) return values;
+  const needed = Math.min(speech.needed_s, speech.needed_share * seconds);
+  const { [speech.output]: found, ...others } = values;
+  const most = Math.max(...found);
+  if (most < needed) {
+    const said = `${most.toFixed(2)} s; it must be ${Number(needed.toPrecision(2))} s`;
+    throw new Error(`cannot judge: no speech: ${said}`);
+  }
+  const kept = ([name, row]) => [name, row.filter((_, i) => found[i] >= needed)];
+  return Object.fromEntries(Object.entries(others).map(kept));
+}
+
 const [model, ...paths] = process.argv.slice(2);
 if (!paths.length) {
   console.error("usage: node score_wav.mjs MODEL.onnx CLIP.wav ...");
@@ -137,7 +152,9 @@ for (const path of paths) {
     const outputs = await session.run(taken);
     const how = about.longer.aggregate;
     const found = {};
-    for (const name of session.outputNames) found[name] = aggregate(outputs[name].data, how);
+    const seconds = inputs.num_samples.data[0] / about.sample_rate_hz;
+    for (const [name, values] of Object.entries(judged(outputs, seconds, about.speech)))
+      found[name] = aggregate(values, how);
     const { threshold } = about;
     const isBonafide = threshold && found[threshold.of] >= threshold.value;
     const verdict = threshold ? (isBonafide ? "bonafide" : "spoof") : "no threshold";

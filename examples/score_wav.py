@@ -16,7 +16,7 @@ import numpy as np
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when it is imported
 import onnxruntime
 
-JSON_FIELDS = ("sample_rate_hz", "num_samples", "longer", "threshold")
+JSON_FIELDS = ("sample_rate_hz", "num_samples", "longer", "threshold", "speech")
 
 
 def load(path):
@@ -24,7 +24,7 @@ def load(path):
     with open(path, "rb") as file:  # from memory, so that it cannot refer to other files
         session = onnxruntime.InferenceSession(file.read(), providers=["CPUExecutionProvider"])
     about = dict(session.get_modelmeta().custom_metadata_map)
-    return session, about | {name: json.loads(about[name]) for name in JSON_FIELDS}
+    return session, about | {name: json.loads(about.get(name, "null")) for name in JSON_FIELDS}
 
 
 def read_wav(path, sample_rate_hz):
@@ -65,6 +65,18 @@ def aggregate(values, how):
     return kept.min() if how == "max_spoof" else kept.mean()
 
 
+def judged(outputs, seconds, about):
+    """Return what the rows that hold speech got, where the file says how much each has."""
+    speech = about["speech"]
+    if speech is None or speech["output"] is None:
+        return outputs
+    needed = min(speech["needed_s"], speech["needed_share"] * seconds)
+    found = outputs.pop(speech["output"])
+    if found.max() < needed:
+        raise ValueError(f"cannot judge: no speech: {found.max():.2f} s; it must be {needed:.2g} s")
+    return {name: values[found >= needed] for name, values in outputs.items()}
+
+
 def score_wav(session, about, path):
     """Return the outputs for a file by name, and a verdict."""
     waveform, num_samples = rows_of(read_wav(path, about["sample_rate_hz"]), about)
@@ -72,8 +84,9 @@ def score_wav(session, about, path):
     taken = {node.name: inputs[node.name] for node in session.get_inputs()}
     names = [node.name for node in session.get_outputs()]
     how = about["longer"]["aggregate"]
-    values = session.run(names, taken)
-    found = {name: aggregate(v, how) for name, v in zip(names, values, strict=True)}
+    outputs = dict(zip(names, session.run(names, taken), strict=True))
+    kept = judged(outputs, num_samples[0] / about["sample_rate_hz"], about)
+    found = {name: aggregate(values, how) for name, values in kept.items()}
     threshold = about["threshold"]
     if threshold is None:
         return found, "no threshold"

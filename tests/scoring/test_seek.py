@@ -77,7 +77,7 @@ def test_without_speech_there_is_no_verdict():
     assert (found.outcome, found.score, found.num_windows) == (Outcome.CANNOT_JUDGE, None, 0)
     assert (found.scored_s, found.duration_s) == (0.0, 5.0)
     assert found.reason == (
-        "no speech: 0.00 s of speech in 1.00 s; it must be 0.25 s or more; no other of 9 windows "
+        "no speech: 0.00 s of speech in 1.00 s; it must be 0.2 s or more; no other of 9 windows "
         "has more"
     )
     assert scored(noise(0.7)).reason.startswith("no speech: 0.00 s of speech in 0.70 s")
@@ -108,6 +108,14 @@ def test_the_last_window_ends_with_the_recording():
     found = scored(waveform)
     assert found.scored_from_s == pytest.approx(4.7)
     assert found.score == mean_square(waveform[-WINDOW:])
+
+
+def test_where_the_closer_window_is_bad_the_one_that_passed_is_judged():
+    square = np.sign(noise(1)) * np.float32(0.9)
+    waveform = np.concatenate((after(2.1, spoken(0.55)), square))
+    found = scored(waveform)
+    assert found.scored_from_s == 1.5
+    assert found.score == mean_square(waveform[24_000:40_000])
 
 
 def test_windows_follow_from_where_speech_begins():

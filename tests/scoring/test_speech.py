@@ -69,8 +69,16 @@ def test_counting_ends_where_there_is_enough():
     gate = GateConfig(min_speech_s=0.3)
     assert 0.3 <= speech_s(spoken(), gate) < 0.34
     assert total_speech_s(spoken(), SILERO) > 1
-    assert needed_s(16_000, GateConfig()) == needed_s(64_000, GateConfig()) == 0.25
+    assert needed_s(16_000, GateConfig()) == needed_s(64_000, GateConfig()) == 0.2
     assert needed_s(4_000, GateConfig()) == 0.0625
+
+
+def test_a_word_that_is_cut_out_closely_is_heard(monkeypatch):
+    words = [spoken(4, seed)[4_800:9_600] for seed in range(20)]
+    assert np.mean([has_speech(word, SILERO) for word in words]) > 0.9
+    heard = sum(total_speech_s(word, SILERO) for word in words)
+    monkeypatch.setattr(speech, "LEAD_IN", 0)
+    assert sum(total_speech_s(word, SILERO) for word in words) < heard
 
 
 @pytest.mark.parametrize("detector", [SILERO, ENERGY])
@@ -93,8 +101,8 @@ def test_the_gate_names_what_is_missing():
     refusal = gate_refusal(noise(2), GateConfig())
     assert refusal is not None
     assert refusal.reason == Reason.NO_SPEECH
-    assert (refusal.value, refusal.limit) == (0, 0.25)
-    assert refusal.detail == "0.00 s of speech in 2.00 s; it must be 0.25 s or more"
+    assert (refusal.value, refusal.limit) == (0, 0.2)
+    assert refusal.detail == "0.00 s of speech in 2.00 s; it must be 0.2 s or more"
     assert gate_refusal(noise(2), GateConfig(speech=OFF)) is None
     assert gate_refusal(noise(2), GateConfig(min_speech_s=0)) is None
     assert gate_refusal(spoken(), GateConfig()) is None

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from orbax.checkpoint._src import asyncio_utils
 
 from rawnet_jax.checkpoint import explained
 from rawnet_jax.cli.main import main
@@ -142,6 +143,53 @@ def test_a_full_disk_below_checkpoints(tmp_path):
             explained(tmp_path / "latest"),
         ):
             raise error
+
+
+SAVE = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from rawnet_jax.checkpoint import save_variables
+from rawnet_jax.errors import CheckpointError
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+rng = np.random.default_rng(0)
+arrays = {f"a{i}": rng.standard_normal(50_000) for i in range(40)}
+for number in range(3):
+    try:
+        save_variables(Path(sys.argv[1], str(number)), "best", 0, {"params": arrays}, {})
+    except CheckpointError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of a process here")
+def test_arrays_that_do_not_fit_end_in_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", SAVE, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3, lines
+    for number, line in enumerate(lines):
+        assert re.match(rf".*{number}/checkpoints/best: .*File too large", line), line
+        assert len(line) < 700
+
+
+def test_a_loop_of_orbax_takes_late_reports():
+    loop = asyncio_utils.asyncio.new_event_loop()
+    seen: list[int] = []
+    loop.call_soon_threadsafe(seen.append, 1)
+    loop.call_soon_threadsafe(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert seen == [1]
+    assert loop.call_soon_threadsafe(seen.append, 2) is None
+    assert seen == [1]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")

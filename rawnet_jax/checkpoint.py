@@ -127,6 +127,7 @@ def explained(folder: Path) -> Iterator[None]:
         except Exception as error:  # orbax and tensorstore raise many kinds
             known = (os.strerror(code) for code in _OF_A_PLACE)
             shown = " ".join(str(error).split())[:200]
+            shown = f"damaged: {shown}" if isinstance(error, ValueError) else shown
             reason = next((text for text in known if text in str(error)), shown)
         gc.collect()
         time.sleep(_READS_END_S)

@@ -14,10 +14,12 @@ _MOST_LETTERS = 40  # of a name, in that of a temporary file, which may have 255
 def write_text_atomically(path: str | Path, text: str) -> None:
     r"""Write UTF-8 text with ``\n`` line ends; a reader sees the old file or the new one.
 
+    Names of files that are no text stand in it as ``\udcNN``, NN being the byte.
+
     Raises:
         DataError: the file cannot be written; nothing is left behind.
     """
-    write_bytes_atomically(path, text.encode("utf-8"))
+    write_bytes_atomically(path, _encoded(text))
 
 
 def write_bytes_atomically(path: str | Path, content: bytes) -> None:
@@ -36,6 +38,10 @@ def write_bytes_atomically(path: str | Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def temporary_beside(path: Path) -> Path:
@@ -96,6 +102,6 @@ def write_files(
         DataError: a file cannot be written.
     """
     for _, name, content in contents:
-        found = content.encode("utf-8") if isinstance(content, str) else content
+        found = _encoded(content) if isinstance(content, str) else content
         write_bytes_atomically(folder / name, found)
     return [(what, folder / name) for what, name, _ in contents]

@@ -115,6 +115,10 @@ def explained(folder: Path) -> Iterator[None]:
     Raises:
         CheckpointError: something was raised.
     """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:  # neither orbax nor tensorstore takes it
+        raise CheckpointError(f"{folder}: the path of a run must be UTF-8; rename it") from None
     # As in `read_or_explain`: threads of tensorstore print tracebacks of their own.
     with contextlib.redirect_stderr(io.StringIO()):
         try:

@@ -1,10 +1,16 @@
 """Small files: whole or not at all, on disk before they get their name."""
 
+import json
 import os
 
 import pytest
 
-from rawnet_jax.atomic_file import temporary_beside, write_synced, write_text_atomically
+from rawnet_jax.atomic_file import (
+    temporary_beside,
+    write_files,
+    write_synced,
+    write_text_atomically,
+)
 from rawnet_jax.errors import DataError
 
 
@@ -48,6 +54,14 @@ def test_a_temporary_name_cannot_be_guessed_and_fits_beside_a_long_one(tmp_path)
     path = tmp_path / ("é" * 120 + ".json")
     write_text_atomically(path, "{}")
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_a_name_that_is_no_text_can_stand_in_a_file(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    write_text_atomically(tmp_path / "a.json", json.dumps({"path": name}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"path": name}
+    [(_, path)] = write_files(tmp_path, [("page", "a.html", name)])
+    assert path.read_bytes() == b"caf\\udce9"
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path):

@@ -208,6 +208,41 @@ def test_a_work_directory_that_cannot_be_locked(tmp_path):
         pass
 
 
+def test_names_that_are_no_text(pristine, tmp_path):
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "rawnet_jax", *arguments],
+            env={**os.environ, "PYTHONPATH": str(REPO), "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            check=False,
+        )
+
+    name = os.fsdecode(b"r\xe9n")
+    shutil.copytree(pristine / "run", tmp_path / name)
+    done = run("score", f"--workdir={tmp_path / name}", str(pristine / "a.wav"))
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    assert b"the path of a run must be UTF-8" in done.stderr
+    scores = tmp_path / f"{name}.txt"
+    scores.write_text("a bonafide 1\nb spoof 0\nc bonafide 2\nd spoof -1\n")
+    done = run("evaluate", "--scores", str(scores), "--output", str(tmp_path / f"o{name}"))
+    assert done.returncode == 0, done.stderr
+    assert b"r\\udce9n" in done.stdout
+    page = (tmp_path / f"o{name}" / "report.html").read_bytes().decode("utf-8")
+    assert "r\\udce9n" in page
+
+
+@pytest.mark.parametrize("said", ["RESOURCE_EXHAUSTED: x", "Out of memory allocating 43 bytes."])
+def test_memory_that_jax_does_not_get(monkeypatch, capsys, said):
+    def fail(*_):
+        raise RuntimeError(f"INTERNAL: {said}")
+
+    monkeypatch.setattr("rawnet_jax.cli.main._run", fail)
+    assert main(["train"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: out of memory: INTERNAL: {said}; use a smaller network")
+
+
 def test_an_impossible_hop_and_window(pristine, capsys):
     where = [f"--workdir={pristine / 'run'}", str(pristine / "a.wav")]
     assert main(["stream", *where, "--hop=1e308"]) == 2

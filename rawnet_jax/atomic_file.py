@@ -2,19 +2,24 @@
 
 import contextlib
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from rawnet_jax.errors import DataError
 
+_MOST_LETTERS = 40  # of a name, in that of a temporary file, which may have 255 bytes
+
 
 def write_text_atomically(path: str | Path, text: str) -> None:
     r"""Write UTF-8 text with ``\n`` line ends; a reader sees the old file or the new one.
 
+    Names of files that are no text stand in it as ``\udcNN``, NN being the byte.
+
     Raises:
         DataError: the file cannot be written; nothing is left behind.
     """
-    write_bytes_atomically(path, text.encode("utf-8"))
+    write_bytes_atomically(path, _encoded(text))
 
 
 def write_bytes_atomically(path: str | Path, content: bytes) -> None:
@@ -24,11 +29,9 @@ def write_bytes_atomically(path: str | Path, content: bytes) -> None:
         DataError: the file cannot be written; nothing is left behind.
     """
     path = Path(path)
-    # In the same folder, so that the rename never crosses file systems; with the process id, so
-    # that two writers never share a half-written file.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
-        _write_synced(temporary, content)
+        write_synced(temporary, content)
         os.replace(temporary, path)
         with contextlib.suppress(OSError):  # where folders cannot be opened
             _sync_folder(path.parent)
@@ -37,9 +40,25 @@ def write_bytes_atomically(path: str | Path, content: bytes) -> None:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _write_synced(path: Path, content: bytes) -> None:
-    """Write a new file, never through a link that somebody left under its name."""
-    path.unlink(missing_ok=True)  # of a process of this id that was killed
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a name for a file or folder until it is whole.
+
+    It is in the same folder, so that a rename never crosses file systems, and cannot be guessed, so
+    that nobody waits there with a file of theirs.
+    """
+    return path.with_name(f".{path.name[:_MOST_LETTERS]}.{secrets.token_hex(8)}.tmp")
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a new file to disk, never through a link that somebody left under its name.
+
+    Raises:
+        OSError: it is there, or cannot be written.
+    """
     with open(path, "xb") as file:
         file.write(content)
         file.flush()
@@ -83,6 +102,6 @@ def write_files(
         DataError: a file cannot be written.
     """
     for _, name, content in contents:
-        found = content.encode("utf-8") if isinstance(content, str) else content
+        found = _encoded(content) if isinstance(content, str) else content
         write_bytes_atomically(folder / name, found)
     return [(what, folder / name) for what, name, _ in contents]

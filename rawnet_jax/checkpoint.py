@@ -7,10 +7,13 @@ metrics of the epoch so far) and ``digest`` (JSON: the SHA-256 of the first two,
 checkpoints of older versions have none).
 """
 
+import asyncio
 import contextlib
+import errno
 import gc
 import io
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -35,6 +38,7 @@ DIGEST = "digest"
 
 _MAX_DIGITS = 19  # of a step
 _READS_END_S = 1.5
+_OF_A_PLACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -50,6 +54,39 @@ def _is_news(record: logging.LogRecord) -> bool:
 # of orbax and asyncio would report it with a traceback of its own.
 for _name in ("absl", "asyncio"):
     logging.getLogger(_name).addFilter(_is_news)
+
+
+class _Asyncio:
+    """The module asyncio, with event loops that take late reports.
+
+    Where one array cannot be written or read, orbax closes the loop of all. The other arrays report
+    to it later, from threads of tensorstore, which print a traceback each if the loop refuses.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    @staticmethod
+    def new_event_loop() -> asyncio.AbstractEventLoop:
+        loop: Any = asyncio.new_event_loop()
+        call_soon = loop.call_soon_threadsafe
+
+        def call_unless_closed(callback: Any, *args: Any, **options: Any) -> Any:
+            try:
+                return call_soon(callback, *args, **options)
+            except RuntimeError:
+                if loop.is_closed():
+                    return None
+                raise
+
+        loop.call_soon_threadsafe = call_unless_closed
+        return loop
+
+
+with contextlib.suppress(ImportError):  # private to orbax; without it the tracebacks are back
+    from orbax.checkpoint._src import asyncio_utils
+
+    asyncio_utils.asyncio = _Asyncio()
 
 
 def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
@@ -78,6 +115,10 @@ def explained(folder: Path) -> Iterator[None]:
     Raises:
         CheckpointError: something was raised.
     """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:  # neither orbax nor tensorstore takes it
+        raise CheckpointError(f"{folder}: the path of a run must be UTF-8; rename it") from None
     # As in `read_or_explain`: threads of tensorstore print tracebacks of their own.
     with contextlib.redirect_stderr(io.StringIO()):
         try:
@@ -88,8 +129,10 @@ def explained(folder: Path) -> Iterator[None]:
         except OSError as error:
             reason = error.strerror or str(error)
         except Exception as error:  # orbax and tensorstore raise many kinds
-            full = "No space left on device"
-            reason = full if full in str(error) else " ".join(str(error).split())[:200]
+            known = (os.strerror(code) for code in _OF_A_PLACE)
+            shown = " ".join(str(error).split())[:200]
+            shown = f"damaged: {shown}" if isinstance(error, ValueError) else shown
+            reason = next((text for text in known if text in str(error)), shown)
         gc.collect()
         time.sleep(_READS_END_S)
     raise CheckpointError(f"{folder}: {reason}")
@@ -106,10 +149,13 @@ def save_variables(
         step: number of the checkpoint.
         variables: ``{"params", "batch_stats"}``.
         run: what is to be known of them, as plain JSON values.
+
+    Raises:
+        CheckpointError: they cannot be written.
     """
     folder = (workdir / FOLDER / which).absolute()
     options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True)
-    with ocp.CheckpointManager(folder, options=options) as manager:
+    with explained(folder), ocp.CheckpointManager(folder, options=options) as manager:
         manager.save(
             step,
             args=ocp.args.Composite(

@@ -81,7 +81,7 @@ class AudioConfig(Section):
 
     min_duration_s: float = 0.01  # shorter is "too short"
     max_duration_s: float = 600.0  # longer is "too long", counted after resampling
-    min_sample_rate_hz: int = 4_000
+    min_sample_rate_hz: int = at_least(4_000, 1)
     max_sample_rate_hz: int = 384_000
     max_channels: int = 16  # averaged to mono
     min_peak: float = 1e-4  # full scale = 1; a file that never exceeds it is "silent"
@@ -113,7 +113,7 @@ class DataConfig(Section):
 
     dev_source: str = one_of("auto", "official", "speaker_disjoint", "stratified", "notebook")
     dev_fraction: float = 0.2  # share of train held out when dev is not the official one
-    split_seed: int = 42  # seed of that split
+    split_seed: int = at_least(42, 0)  # seed of that split
 
     problems: ProblemPolicy = field(default_factory=ProblemPolicy)
     audio: AudioConfig = field(default_factory=AudioConfig)
@@ -184,7 +184,7 @@ class ScheduleConfig(Section):
     """Learning rate over time, as a factor on `OptimizerConfig.learning_rate`."""
 
     name: str = one_of("constant", "cosine", "step", "exponential", "noam")
-    warmup_steps: int = 0  # linear from 0; 0 = none; noam: where the rate is highest
+    warmup_steps: int = at_least(0, 0)  # linear from 0; 0 = none; noam: where the rate is highest
     final_factor: float = 0.0  # cosine: factor at the last step
     decay_factor: float = 0.5  # step, exponential: factor per period
     decay_epochs: float = 10.0  # step, exponential: length of a period in epochs
@@ -199,10 +199,10 @@ class OptimizerConfig(Section):
 
     name: str = one_of("adam", "amsgrad", "adamw", "sgd", "rmsprop")
     learning_rate: float = at_least(1e-3, 0.0)
-    beta1: float = 0.9  # adam, amsgrad, adamw
-    beta2: float = 0.999  # adam, amsgrad, adamw; rmsprop: decay of squared gradients
-    epsilon: float = 1e-7
-    momentum: float = 0.0  # sgd, rmsprop
+    beta1: float = at_least(0.9, 0.0)  # adam, amsgrad, adamw
+    beta2: float = at_least(0.999, 0.0)  # adam, amsgrad, adamw; rmsprop: decay of squared gradients
+    epsilon: float = at_least(1e-7, 0.0)
+    momentum: float = at_least(0.0, 0.0)  # sgd, rmsprop
     # adamw: decoupled; the others: L2 added to the gradient
     weight_decay: float = at_least(0.0, 0.0)
     clip_norm: float = at_least(0.0, 0.0)  # global gradient norm; 0 = no clipping

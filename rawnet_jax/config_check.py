@@ -24,6 +24,7 @@ _HIGHEST = {
     "config.train.num_seeds": 1000,
     "config.train.steps_per_dispatch": 100_000,
 }
+_BELOW_1 = tuple(f"config.optimizer.{name}" for name in ("beta1", "beta2", "momentum"))
 _HIGHEST_OF_MODEL = 65_536  # of channels, kernels, features: far above all that was trained
 _SIZES = ("channels", "kernel_sizes", "strides", "pool_sizes")  # of a model; at least 1
 
@@ -35,10 +36,11 @@ def checked(config: Config) -> Config:
         ConfigError: naming the field, what it is and what it must be.
     """
     check_section(config, "config")
-    if len(config.loss.class_weights) != 2 or min(config.loss.class_weights) < 0:
+    weights = config.loss.class_weights
+    if len(weights) != 2 or min(weights) < 0 or not max(weights) > 0:
         raise ConfigError(
             f"config.loss.class_weights is {config.loss.class_weights}; it must be two "
-            "numbers of at least 0: (spoof, bonafide)"
+            "numbers of at least 0, one of them above it: (spoof, bonafide)"
         )
     check_buckets(config.data.bucket_samples, config.data.num_samples)
     _check_combinations(config)
@@ -120,6 +122,8 @@ def _check_model_field(dotted: str, name: str, value: Any) -> None:
             must = f"finite and at most {_HIGHEST_OF_MODEL}"
         elif "dropout" in name and not 0 <= number < 1:
             must = "at least 0 and below 1"
+        elif "momentum" in name and not 0 <= number <= 1:
+            must = "from 0 to 1"
         elif name in _SIZES and number < 1:
             must = "at least 1"
         if must:
@@ -165,3 +169,5 @@ def _check_field(name: str, value: Any, f: Any) -> None:
     lowest = f.metadata.get("lowest")
     if lowest is not None and not value >= lowest:
         raise ConfigError(f"{name} is {value}; it must be at least {lowest}")
+    if name in _BELOW_1 and not value < 1:
+        raise ConfigError(f"{name} is {value}; it must be below 1")

@@ -227,7 +227,9 @@ def read_config(workdir: Path) -> Config:
         raise ConfigError(
             f"{workdir}: no run here ({FILE_NAME} is missing); give the --workdir of a training"
         ) from error
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigError(f"{path}: damaged: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: damaged: it must be an object of config sections")

@@ -33,7 +33,7 @@ EXIT_LOST = 3
 
 _BYE = b"bye\n"
 _CONNECT_S = 20.0  # less than the 30 s that a CPU's collectives wait for a process that is late
-_LONGEST = 64  # bytes of a first line
+_LONGEST = 64  # bytes of a line
 _SETTLE_S = 5.0
 
 
@@ -152,7 +152,8 @@ class Peers:
         except OSError:
             line = b""
         if line != _BYE.strip():
-            self._end(int(line) if line else number)
+            # Whatever else it says than a number, this end is the one that is lost.
+            self._end(int(line) if line.isdigit() else number)
 
     def _end(self, lost: int) -> None:
         """Tell the others and end this process."""
@@ -182,10 +183,11 @@ def _accept(server: socket.socket, selector: selectors.BaseSelector) -> None:
 
 
 def _read_line(link: socket.socket) -> bytes:
+    """Return a line without its end; b"" where there is none, or one that is too long."""
     line = b""
     while not line.endswith(b"\n"):
         byte = link.recv(1)
-        if not byte:
+        if not byte or len(line) >= _LONGEST:
             return b""
         line += byte
     return line.strip()

@@ -75,6 +75,13 @@ def test_what_is_possible_is_let_through(fields):
         ("train.steps_per_dispatch=1000000000", "must be at most 100000"),
         ("data.num_samples=1000000000000000000", "must be at most 57600000"),
         ("eval.batch_size=100000000", "must be at most 2147483648 samples"),
+        ("model.fields.bn_momentum=-5.0", "must be from 0 to 1"),
+        ("optimizer.beta1=7.0", "must be below 1"),
+        ("optimizer.beta2=1.0", "must be below 1"),
+        ("optimizer.epsilon=-1.0", "must be at least 0.0"),
+        ("optimizer.schedule.warmup_steps=-5", "must be at least 0"),
+        ("data.split_seed=-1", "must be at least 0"),
+        ("loss.class_weights=(0.0,0.0)", r"one of them above it: \(spoof, bonafide\)"),
         ("eval.window_samples=2000000000", "must be at most 57600000"),
     ],
 )

@@ -8,6 +8,7 @@ or matplotlib, is imported in ``run``.
 import argparse
 import errno
 import importlib
+import io
 import os
 import sys
 import textwrap
@@ -46,6 +47,8 @@ _FOR_PROGRAMS = {"search-worker"}  # commands that people do not type
 NEED_LARGE_PAGES = {"train", "evaluate", "search", "search-worker"}
 """Commands that run long enough to gain from large memory pages."""
 
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory")  # in errors of JAX
+
 EXIT_USER_ERROR = 2
 EXIT_KEYBOARD = 130
 
@@ -63,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None and set(sys.argv[1:2]) & NEED_LARGE_PAGES:
         restart_with_huge_pages()
+    _let_any_name_be_printed()
     log_to_terminal()
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -81,9 +85,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (| head); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except RuntimeError as error:
+        if not any(word in str(error) for word in _OUT_OF_MEMORY):
+            raise
+        said = " ".join(str(error).split())[:200]
+        complain(
+            f"error: out of memory: {one_line(said)}; use a smaller network, batch or clip length"
+        )
+        return EXIT_USER_ERROR
     except (OSError, MemoryError) as error:  # a full disk, a folder that must not be written
         complain(f"error: {one_line(_reason(error))}")
         return EXIT_USER_ERROR
+
+
+def _let_any_name_be_printed() -> None:
+    """Names of files need not be text; bytes that are none are printed as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _reason(error: OSError | MemoryError) -> str:

@@ -25,6 +25,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from rawnet_jax.atomic_file import temporary_beside
 from rawnet_jax.config import AudioConfig, DataConfig
 from rawnet_jax.data.file_kinds import NEEDS_MEDIA
 from rawnet_jax.data.media_file import is_installed
@@ -144,9 +145,9 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> Any:
     Returns:
         What `write` returned.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
-        with open(temporary, "wb", opener=_private) as file:
+        with open(temporary, "xb", opener=_private) as file:
             result = write(file)
             file.flush()
             os.fsync(file.fileno())

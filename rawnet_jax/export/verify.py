@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rawnet_jax.atomic_file import temporary_beside, write_synced
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import read_waveform
@@ -125,10 +126,9 @@ def write_verified(
         ExportError: it does not run, or a score is off by more than `tolerance`; there is then no
             new file.
     """
-    # In the same folder, so that the rename never crosses file systems.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
-        temporary.write_bytes(content)
+        write_synced(temporary, content)
         difference = compare(temporary, kind, program, clips)
         if not difference.largest <= tolerance:  # NaN is not
             raise ExportError(

@@ -13,6 +13,7 @@ from typing import IO
 
 import numpy as np
 
+from rawnet_jax.atomic_file import temporary_beside
 from rawnet_jax.errors import CheckpointError
 
 _FOLDER = "archive"
@@ -52,7 +53,7 @@ def write_state_dict(path: Path, state: Mapping[str, np.ndarray]) -> None:
             be written.
     """
     arrays = [_portable(name, array) for name, array in state.items()]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             _add(archive, "data.pkl", _pickle(dict(zip(state, arrays, strict=True))))

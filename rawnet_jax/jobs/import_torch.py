@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rawnet_jax.atomic_file import write_text_atomically
+from rawnet_jax.atomic_file import temporary_beside, write_text_atomically
 from rawnet_jax.checkpoint import BEST, save_variables
 from rawnet_jax.config import Config, LossConfig
 from rawnet_jax.config_file import SOURCE_NAME, load_config, save_config, to_dict, with_overrides
@@ -198,7 +198,7 @@ def _write(
     workdir: Path, config: Config, variables: dict[str, Any], source: dict[str, Any]
 ) -> None:
     """Make the work directory, whole or not at all."""
-    temporary = workdir.with_name(f".{workdir.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(workdir)
     try:
         temporary.mkdir(parents=True)
         save_variables(temporary, BEST, 0, variables, {"config": to_dict(config)} | source)

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from orbax.checkpoint._src import asyncio_utils
 
 from rawnet_jax.checkpoint import explained
 from rawnet_jax.cli.main import main
@@ -144,6 +145,53 @@ def test_a_full_disk_below_checkpoints(tmp_path):
             raise error
 
 
+SAVE = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from rawnet_jax.checkpoint import save_variables
+from rawnet_jax.errors import CheckpointError
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+rng = np.random.default_rng(0)
+arrays = {f"a{i}": rng.standard_normal(50_000) for i in range(40)}
+for number in range(3):
+    try:
+        save_variables(Path(sys.argv[1], str(number)), "best", 0, {"params": arrays}, {})
+    except CheckpointError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of a process here")
+def test_arrays_that_do_not_fit_end_in_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", SAVE, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3, lines
+    for number, line in enumerate(lines):
+        assert re.match(rf".*{number}/checkpoints/best: .*File too large", line), line
+        assert len(line) < 700
+
+
+def test_a_loop_of_orbax_takes_late_reports():
+    loop = asyncio_utils.asyncio.new_event_loop()
+    seen: list[int] = []
+    loop.call_soon_threadsafe(seen.append, 1)
+    loop.call_soon_threadsafe(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert seen == [1]
+    assert loop.call_soon_threadsafe(seen.append, 2) is None
+    assert seen == [1]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_log_that_does_not_fit(tmp_path):
     log = RunLog(tmp_path, 0, True)
@@ -158,6 +206,41 @@ def test_a_work_directory_that_cannot_be_locked(tmp_path):
     (tmp_path / ".lock").mkdir()
     with pytest.raises(Exception, match="must be a folder that can be written"), held(tmp_path):
         pass
+
+
+def test_names_that_are_no_text(pristine, tmp_path):
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "rawnet_jax", *arguments],
+            env={**os.environ, "PYTHONPATH": str(REPO), "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            check=False,
+        )
+
+    name = os.fsdecode(b"r\xe9n")
+    shutil.copytree(pristine / "run", tmp_path / name)
+    done = run("score", f"--workdir={tmp_path / name}", str(pristine / "a.wav"))
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    assert b"the path of a run must be UTF-8" in done.stderr
+    scores = tmp_path / f"{name}.txt"
+    scores.write_text("a bonafide 1\nb spoof 0\nc bonafide 2\nd spoof -1\n")
+    done = run("evaluate", "--scores", str(scores), "--output", str(tmp_path / f"o{name}"))
+    assert done.returncode == 0, done.stderr
+    assert b"r\\udce9n" in done.stdout
+    page = (tmp_path / f"o{name}" / "report.html").read_bytes().decode("utf-8")
+    assert "r\\udce9n" in page
+
+
+@pytest.mark.parametrize("said", ["RESOURCE_EXHAUSTED: x", "Out of memory allocating 43 bytes."])
+def test_memory_that_jax_does_not_get(monkeypatch, capsys, said):
+    def fail(*_):
+        raise RuntimeError(f"INTERNAL: {said}")
+
+    monkeypatch.setattr("rawnet_jax.cli.main._run", fail)
+    assert main(["train"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: out of memory: INTERNAL: {said}; use a smaller network")
 
 
 def test_an_impossible_hop_and_window(pristine, capsys):

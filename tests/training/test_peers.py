@@ -163,6 +163,21 @@ def test_a_closed_peer_is_noticed_and_the_others_are_told(run, capfd):
     assert "the same command: a training resumes" in lines[0]
 
 
+@pytest.mark.parametrize(
+    "line", [b"x\n", b"-2\n", b"\xff\n", b"7" * 5000, b"\n", b"9" * 5000 + b"\n"]
+)
+def test_a_peer_that_says_something_else_is_the_lost_one(run, capfd, line):
+    peer = run.call(b"1 %d\n" % TOKEN)
+    run.join(2)
+    assert run.admitted() == BOTH
+    with contextlib.suppress(OSError):  # closed before it was through
+        peer.sendall(line)
+    assert wait_for(run.ends, 2) == [EXIT_LOST] * 2
+    lines = sorted(capfd.readouterr().err.splitlines())
+    assert len(lines) == 2, lines
+    assert lines[0].startswith("error: process 1 of 3 is gone, so process 0 ends too")
+
+
 def test_a_loss_is_noticed_while_others_are_awaited(run):
     run.call(b"1 %d\n" % TOKEN).close()
     assert wait_for(run.ends, 1) == [EXIT_LOST]

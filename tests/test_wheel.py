@@ -358,6 +358,20 @@ def test_media(base, tmp_path):
     base.with_extra("media", tmp_path).run(*words)
 
 
+def test_vocode(base, tmp_path):
+    said = base.run("vocode", "--list").stdout
+    assert "not installed" in said
+    installed = base.with_extra("vocode", tmp_path)
+    said = installed.run("vocode", "--list").stdout
+    assert "not installed" not in said
+    for speaker in ("ann", "ben", "cas"):
+        (base.folder / "speakers" / speaker).mkdir(parents=True)
+        soundfile.write(base.folder / "speakers" / speaker / "a.wav", noise(16_000), 16_000)
+    words = ("--input", "speakers", "--output", "copies", "--vocoder", "world,lpc")
+    installed.run("vocode", *words, "--processes", "1")
+    assert (base.folder / "copies" / "manifest.csv").is_file()
+
+
 def test_microphone(base, tmp_path):
     installed = base.with_extra("microphone", tmp_path)
     # There is no microphone where tests run, or not even the library that would find one.

@@ -21,6 +21,7 @@ MIN_SAMPLES = SAMPLE_RATE_HZ // 10
 _REFERENCE_RMS = 0.05  # level at which every vocoder gets its input: floors of spectra are absolute
 _MAX_PEAK = 0.95
 _SILENT_RMS = 1e-5
+_PIECE, _FADE = 30 * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ // 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,7 @@ def copy_of(
     gain = min(_REFERENCE_RMS / rms, _MAX_PEAK / peak)
     given = np.zeros(max(len(waveform), MIN_SAMPLES), dtype=np.float32)
     given[: len(waveform)] = gain * np.asarray(waveform, np.float64)
-    made = np.asarray(vocoder.function(given, settings, rng), np.float64)
-    if made.shape != given.shape:
-        raise DataError(f"{vocoder.name}: gave shape {made.shape} for {given.shape}")
-    made = made[: len(waveform)]
+    made = _in_pieces(given, vocoder, settings, rng)[: len(waveform)]
     if not np.all(np.isfinite(made)):
         raise DataError(f"{vocoder.name}: gave samples that are not finite")
     level = _rms(made)
@@ -131,6 +129,29 @@ def as_long(waveform: np.ndarray, num_samples: int) -> np.ndarray:
     """Cut a waveform [m] at its end, or fill it with zeros there, to [num_samples]."""
     kept = waveform[:num_samples]
     return np.pad(kept, (0, num_samples - len(kept)))
+
+
+def _in_pieces(
+    waveform: np.ndarray, vocoder: Vocoder, settings: Settings, rng: np.random.Generator
+) -> np.ndarray:
+    """Return float64 [n] of float32 [n]; a long recording goes through piece by piece.
+
+    Spectra of ten minutes do not fit into memory. Pieces are faded into each other.
+    """
+    made = np.zeros(len(waveform))
+    fade = np.linspace(0.0, 1.0, _FADE)
+    for start in range(0, max(1, len(waveform) - _FADE), _PIECE - _FADE):
+        given = waveform[start : start + _PIECE]
+        filled = as_long(given, max(len(given), MIN_SAMPLES))
+        piece = np.asarray(vocoder.function(filled, settings, rng), np.float64)
+        if piece.shape != filled.shape:
+            raise DataError(f"{vocoder.name}: gave shape {piece.shape} for {filled.shape}")
+        piece = piece[: len(given)].copy()
+        if start:
+            piece[:_FADE] *= fade
+            made[start : start + _FADE] *= fade[::-1]
+        made[start : start + len(given)] += piece
+    return made
 
 
 def _rms(waveform: np.ndarray) -> float:

@@ -18,11 +18,13 @@ def checked_source(source_dir: str | PathLike[str], output_dir: str | PathLike[s
     """Return the folder of recordings.
 
     Raises:
-        DataError: what is written would lie in it.
+        DataError: what is written would lie in it, or take its place.
     """
     source, output = Path(source_dir).resolve(), Path(output_dir).resolve()
     if output == source or source in output.parents:
         raise DataError(f"{output}: lies in the source folder {source}; name another place")
+    if output in source.parents:
+        raise DataError(f"{output}: holds the source folder {source}; name another place")
     return source
 
 

@@ -12,7 +12,7 @@ from rawnet_jax.data.places import key_folders, locate_protocol
 from rawnet_jax.data.trial import ProblemLedger
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import UNSTATED, Label
-from rawnet_jax.simulate.speakers import partition_speakers, speakers_of
+from rawnet_jax.simulate.speakers import partition_speakers, recordings_in, speakers_of
 
 RECORDINGS = "recordings"
 """Stands for a folder of bona fide recordings without any list."""
@@ -73,7 +73,8 @@ def find_sources(
     """Return the bona fide recordings of a folder.
 
     Args:
-        folder: recordings in one folder per speaker, or a corpus.
+        folder: recordings in one folder per speaker, perhaps in folders train, dev and eval; or a
+            corpus.
         corpus: a name of `CORPORA`: its bona fide trials, in their partitions. `RECORDINGS`: all
             files, lists or not. "" = the corpus whose lists are there, else `RECORDINGS`.
         one_means: what key 1 means in lists of one's own.
@@ -90,14 +91,32 @@ def find_sources(
     corpus = corpus or _corpus_in(root)
     if corpus != RECORDINGS:
         return _listed(DataConfig(corpus=corpus, root=str(root), one_means=one_means))
-    speakers = speakers_of(root, speaker_pattern)
-    names = sorted({speaker for speaker, _ in speakers.values()})
-    partition_of = partition_speakers(names, partition_shares, seed)
-    found = [
-        Source(path, path.relative_to(root).as_posix(), speaker, partition_of[speaker])
-        for path, (speaker, _) in speakers.items()
-    ]
+    found = _by_partition(root, speaker_pattern)
+    if not found:
+        speaker_of = speakers_of(root, speaker_pattern)
+        names = sorted({speaker for speaker, _ in speaker_of.values()})
+        partition_of = partition_speakers(names, partition_shares, seed)
+        found = [
+            _source(root, path, speaker, partition_of[speaker])
+            for path, (speaker, _) in speaker_of.items()
+        ]
     return Sources(RECORDINGS, _in_order(found))
+
+
+def _by_partition(root: Path, speaker_pattern: str | None) -> list[Source]:
+    """Return the recordings of a folder that holds nothing but train, dev and eval; else none."""
+    top = {path.relative_to(root).parts[0] for path in recordings_in(root)}
+    if not top.issubset(PARTITIONS):
+        return []
+    return [
+        _source(root, path, speaker, partition)
+        for partition in sorted(top)
+        for path, (speaker, _) in speakers_of(root / partition, speaker_pattern).items()
+    ]
+
+
+def _source(root: Path, path: Path, speaker: str, partition: str) -> Source:
+    return Source(path, path.relative_to(root).as_posix(), speaker, partition)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -1,5 +1,6 @@
 """The command ``vocode``, as a user types it, and what other commands make of its corpus."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 import soundfile
 
 from rawnet_jax.cli.main import main
+from rawnet_jax.copy_synthesis.onnx_description import OnnxDescription, described
 from rawnet_jax.copy_synthesis.table import VOCODERS
 from rawnet_jax.jobs import vocode as job
 from rawnet_jax.jobs.vocode import vocoder_list
+from tests.docs_examples import DOCS, blocks, run_python
 
 QUIET = ["--no-progress", "--processes=1"]
 
@@ -133,6 +136,20 @@ def test_bad_input_is_one_line(words, message, voices, tmp_path, monkeypatch, ca
     assert message in said
     assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_names_every_vocoder_and_its_descriptions_are_right():
+    page = DOCS / "vocode.md"
+    text = page.read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in text for name in VOCODERS)
+    shown = [json.loads(block) for block in blocks(page, "json")]
+    assert {described(fields, "page").kind for fields in shown} == {"codec", "vocoder"}
+    defaults = OnnxDescription(kind="vocoder", sample_rate_hz=22_050)
+    assert defaults == described(next(f for f in shown if f["kind"] == "vocoder"), "page")
+
+
+def test_the_page_runs_in_python(tmp_path):
+    run_python(DOCS / "vocode.md", tmp_path)
 
 
 def test_help_explains_itself(capsys):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rawnet_jax.copy_synthesis import source_filter
 from rawnet_jax.copy_synthesis.excitation import excitation
 from rawnet_jax.copy_synthesis.pitch import pitch_of
 from rawnet_jax.copy_synthesis.spectra import Stft, frames_of, mel_bank, overlap_add
@@ -74,3 +75,24 @@ def test_pulses_come_at_the_pitch_and_have_the_power_of_noise():
     assert np.mean(signal[8_100:] ** 2) == pytest.approx(1.0, rel=0.05)
     mixed = excitation(f0, 80, 16_000, 3_000.0, rng)
     assert np.mean(mixed[:7_900] ** 2) == pytest.approx(1.0, rel=0.1)
+
+
+def test_mel_cepstra_are_over_the_all_pass_of_their_warping():
+    delay = np.exp(-1j * np.linspace(0.0, np.pi, 513))
+    all_pass = (delay - 0.42) / (1.0 - 0.42 * delay)
+    powers = np.exp(-1j * source_filter._warped_powers(3))
+    np.testing.assert_allclose(powers, all_pass ** np.arange(4)[:, None], atol=1e-12)
+
+
+def test_mel_cepstra_of_a_spectrum_that_has_them_are_found():
+    wanted = 0.3 * np.random.default_rng(0).standard_normal((2, 9))
+    power = np.exp(2.0 * wanted @ np.cos(source_filter._warped_powers(8)))
+    np.testing.assert_allclose(source_filter._mel_cepstra(power, 8), wanted, atol=1e-5)
+
+
+def test_mel_cepstra_of_a_periodogram_have_its_power_and_not_its_mean_logarithm():
+    rng = np.random.default_rng(0)
+    power = rng.exponential(1.0, (8, 513))
+    found = source_filter._mel_cepstra(power, 8)
+    # The mean of the logarithm of exponential noise is 2.5 dB below the power.
+    assert np.mean(2.0 * found[:, 0]) == pytest.approx(0.0, abs=0.1)

@@ -1,5 +1,7 @@
 """Every vocoder of the table: what it keeps of a voice, and what it does not."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ DISTANCE_DB = {
 }
 
 
-def made(name: str, waveform: np.ndarray, seed: int = 0, **settings) -> np.ndarray:
+def made(name: str, waveform: np.ndarray, seed: int = 0, **settings: Any) -> np.ndarray:
     """Return a copy with drawn settings, but those that are given."""
     row = VOCODERS[name]
     if not row.is_installed:
@@ -167,7 +169,13 @@ def test_griffin_lim_knows_nothing_above_its_bands():
 
 def test_more_iterations_of_griffin_lim_are_nearer():
     source = voice(F0_HZ)
-    same = {"bands": 128, "window": 800, "overlap": 4, "top_hz": 8_000.0, "momentum": 0.0}
+    same: dict[str, Any] = {
+        "bands": 128,
+        "window": 800,
+        "overlap": 4,
+        "top_hz": 8_000.0,
+        "momentum": 0.0,
+    }
     few, many = (
         log_spectral_distance(source, made("griffin-lim", source, iterations=n, **same))
         for n in (1, 60)
@@ -213,6 +221,22 @@ def test_draws_are_within_what_the_list_says():
                 else:
                     assert isinstance(setting, Between)
                     assert setting.low <= float(value) <= setting.high
+
+
+def test_a_long_recording_goes_through_in_pieces_that_join():
+    lengths = []
+
+    def same(waveform, _settings, _rng):
+        lengths.append(len(waveform))
+        return waveform
+
+    for seconds in (29.0, 30.01, 60.0, 95.3):
+        lengths.clear()
+        source = voice(num_samples=int(seconds * 16_000))
+        copy = copy_of(source, row_of(same), {}, np.random.default_rng(0))
+        np.testing.assert_allclose(copy, source, atol=1e-6)
+        assert max(lengths) <= 480_000
+        assert len(lengths) == -(-int(seconds * 16_000 - 320) // (480_000 - 320))
 
 
 def row_of(function) -> Vocoder:

@@ -23,7 +23,7 @@ from rawnet_jax.data.trial import ProblemLedger
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import Label
 from rawnet_jax.simulate import tasks, vocode_corpus
-from rawnet_jax.simulate.corpus_writer import LEVEL_DBFS
+from rawnet_jax.simulate.corpus_writer import LEVEL_DBFS, write_manifest
 from rawnet_jax.simulate.vocode_corpus import VocodeSummary, write_vocoded_corpus
 from rawnet_jax.simulate.vocode_plan import plan_copies
 from rawnet_jax.simulate.vocode_sources import Source, find_sources
@@ -100,7 +100,7 @@ def test_the_protocol_is_a_manifest_with_source_and_family(tmp_path):
         if clip.trial.label == Label.SPOOF:
             drawn = json.loads(details[name]["settings"])
             assert set(drawn) == {
-                setting.name for setting in chosen([clip.trial.attack_id])[0].settings
+                setting.name for setting in chosen([details[name]["vocoder"]])[0].settings
             }
 
 
@@ -134,12 +134,16 @@ def test_a_copy_that_would_be_clipped_brings_its_source_down(tmp_path):
         assert np.std(samples) < 0.021  # 0.9 / sqrt(2,000)
 
 
+def hiss(waveform, _settings, rng):
+    return rng.standard_normal(len(waveform))
+
+
 def test_nothing_is_written_above_the_band_of_a_telephone(tmp_path):
     for speaker in "abc":
         (tmp_path / "in" / speaker).mkdir(parents=True)
         noise = 0.1 * np.random.default_rng(0).standard_normal(2_000)
         soundfile.write(tmp_path / "in" / speaker / "a.wav", noise, 8_000)
-    write(tmp_path / "in", tmp_path / "out", ("lpc",))
+    write(tmp_path / "in", tmp_path / "out", [Vocoder("hiss", "test", hiss, (), "", "")])
     for row in table(tmp_path / "out" / "manifest.csv"):
         samples, _ = soundfile.read(tmp_path / "out" / row["path"])
         power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
@@ -159,7 +163,7 @@ def test_the_seed_decides_everything_and_processes_nothing(tmp_path):
 def stop_after(monkeypatch, number: int) -> None:
     """Let Ctrl-C come when so many recordings are written."""
     write_source_clips = vocode_corpus._write_source
-    done = []
+    done: list[None] = []
 
     def stopped(*args):
         if len(done) == number:
@@ -286,6 +290,29 @@ def test_spoofs_are_not_taken_for_bona_fide(tmp_path):
     assert (sources.corpus, len(sources.recordings)) == ("folders", 12)
 
 
+def test_a_folder_that_is_divided_stays_divided(tmp_path):
+    write_source(tmp_path / "in" / "train", "ab")
+    write_source(tmp_path / "in" / "eval", "c")
+    found = find_sources(tmp_path / "in").recordings
+    speakers = {(one.partition, one.speaker) for one in found}
+    assert speakers == {("train", "a"), ("train", "b"), ("eval", "c")}
+    assert {one.name.split("/")[0] for one in found} == {"train", "eval"}
+
+
+def test_names_that_are_no_text_or_a_formula_pass_through(tmp_path):
+    for folder in ("=cmd()", "b\n,b", os.fsdecode(b"c\xff")):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        noise = 0.1 * np.random.default_rng(0).standard_normal(2_000)
+        with open(tmp_path / "in" / folder / "a.wav", "wb") as file:
+            soundfile.write(file, noise, 16_000, format="WAV")
+    (tmp_path / "in" / folder / "b.wav").write_bytes(b"no audio")
+    summary = write(tmp_path / "in", tmp_path / "out", ("lpc",))
+    assert len(summary.problems) == 1
+    found = find_sources(tmp_path / "out").recordings
+    assert sorted(one.speaker for one in found) == ["'=cmd()", "b_,b", "c\\udcff"]
+    assert write(tmp_path / "in", tmp_path / "out", ("lpc",)).was_written is False
+
+
 def plan(num_sources: int, num_vocoders: int, copies: float, **settings):
     rows = [Vocoder(f"v{n}", "test", mute, (), "", "") for n in range(num_vocoders)]
     sources = [Source(Path(str(n)), str(n), "", "train") for n in range(num_sources)]
@@ -332,6 +359,15 @@ def test_an_output_inside_the_input_is_refused(tmp_path):
     source = write_source(tmp_path / "in")
     with pytest.raises(DataError, match="lies in the source folder"):
         write(source, source / "out")
+
+
+def test_an_output_that_holds_the_input_is_refused_even_with_overwrite(tmp_path):
+    source = write_source(tmp_path / "out" / "in")
+    write_manifest(tmp_path / "out", {"kind": "vocode"})
+    before = content(tmp_path / "out")
+    with pytest.raises(DataError, match="holds the source folder"):
+        write(source, tmp_path / "out", overwrite=True)
+    assert content(tmp_path / "out") == before
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_done(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ LENGTH_S = (1.2, 3.2)
 LEVEL_DBFS = (-32.0, -18.0)
 """Range of the RMS level of a piece, of full scale."""
 
-NOISE_DB = (-65.0, -25.0)
+NOISE_DB = (-60.0, -22.0)
 """Range of the level of added noise, of the speech."""
 
 NOISE_TILT = (0.0, 1.0)
@@ -49,13 +49,13 @@ CODEC_RATES = {"none": (0.0, 0.0), "mp3": (24.0, 96.0), "vorbis": (0.0, 7.0), "o
 MP3_SAMPLE_RATES_HZ = (16_000, 22_050, 24_000)
 """Sample rates at which pieces go through MP3."""
 
-TRIM_DB = (25.0, 45.0)
+TRIM_DB = (22.0, 38.0)
 """Range of how far below the loud parts a frame counts as a pause."""
 
-MARGIN_S = (0.0, 0.15)
+MARGIN_S = (0.0, 0.08)
 """Range of what is left of a pause before and after the speech."""
 
-PAUSE_S = (0.08, 0.3)
+PAUSE_S = (0.05, 0.15)
 """Range of the length that pauses inside are cut to."""
 
 _FRAME = SAMPLE_RATE_HZ // 100

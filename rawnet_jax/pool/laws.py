@@ -1,4 +1,4 @@
-"""What every piece goes through, whatever its class: trimming, length, band, noise, codec, level.
+"""What every piece of either class goes through: pauses, length, colour, band, noise, codec, level.
 
 All numbers are drawn from one law by the name of the piece, which says nothing of its class.
 """
@@ -22,11 +22,17 @@ LENGTH_S = (1.2, 3.2)
 LEVEL_DBFS = (-32.0, -18.0)
 """Range of the RMS level of a piece, of full scale."""
 
-NOISE_DB = (-65.0, -25.0)
+NOISE_DB = (-60.0, -22.0)
 """Range of the level of added noise, of the speech."""
 
 NOISE_TILT = (0.0, 1.0)
 """Range of the exponent of the noise's spectrum: power falls with frequency to this power."""
+
+COLOUR_DB = 4.0
+"""Standard deviation of the gain that is drawn at each of `COLOUR_HZ`: microphones and rooms."""
+
+COLOUR_HZ = (125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0)
+"""Where these gains are drawn; between them the gain in dB is linear in the logarithm."""
 
 BAND_SHARE = 0.5
 """Share of pieces that are cut to a narrower band."""
@@ -43,13 +49,13 @@ CODEC_RATES = {"none": (0.0, 0.0), "mp3": (24.0, 96.0), "vorbis": (0.0, 7.0), "o
 MP3_SAMPLE_RATES_HZ = (16_000, 22_050, 24_000)
 """Sample rates at which pieces go through MP3."""
 
-TRIM_DB = (25.0, 45.0)
+TRIM_DB = (22.0, 38.0)
 """Range of how far below the loud parts a frame counts as a pause."""
 
-MARGIN_S = (0.0, 0.15)
+MARGIN_S = (0.0, 0.08)
 """Range of what is left of a pause before and after the speech."""
 
-PAUSE_S = (0.08, 0.3)
+PAUSE_S = (0.05, 0.15)
 """Range of the length that pauses inside are cut to."""
 
 _FRAME = SAMPLE_RATE_HZ // 100
@@ -72,6 +78,7 @@ class PieceLaws:
 
     Attributes:
         length_s: of the piece.
+        colour_db: gains at `COLOUR_HZ`.
         band_hz: upper end of its band.
         noise_db: level of added noise, of the speech.
         noise_tilt: of its spectrum.
@@ -82,6 +89,7 @@ class PieceLaws:
     """
 
     length_s: float
+    colour_db: tuple[float, ...]
     band_hz: float
     noise_db: float
     noise_tilt: float
@@ -105,6 +113,7 @@ def draw_recording(rng: np.random.Generator) -> RecordingLaws:
 def draw_piece(rng: np.random.Generator) -> PieceLaws:
     """Draw what a piece goes through. Every call takes as many numbers, so draws stay in step."""
     length_s = float(rng.uniform(*LENGTH_S))
+    colour_db = COLOUR_DB * rng.standard_normal(len(COLOUR_HZ))
     narrow, band = rng.random() < BAND_SHARE, float(rng.uniform(*BAND_HZ))
     noise_db, tilt = float(rng.uniform(*NOISE_DB)), float(rng.uniform(*NOISE_TILT))
     codec = str(rng.choice(list(CODEC_SHARES), p=list(CODEC_SHARES.values())))
@@ -112,6 +121,7 @@ def draw_piece(rng: np.random.Generator) -> PieceLaws:
     low, high = CODEC_RATES[codec]
     return PieceLaws(
         length_s=length_s,
+        colour_db=tuple(round(float(gain), 3) for gain in colour_db),
         band_hz=band if narrow else SAMPLE_RATE_HZ / 2,
         noise_db=noise_db,
         noise_tilt=tilt,
@@ -183,7 +193,8 @@ def dressed(waveform: np.ndarray, laws: PieceLaws, rng: np.random.Generator) -> 
         int16 [n].
     """
     signal = np.asarray(waveform, np.float64)
-    signal = _narrowed(signal - signal.mean(), laws.band_hz)
+    signal = _coloured(signal - signal.mean(), laws.colour_db)
+    signal = _narrowed(signal, laws.band_hz)
     signal = signal * 10 ** (-26 / 20) / max(_rms(signal), 1e-9)
     noise = _noise(len(signal), laws.noise_tilt, rng)
     signal = signal + noise * _rms(signal) * 10 ** (laws.noise_db / 20)
@@ -197,6 +208,16 @@ def dressed(waveform: np.ndarray, laws: PieceLaws, rng: np.random.Generator) -> 
 
 def _rms(signal: np.ndarray) -> float:
     return math.sqrt(float(np.mean(signal**2)))
+
+
+def _coloured(signal: np.ndarray, gains_db: tuple[float, ...]) -> np.ndarray:
+    """Apply a smooth frequency response, of zero phase."""
+    size = next_fast_len(len(signal), real=True)
+    spectrum = rfft(signal, size)
+    frequency = np.arange(len(spectrum)) * (SAMPLE_RATE_HZ / size)
+    octave = np.log2(np.maximum(frequency, COLOUR_HZ[0]))
+    gain_db = np.interp(octave, np.log2(COLOUR_HZ), gains_db)
+    return np.asarray(irfft(spectrum * 10 ** (gain_db / 20), size)[: len(signal)])
 
 
 def _narrowed(signal: np.ndarray, band_hz: float) -> np.ndarray:

@@ -17,7 +17,16 @@ PROTOCOL_FOLDER = "protocols"
 """Folder of the protocols below a pool."""
 
 _LAWS = (
-    *("length_s", "band_hz", "noise_db", "noise_tilt", "codec", "codec_rate", "codec_hz"),
+    *(
+        "length_s",
+        "colour_db",
+        "band_hz",
+        "noise_db",
+        "noise_tilt",
+        "codec",
+        "codec_rate",
+        "codec_hz",
+    ),
     "level_dbfs",
 )
 _COLUMNS = (
@@ -90,8 +99,12 @@ def _row(piece: Piece) -> Row:
         *(recording.language, recording.channel, recording.licence),
         *(recording.repository, recording.commit),
         *(" | ".join(recording.paths), " ".join(recording.blobs)),
-        *(made["start_s"], made["sha256"], *(laws[name] for name in _LAWS)),
+        *(made["start_s"], made["sha256"], *(_law(laws[name]) for name in _LAWS)),
     )
+
+
+def _law(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _feature_row(piece: Piece) -> Row:

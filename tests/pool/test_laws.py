@@ -9,6 +9,7 @@ from rawnet_jax.data.codecs import has_codec
 from rawnet_jax.pool.features import FEATURES, measured
 from rawnet_jax.pool.laws import (
     CODEC_SHARES,
+    COLOUR_HZ,
     LENGTH_S,
     LEVEL_DBFS,
     PieceLaws,
@@ -20,7 +21,8 @@ from rawnet_jax.pool.laws import (
     trimmed,
 )
 
-PLAIN = PieceLaws(2.0, 8_000.0, -90.0, 0.0, "none", 0.0, RATE, -25.0)
+FLAT = (0.0,) * len(COLOUR_HZ)
+PLAIN = PieceLaws(2.0, FLAT, 8_000.0, -90.0, 0.0, "none", 0.0, RATE, -25.0)
 
 
 def noise(seconds: float, gain: float = 0.1, seed: int = 0) -> np.ndarray:
@@ -69,9 +71,8 @@ def test_a_piece_gets_its_level_and_keeps_its_length(codec):
         pytest.skip(f"libsndfile has no {codec}")
     for level in LEVEL_DBFS:
         hz = 22_050 if codec == "mp3" else RATE
-        laws = PieceLaws(
-            2.0, 6_000.0, -40.0, 0.5, codec, 40.0 if codec != "vorbis" else 4.0, hz, level
-        )
+        rate = 4.0 if codec == "vorbis" else 40.0
+        laws = PieceLaws(2.0, FLAT, 6_000.0, -40.0, 0.5, codec, rate, hz, level)
         got = dressed(noise(1.5, 0.03), laws, generator(0, "x"))
         assert got.dtype == np.int16
         assert len(got) == 1.5 * RATE
@@ -81,15 +82,24 @@ def test_a_piece_gets_its_level_and_keeps_its_length(codec):
 def test_a_band_is_cut_and_a_noise_floor_is_laid():
     tone = np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE) * (np.arange(2 * RATE) > RATE)
     quiet = measured(from_int16(dressed(tone, PLAIN, generator(0, "x"))))
-    noisy = PieceLaws(2.0, 8_000.0, -30.0, 0.0, "none", 0.0, RATE, -25.0)
+    noisy = PieceLaws(2.0, FLAT, 8_000.0, -30.0, 0.0, "none", 0.0, RATE, -25.0)
     loud = measured(from_int16(dressed(tone, noisy, generator(0, "x"))))
     assert loud["noise_floor_db"] - quiet["noise_floor_db"] > 15
-    narrow = PieceLaws(2.0, 5_000.0, -90.0, 0.0, "none", 0.0, RATE, -25.0)
+    narrow = PieceLaws(2.0, FLAT, 5_000.0, -90.0, 0.0, "none", 0.0, RATE, -25.0)
     wide, cut = (
         measured(from_int16(dressed(noise(2), laws, generator(0, "x")))) for laws in (PLAIN, narrow)
     )
     assert wide["bandwidth_hz"] > 7_800 > 5_400 > cut["bandwidth_hz"]
     assert wide["high_band_db"] - cut["high_band_db"] > 30
+
+
+def test_a_colour_follows_its_gains():
+    gains = tuple(10.0 if hz in (500.0, 1_000.0) else -5.0 for hz in COLOUR_HZ)
+    tones = [np.sin(2 * np.pi * hz * np.arange(2 * RATE) / RATE) for hz in (707.0, 4_000.0)]
+    coloured = PieceLaws(2.0, gains, 8_000.0, -90.0, 0.0, "none", 0.0, RATE, -25.0)
+    got = from_int16(dressed(tones[0] + tones[1], coloured, generator(0, "x")))
+    low, high = (abs(np.dot(got, tone)) for tone in tones)
+    assert 20 * np.log10(low / high) == pytest.approx(15.0, abs=0.5)
 
 
 def test_features_are_finite_whatever_comes():

@@ -434,3 +434,15 @@ def test_hostile_bytes_take_no_long_time(content):
     start = time.process_time()
     outcome(content)
     assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize("start", [b"", ID3V2])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_begins_as_an_mp3_and_is_none_is_refused_without_a_word_of_libmpg123(
+    start, seed, capfd
+):
+    noise = np.random.default_rng(seed).bytes(9_000).replace(b"\xff", b"\xfe")
+    content = start + encoded("mp3", buzz(8_000))[:163] + noise
+    with pytest.raises(AudioError, match="not audio: it begins as an MP3 does"):
+        decoded(content)
+    assert capfd.readouterr().err == ""

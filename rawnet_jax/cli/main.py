@@ -14,6 +14,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+from rawnet_jax.data.decoder_lines import drop_decoder_lines
 from rawnet_jax.errors import Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
 from rawnet_jax.jobs.console import OneLine, complain, one_line
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None and set(sys.argv[1:2]) & NEED_LARGE_PAGES:
         restart_with_huge_pages()
+    drop_decoder_lines(own_stderr=arguments is None)
     warnings = logging.StreamHandler()
     warnings.setFormatter(OneLine("%(levelname)s: %(message)s"))
     logging.basicConfig(handlers=[warnings], level=logging.WARNING)

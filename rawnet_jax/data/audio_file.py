@@ -1,5 +1,6 @@
 """A recording as a file of samples, from its first to its last part."""
 
+import contextlib
 import io
 import logging
 import os
@@ -13,6 +14,7 @@ import soundfile
 
 from rawnet_jax.data.chunk_files import is_placeholder
 from rawnet_jax.data.containers import contents_of
+from rawnet_jax.data.decoder_lines import HELD_BACK
 from rawnet_jax.data.recording_bytes import Contents, Part, PiecedFile, RecordingBytes
 from rawnet_jax.errors import AudioError
 
@@ -54,6 +56,7 @@ class AudioFile:
         self.name = name
         self._bytes: BinaryIO
         self._open: Any = None
+        self._decoding: contextlib.AbstractContextManager[None]
         if isinstance(source, bytes):
             self._bytes = io.BytesIO(source)
         else:
@@ -69,6 +72,8 @@ class AudioFile:
         contents = contents_of(data)
         self.notes = contents.notes if contents is not None else ()
         self._has_said = False
+        is_mpeg = contents is not None and contents.is_mpeg
+        self._decoding = HELD_BACK if is_mpeg else contextlib.nullcontext()
         self._opened = self._openers(source, data, contents)
         self._next, self._position = 1, 0
         first = self._open = self._opened[0]()
@@ -88,11 +93,16 @@ class AudioFile:
         self, source: Any, data: RecordingBytes, contents: Contents | None
     ) -> list[Callable[[], Any]]:
         if contents is None or contents.is_plain(data.size):
-            return [lambda: soundfile.SoundFile(_plain(source, self._bytes))]
+            is_known = contents is not None
+            return [lambda: self._decoder(_plain(source, self._bytes, is_known))]
         return [
-            lambda part=part: soundfile.SoundFile(PiecedFile(data, part.pieces))  # type: ignore[misc]
+            lambda part=part: self._decoder(PiecedFile(data, part.pieces))  # type: ignore[misc]
             for part in contents.parts
         ]
+
+    def _decoder(self, file: Any) -> Any:
+        with self._decoding:
+            return soundfile.SoundFile(file)
 
     def _checked(self, part: Part, file: Any) -> int:
         """Return the frames of a part, which must be of the first one's kind."""
@@ -140,7 +150,8 @@ class AudioFile:
 
     def _read(self, frames: int, dtype: str, always_2d: bool) -> np.ndarray:
         try:
-            block = self._open.read(frames, dtype=dtype, always_2d=always_2d)
+            with self._decoding:
+                block = self._open.read(frames, dtype=dtype, always_2d=always_2d)
         except soundfile.SoundFileError as error:
             text = getattr(error, "error_string", str(error))
             where = f"after {self._position} of {self.frames} frames"
@@ -173,10 +184,13 @@ class AudioFile:
         self.close()
 
 
-def _plain(source: str | PathLike[str] | bytes, opened: BinaryIO) -> Any:
+def _plain(source: str | PathLike[str] | bytes, opened: BinaryIO, is_known: bool) -> Any:
     """Return what libsndfile is to open: the path, if it can take it."""
     if isinstance(source, bytes):
         return io.BytesIO(source)
+    if not is_known and os.fsdecode(source).lower().endswith(".mp3"):
+        opened.seek(0)  # of unknown bytes, libsndfile would believe this name
+        return opened
     try:
         os.fspath(source).encode()
     except UnicodeEncodeError:  # a name that is not UTF-8

@@ -446,3 +446,13 @@ def test_what_begins_as_an_mp3_and_is_none_is_refused_without_a_word_of_libmpg12
     with pytest.raises(AudioError, match="not audio: it begins as an MP3 does"):
         decoded(content)
     assert capfd.readouterr().err == ""
+
+
+def test_a_name_makes_nothing_an_mp3(tmp_path, capfd):
+    path = tmp_path / "noise.mp3"
+    path.write_bytes(b"abcd" + np.random.default_rng(0).bytes(20_000).replace(b"\xff", b"\xfe"))
+    with pytest.raises(AudioError, match="not audio"):
+        read_waveform(path, CONFIG)
+    assert capfd.readouterr().err == ""
+    path.write_bytes(encoded("wav", buzz(8_000)))
+    assert len(read_waveform(path, CONFIG)) == 8_000

@@ -72,11 +72,11 @@ class AudioFile:
         contents = contents_of(data)
         self.notes = contents.notes if contents is not None else ()
         self._has_said = False
-        is_mpeg = contents is not None and contents.is_mpeg
-        self._decoding = HELD_BACK if is_mpeg else contextlib.nullcontext()
+        may_be_mpeg = contents is None or contents.is_mpeg
+        self._decoding = HELD_BACK if may_be_mpeg else contextlib.nullcontext()
         self._opened = self._openers(source, data, contents)
         self._next, self._position = 1, 0
-        first = self._open = self._opened[0]()
+        first = self._open = self._opened_part(0)
         self.format, self.subtype = first.format, first.subtype
         self.samplerate, self.channels = first.samplerate, first.channels
         if contents is None and first.format in _FOLLOWED and first.frames:
@@ -85,24 +85,23 @@ class AudioFile:
             self.format = f"{first.format} in {len(self._opened)} parts"
         parts = contents.parts if contents is not None else (Part(()),)
         self.frames = self._checked(parts[0], first)
-        for part, opened in zip(parts[1:], self._opened[1:], strict=True):
-            with opened() as file:
+        for number, part in enumerate(parts[1:], 1):
+            with self._opened_part(number) as file:
                 self.frames += self._checked(part, file)
 
     def _openers(
         self, source: Any, data: RecordingBytes, contents: Contents | None
     ) -> list[Callable[[], Any]]:
         if contents is None or contents.is_plain(data.size):
-            is_known = contents is not None
-            return [lambda: self._decoder(_plain(source, self._bytes, is_known))]
+            return [lambda: soundfile.SoundFile(_plain(source, self._bytes))]
         return [
-            lambda part=part: self._decoder(PiecedFile(data, part.pieces))  # type: ignore[misc]
+            lambda part=part: soundfile.SoundFile(PiecedFile(data, part.pieces))  # type: ignore[misc]
             for part in contents.parts
         ]
 
-    def _decoder(self, file: Any) -> Any:
+    def _opened_part(self, number: int) -> Any:
         with self._decoding:
-            return soundfile.SoundFile(file)
+            return self._opened[number]()
 
     def _checked(self, part: Part, file: Any) -> int:
         """Return the frames of a part, which must be of the first one's kind."""
@@ -163,7 +162,7 @@ class AudioFile:
         """Open the next part; return False where there is none."""
         if self._next < len(self._opened):
             self._open.close()
-            self._open = self._opened[self._next]()
+            self._open = self._opened_part(self._next)
             self._next += 1
             return True
         if self._position < self.frames:
@@ -184,13 +183,10 @@ class AudioFile:
         self.close()
 
 
-def _plain(source: str | PathLike[str] | bytes, opened: BinaryIO, is_known: bool) -> Any:
+def _plain(source: str | PathLike[str] | bytes, opened: BinaryIO) -> Any:
     """Return what libsndfile is to open: the path, if it can take it."""
     if isinstance(source, bytes):
         return io.BytesIO(source)
-    if not is_known and os.fsdecode(source).lower().endswith(".mp3"):
-        opened.seek(0)  # of unknown bytes, libsndfile would believe this name
-        return opened
     try:
         os.fspath(source).encode()
     except UnicodeEncodeError:  # a name that is not UTF-8

@@ -37,20 +37,12 @@ def contents_of(data: RecordingBytes) -> Contents | None:
         contents, end = mp3_contents(data, 0, first, data.size)
         contents = _with_tags(data, contents, end)
     elif head[:4] in _CONTAINERS or (frame := first_frame(head)) is None:
-        found = _of_chunks(data)
-        if found is None and (first or _begins_frame(head)):
-            # libmpg123 would look for frames, and write of it to standard error.
-            raise data.refused("not audio", "it begins as an MP3 does, and holds no MPEG frames")
-        return found
+        return _of_chunks(data)
     else:
         contents, end = mp3_contents(data, first + frame, first + frame, data.size)
         note = f"{frame} bytes before its first MPEG frame are not read"
         contents = replace(contents, notes=(note, *contents.notes))
     return _with_rest(data, contents, end)
-
-
-def _begins_frame(head: bytes) -> bool:
-    return len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0
 
 
 def _of_chunks(data: RecordingBytes) -> Contents | None:

@@ -40,6 +40,8 @@ def decode_all() -> None:
 def test_commands_drop_what_libmpg123_says(is_on, monkeypatch, capfd):
     monkeypatch.setattr(HELD_BACK, "is_on", is_on)
     decode_all()
+    with pytest.raises(AudioError):
+        read_waveform(Encoded(b"ID3\x04\0\0\0\0\0\x05hello" + b"noise" * 3_000), AudioConfig())
     assert ("libmpg123" in capfd.readouterr().err) is not is_on
 
 

@@ -434,25 +434,3 @@ def test_hostile_bytes_take_no_long_time(content):
     start = time.process_time()
     outcome(content)
     assert time.process_time() - start < 10
-
-
-@pytest.mark.parametrize("start", [b"", ID3V2])
-@pytest.mark.parametrize("seed", range(3))
-def test_what_begins_as_an_mp3_and_is_none_is_refused_without_a_word_of_libmpg123(
-    start, seed, capfd
-):
-    noise = np.random.default_rng(seed).bytes(9_000).replace(b"\xff", b"\xfe")
-    content = start + encoded("mp3", buzz(8_000))[:163] + noise
-    with pytest.raises(AudioError, match="not audio: it begins as an MP3 does"):
-        decoded(content)
-    assert capfd.readouterr().err == ""
-
-
-def test_a_name_makes_nothing_an_mp3(tmp_path, capfd):
-    path = tmp_path / "noise.mp3"
-    path.write_bytes(b"abcd" + np.random.default_rng(0).bytes(20_000).replace(b"\xff", b"\xfe"))
-    with pytest.raises(AudioError, match="not audio"):
-        read_waveform(path, CONFIG)
-    assert capfd.readouterr().err == ""
-    path.write_bytes(encoded("wav", buzz(8_000)))
-    assert len(read_waveform(path, CONFIG)) == 8_000

@@ -8,7 +8,7 @@ DEMO_CORPUS ?= data/demo
 DEMO_RUN ?= runs/demo
 # Two workers on two cores; more where there are more.
 TEST_WORKERS ?= auto
-# Of `make fuzz`; KINDS such as audio,kills (default: all that need no processes of their own).
+# Of `make fuzz`; KINDS such as audio,kills (default: all).
 CASES ?= 1000
 SEED ?= 1
 KINDS ?=

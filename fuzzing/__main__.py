@@ -27,7 +27,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cases", type=int, default=1000, metavar="N", help="how many")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the first case")
-    parser.add_argument("--kinds", default="", metavar="A,B", help="default: all")
+    parser.add_argument(
+        "--kinds", default="", metavar="A,B", help="or groups: inputs, events (default: all)"
+    )
     parser.add_argument("--case", action="append", default=[], metavar="KIND:SEED", help="only it")
     parser.add_argument("--part", default="0/1", metavar="I/N", help="only each N-th case, from I")
     parser.add_argument("--workers", type=int, default=MOST_WORKERS, metavar="N", help="processes")
@@ -48,18 +50,15 @@ def cases_of(
     Args:
         number: of all cases.
         seed: of them.
-        kinds: none = all that need no processes of their own.
+        kinds: names of kinds or groups; none = all.
         part: (i, n) leaves each n-th case, from number i.
 
     Raises:
         ValueError: there is no such kind.
     """
-    from fuzzing.kinds.registry import IN_PROCESS, KINDS
+    from fuzzing.kinds.registry import KINDS, kinds_of
 
-    names = kinds or IN_PROCESS
-    unknown = [name for name in names if name not in KINDS]
-    if unknown:
-        raise ValueError(f"no kind {unknown[0]!r}; there are: {', '.join(KINDS)}")
+    names = kinds_of(kinds)
     total = sum(KINDS[name].share for name in names)
     cases: list[Case] = []
     wanted = 0.0

@@ -86,6 +86,7 @@ _PARSERS: dict[str, Callable[[Path], None]] = {
     ".jsonl": _json_lines,
     ".csv": _csv,
 }
+_OF_ITS_OWN = {"checkpoints", "cache"}  # folders whose files are checked by who reads them
 WRITTEN = "written"
 """Name of the folder that commands write into, inside the folder of a case."""
 
@@ -96,7 +97,7 @@ def half_written(folder: Path) -> Iterator[str]:
         if path.name.endswith(".tmp"):
             yield f"left over: {path.name}"
         parse = _PARSERS.get(path.suffix)
-        if parse is None or not path.is_file() or "checkpoints" in path.parts:
+        if parse is None or not path.is_file() or _OF_ITS_OWN & {*path.parts}:
             continue
         try:
             parse(path)

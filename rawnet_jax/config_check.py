@@ -20,6 +20,9 @@ MAX_BATCH_SAMPLES = 2**31
 
 _HIGHEST = {
     "config.data.num_samples": MAX_SAMPLES,
+    "config.data.num_workers": 1024,
+    "config.data.num_threads": 1024,
+    "config.data.prefetch_batches": 1024,
     "config.eval.window_samples": MAX_SAMPLES,
     "config.train.num_seeds": 1000,
     "config.train.steps_per_dispatch": 100_000,

@@ -72,6 +72,7 @@ def test_what_is_possible_is_let_through(fields):
         ("train.seed=100000000000000000000", "must be at most 2147483647"),
         ("train.batch_size=100000000", "must be at most 2147483648 samples"),
         ("train.num_seeds=1000000", "must be at most 1000"),
+        ("data.num_workers=1000000", "must be at most 1024"),
         ("train.steps_per_dispatch=1000000000", "must be at most 100000"),
         ("data.num_samples=1000000000000000000", "must be at most 57600000"),
         ("eval.batch_size=100000000", "must be at most 2147483648 samples"),

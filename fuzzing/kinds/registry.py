@@ -1,10 +1,11 @@
 """All kinds, and how many of a campaign's cases each gets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from fuzzing.case import Attempt, Rng
+from fuzzing.events import disks, kills, races
 from fuzzing.kinds import audio, outputs, protocols, run_folder, scores, settings, weights
 from fuzzing.material import Material
 
@@ -45,5 +46,26 @@ KINDS: dict[str, Kind] = {
     "outputs": Kind(outputs.resume, 8),
     "torch": Kind(weights.torch, 6),
     "onnx": Kind(weights.onnx, 5),
+    "kills": Kind(kills.kill, 4.3, is_event=True),
+    "disks": Kind(disks.fill, 2.1, is_event=True),
+    "races": Kind(races.race, 2.1, is_event=True),
 }
-IN_PROCESS = tuple(name for name, kind in KINDS.items() if not kind.is_event)
+GROUPS = {
+    "inputs": tuple(name for name, kind in KINDS.items() if not kind.is_event),
+    "events": tuple(name for name, kind in KINDS.items() if kind.is_event),
+}
+"""Names that stand for several kinds."""
+
+
+def kinds_of(names: Iterable[str]) -> list[str]:
+    """Return the kinds that names stand for; no name stands for all.
+
+    Raises:
+        ValueError: a name is no kind and no group.
+    """
+    found = [kind for name in names for kind in GROUPS.get(name, (name,))] or list(KINDS)
+    unknown = [name for name in found if name not in KINDS]
+    if unknown:
+        known = ", ".join([*KINDS, *GROUPS])
+        raise ValueError(f"no kind {unknown[0]!r}; there are: {known}")
+    return found

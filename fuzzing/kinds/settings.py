@@ -115,7 +115,7 @@ def _commands(material: Material) -> dict[str, tuple[list[str], tuple[str, ...],
             0.05,
         ),
         "demo-corpus": (
-            "--output written/c --no-progress --num-workers 1",
+            "--output written/c --no-progress --num-workers 1 --num-clips 20",
             "--num-clips --seed --output",
             0.05,
         ),

@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import Sequence
 
 from rawnet_jax.cli.words import divided, refuse_names, with_more_names
+from rawnet_jax.data.decoder_lines import drop_decoder_lines
 from rawnet_jax.errors import Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
 from rawnet_jax.terminal import complain, log_to_terminal, one_line
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None and set(sys.argv[1:2]) & NEED_LARGE_PAGES:
         restart_with_huge_pages()
+    drop_decoder_lines(own_stderr=arguments is None)
     _let_any_name_be_printed()
     log_to_terminal()
     try:

@@ -1,5 +1,6 @@
 """A recording as a file of samples, from its first to its last part."""
 
+import contextlib
 import io
 import logging
 import os
@@ -13,6 +14,7 @@ import soundfile
 
 from rawnet_jax.data.chunk_files import is_placeholder
 from rawnet_jax.data.containers import contents_of
+from rawnet_jax.data.decoder_lines import HELD_BACK
 from rawnet_jax.data.recording_bytes import Contents, Part, PiecedFile, RecordingBytes
 from rawnet_jax.errors import AudioError
 
@@ -66,6 +68,7 @@ class AudioFile:
         self.name = name
         self._bytes: BinaryIO
         self._open: Any = None
+        self._decoding: contextlib.AbstractContextManager[None]
         if isinstance(source, bytes):
             self._bytes = io.BytesIO(source)
         else:
@@ -81,9 +84,11 @@ class AudioFile:
         contents = contents_of(data)
         self.notes = contents.notes if contents is not None else ()
         self._has_said = False
+        may_be_mpeg = contents is None or contents.is_mpeg
+        self._decoding = HELD_BACK if may_be_mpeg else contextlib.nullcontext()
         self._opened = self._openers(source, data, contents)
         self._next, self._position = 1, 0
-        first = self._open = self._opened[0]()
+        first = self._open = self._opened_part(0)
         self.samplerate, self.channels = first.samplerate, first.channels
         if contents is None and first.format in _FOLLOWED and first.frames:
             raise AudioError(self.name, "not audio", f"its {first.format} structure is broken")
@@ -92,8 +97,8 @@ class AudioFile:
         self._is_16_bit = bool(parts[0].sample_bytes) and first.subtype == "PCM_16"
         self.frames = self._checked(parts[0], first)
         self._left = first.frames
-        for part, opened in zip(parts[1:], self._opened[1:], strict=True):
-            with opened() as file:
+        for number, part in enumerate(parts[1:], 1):
+            with self._opened_part(number) as file:
                 self.frames += self._checked(part, file)
 
     def _openers(
@@ -106,6 +111,10 @@ class AudioFile:
             lambda part=part: _Forwards(PiecedFile(data, part.pieces))  # type: ignore[misc]
             for part in contents.parts
         ]
+
+    def _opened_part(self, number: int) -> Any:
+        with self._decoding:
+            return self._opened[number]()
 
     def _checked(self, part: Part, file: Any) -> int:
         """Return the frames of a part, which must be of the first one's kind."""
@@ -163,7 +172,8 @@ class AudioFile:
 
     def _read(self, frames: int, dtype: str, always_2d: bool) -> np.ndarray:
         try:
-            block = self._block(min(frames, self._left), dtype, always_2d)
+            with self._decoding:
+                block = self._block(min(frames, self._left), dtype, always_2d)
         except soundfile.SoundFileError as error:
             text = getattr(error, "error_string", str(error))
             where = f"after {self._position} of {self.frames} frames"
@@ -193,7 +203,7 @@ class AudioFile:
         """Open the next part; return False where there is none."""
         if self._next < len(self._opened):
             self._open.close()
-            self._open = self._opened[self._next]()
+            self._open = self._opened_part(self._next)
             self._left = self._open.frames
             self._next += 1
             return True

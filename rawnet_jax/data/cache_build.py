@@ -33,6 +33,7 @@ from rawnet_jax.data.cache_files import (
     write_atomically,
     write_json,
 )
+from rawnet_jax.data.decoder_lines import drop_decoder_lines
 from rawnet_jax.errors import AudioError, DataError
 from rawnet_jax.progress import make_bar
 
@@ -213,6 +214,7 @@ def _work() -> None:
     jobs = sys.stdin.buffer
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing else may write between replies
+    drop_decoder_lines(own_stderr=True)
 
     def reply(message: object) -> None:
         pickle.dump(message, replies)

@@ -67,7 +67,7 @@ def _of_chunks(data: RecordingBytes) -> Contents | None:
     if samples.holds_mpeg:
         first = skip_tags(data, samples.start, samples.stop)
         inner, end = mp3_contents(data, samples.start, first, samples.stop)
-        contents = Contents(inner.parts, contents.notes + inner.notes)
+        contents = replace(inner, notes=contents.notes + inner.notes)
         if skip_tags(data, end, samples.stop) < samples.stop:
             raise data.refused("damaged", f"bytes that are no MPEG frame, at byte {end}")
     return _with_rest(data, contents, samples.end)

@@ -233,7 +233,7 @@ def mp3_contents(data: RecordingBytes, start: int, first: int, stop: int) -> tup
     if not runs:
         raise data.refused("empty", "no MPEG frame is whole")
     parts = tuple(_part(data, run, notes) for run in runs)
-    return Contents(parts, tuple(notes)), _end_of_cut(data, position, stop)
+    return Contents(parts, tuple(notes), is_mpeg=True), _end_of_cut(data, position, stop)
 
 
 def _begins(data: RecordingBytes, position: int) -> bool:

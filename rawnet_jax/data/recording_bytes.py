@@ -80,10 +80,12 @@ class Contents:
     Attributes:
         parts: to be decoded one after another.
         notes: what a listener should know of how it was read.
+        is_mpeg: whether libmpg123 decodes it.
     """
 
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
+    is_mpeg: bool = False
 
     def is_plain(self, size: int) -> bool:
         """Return whether the file decodes as it is."""

@@ -14,14 +14,24 @@ TABLE = "table"
 """The form of results for people."""
 
 
-def at_least(flag: str, number: int | None, least: int) -> None:
+MOST = 2**31 - 1
+"""Of any whole number."""
+
+MOST_WORKERS = 1024
+"""Of threads or processes at once."""
+
+
+def at_least(flag: str, number: int | None, least: int, most: int = MOST) -> None:
     """Check a number; None = not given.
 
     Raises:
-        ConfigError: it is smaller.
+        ConfigError: it is smaller, or so large that nothing could be done with it.
     """
     if number is not None and number < least:
         raise ConfigError(f"{flag} {number}: it must be {least} or more")
+    if number is not None and number > most:
+        shown = number if number < 10**20 else f"{str(number)[:20]}…"
+        raise ConfigError(f"{flag} {shown}: it must be at most {most:,}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from rawnet_jax.jobs.console import (
     say,
 )
 from rawnet_jax.jobs.ending import ended_by_signals
-from rawnet_jax.jobs.options import FIRST, TABLE, SpoolOptions, at_least
+from rawnet_jax.jobs.options import FIRST, MOST_WORKERS, TABLE, SpoolOptions, at_least
 from rawnet_jax.labels import Label
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.scoring.envelope import Envelope
@@ -67,7 +67,7 @@ class ScoreOptions(SpoolOptions):
         if not self.paths and not self.lists:
             raise ConfigError("score: give a file, a folder, - or --list")
         super().__post_init__()
-        at_least("--num-workers", self.num_workers, 0)
+        at_least("--num-workers", self.num_workers, 0, MOST_WORKERS)
         if not 0 < self.max_duration <= _LONGEST_S:
             raise ConfigError(
                 f"--max-duration {self.max_duration:g}: it must be above 0 and at most "

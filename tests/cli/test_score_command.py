@@ -515,3 +515,12 @@ def test_a_score_outside_the_range_of_dev_scores_is_no_verdict(bounded, clips, t
     explained = ["explain", f"--workdir={bounded}", str(clip), f"--output={tmp_path}"]
     assert main([*explained, "--no-progress", "--spans=2"]) == 0
     assert f"cannot judge: {begin}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [10**30, 10**6])
+def test_a_number_of_threads_that_cannot_be_is_refused_at_once(number, tmp_path, capsys):
+    words = ["score", f"--workdir={tmp_path}", "a.wav", f"--num-workers={number}"]
+    assert main(words) == 2
+    assert "--num-workers 1000000" in (said := capsys.readouterr().err)
+    assert "it must be at most 1,024" in said
+    assert len(said) < 100

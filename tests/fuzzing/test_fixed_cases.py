@@ -12,6 +12,7 @@ from fuzzing.material import Material, make_material
 from tests.conftest import REPO
 
 PARTS = 4
+INPUTS = ["inputs"]
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +28,14 @@ def material(tmp_path_factory) -> Material:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_fixed_cases(part, material, tmp_path):
-    command = [sys.executable, "-m", "fuzzing", "--cases=500", "--seed=0", "--workers=1"]
-    command += [f"--part={part}/{PARTS}", f"--material={material.folder}", "--failures", tmp_path]
+    command = [sys.executable, "-m", "fuzzing", "--cases=500", "--seed=0", "--kinds=inputs"]
+    command += [
+        "--workers=1",
+        f"--part={part}/{PARTS}",
+        f"--material={material.folder}",
+        "--failures",
+        tmp_path,
+    ]
     # Without ffmpeg, which is not everywhere.
     environment = {**os.environ, "FUZZ_FFMPEG": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
     made = subprocess.run(
@@ -41,11 +48,15 @@ def test_fixed_cases(part, material, tmp_path):
 def test_the_parts_are_the_whole(material):
     from fuzzing.__main__ import cases_of
 
-    whole = cases_of(500, seed=0)
-    parts = [case for part in range(PARTS) for case in cases_of(500, seed=0, part=(part, PARTS))]
+    whole = cases_of(500, seed=0, kinds=INPUTS)
+    parts = [
+        case
+        for part in range(PARTS)
+        for case in cases_of(500, seed=0, kinds=INPUTS, part=(part, PARTS))
+    ]
     assert len(set(whole)) == 500
     assert sorted(parts, key=str) == sorted(whole, key=str)
-    assert set(cases_of(500, seed=1)).isdisjoint(whole)
+    assert set(cases_of(500, seed=1, kinds=INPUTS)).isdisjoint(whole)
     only = cases_of(20, seed=0, kinds=["audio"])
     assert set(only) <= set(whole)
     assert {case.kind for case in only} == {"audio"}

@@ -9,7 +9,7 @@ import pytest
 
 from rawnet_jax.cli.main import COMMANDS, main
 from rawnet_jax.data.score_file import read_scores
-from rawnet_jax.jobs.console import OneLine
+from rawnet_jax.terminal import TerminalHandler
 from tests.conftest import REPO, TINY_SIZES
 
 
@@ -174,7 +174,9 @@ def test_commands_do_not_wait_for_what_they_do_not_need(program, unwanted):
     assert done.stdout.splitlines()[-1] == "found"
 
 
-def test_a_warning_is_one_line_without_control_characters():
+def test_a_warning_is_one_line_without_control_characters(capsys):
     said = {"levelname": "WARNING", "msg": "%s: cut", "args": ("a\nb\x1b[31m\u202egpj.wav",)}
-    line = OneLine("%(levelname)s: %(message)s").format(logging.makeLogRecord(said))
-    assert line == "WARNING: a\\nb\\x1b[31m\\u202egpj.wav: cut"
+    handler = TerminalHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.handle(logging.makeLogRecord(said))
+    assert capsys.readouterr().err == "WARNING: a\\nb\\x1b[31m\\u202egpj.wav: cut\n"

@@ -342,7 +342,7 @@ def test_what_is_beyond_full_scale_is_clipped_as_the_cache_does(tmp_path, rate, 
 
 def test_who_counts_what_is_clipped_needs_no_warning(tmp_path, caplog):
     soundfile.write(tmp_path / "hot.wav", 8 * noise(16_000), 16_000, "FLOAT")
-    counts = []
+    counts: list[int] = []
     read_waveform(tmp_path / "hot.wav", CONFIG, on_clipped=counts.append)
     assert counts == [np.count_nonzero(np.abs(np.float32(8 * noise(16_000))) > 1)]
     assert counts[0] > 100
@@ -359,7 +359,9 @@ def test_a_stray_sample_beyond_full_scale_is_clipped_without_a_word(tmp_path, ca
 
 def test_what_is_not_finite_is_not_clipped():
     block = np.array([0, np.inf, -np.inf, np.nan, 2], np.float32)
-    np.testing.assert_array_equal(FullScale("a")(block), np.float32([0, np.nan, np.nan, np.nan, 1]))
+    np.testing.assert_array_equal(
+        FullScale("a")(block), np.array([0, np.nan, np.nan, np.nan, 1], np.float32)
+    )
     assert len(FullScale("a")(np.zeros(0, np.float32))) == 0
 
 

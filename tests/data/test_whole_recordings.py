@@ -5,6 +5,7 @@ import io
 import struct
 import time
 import tracemalloc
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -309,7 +310,8 @@ def test_a_file_that_was_cut_is_refused_or_says_so(kind, share):
     assert found is None or found[1]
 
 
-SIZE_FIELDS = {  # where the size of the samples stands, its length, its order, what it counts more
+SIZE_FIELDS: dict[str, tuple[bytes, int, int, Literal["little", "big"], int]] = {
+    # where the size of the samples stands, its length, its order, what it counts more
     "wav": (b"data", 4, 4, "little", 0),
     "float": (b"data", 4, 4, "little", 0),
     "w64": (b"data\xf3\xac\xd3\x11", 16, 8, "little", 24),
@@ -420,7 +422,8 @@ def test_flac_is_read_to_its_end_whatever_its_header_claims(claim):
 
 def flac_frames(content: bytes) -> list[int]:
     """Return where the frames of a mono FLAC at 16 kHz begin."""
-    found, at = [], content.find(b"\xff\xf8")
+    found: list[int] = []
+    at = content.find(b"\xff\xf8")
     while at >= 0:
         if content[at + 2] & 15 == 5 and content[at + 3] == 8 and content[at + 4] == len(found):
             found.append(at)

@@ -15,6 +15,8 @@ from rawnet_jax.metrics.breakdown import Column
 from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS, CostModel
 from rawnet_jax.progress import BatchBars
 
+MAX_REPLICATES = 1_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuringOptions:
@@ -30,6 +32,10 @@ class MeasuringOptions:
 
     def __post_init__(self) -> None:
         at_least("--replicates", self.replicates, 0)
+        if self.replicates > MAX_REPLICATES:
+            raise ConfigError(
+                f"--replicates {self.replicates}: it must be at most {MAX_REPLICATES:,}"
+            )
         if not 0 < self.level < 1:
             raise ConfigError(f"--level {self.level}: it must be between 0 and 1")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rawnet_jax.errors import DataError
+from rawnet_jax.regular_file import check_regular
 
 _MOST_LETTERS = 40  # of a name, in that of a temporary file, which may have 255 bytes
 
@@ -31,6 +32,7 @@ def write_bytes_atomically(path: str | Path, content: bytes) -> None:
     path = Path(path)
     temporary = temporary_beside(path)
     try:
+        refuse_special(path)
         write_synced(temporary, content)
         os.replace(temporary, path)
         with contextlib.suppress(OSError):  # where folders cannot be opened
@@ -38,6 +40,16 @@ def write_bytes_atomically(path: str | Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def refuse_special(path: Path) -> None:
+    """Check that a file may get this name: one that replaces a device would break the system.
+
+    Raises:
+        NotRegularError: a pipe, device, socket or folder has it.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        check_regular(path)
 
 
 def _encoded(text: str) -> bytes:

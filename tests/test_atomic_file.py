@@ -64,6 +64,15 @@ def test_a_name_that_is_no_text_can_stand_in_a_file(tmp_path):
     assert path.read_bytes() == b"caf\\udce9"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(DataError, match=r"a\.json: cannot be written: it must be a regular file"):
+        write_text_atomically(tmp_path / "a.json", "{}")
+    assert (tmp_path / "a.json").is_fifo()
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "a.json").mkdir()
     with pytest.raises(DataError, match=r"a\.json: cannot be written"):

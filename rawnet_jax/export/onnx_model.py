@@ -54,7 +54,11 @@ def onnx_model(
         producer_name="rawnet_jax",
     )
     helper.set_model_props(model, as_strings({**metadata, FIELD: BLANK}))
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # the checker and the inference of shapes raise kinds of their own
+        reason = " ".join(str(error).split())[:200]
+        raise ExportError(f"onnx: no valid file for this network and length: {reason}") from None
     return stamped(bytes(model.SerializeToString()))
 
 

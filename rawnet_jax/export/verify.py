@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rawnet_jax.atomic_file import temporary_beside, write_synced
+from rawnet_jax.atomic_file import refuse_special, temporary_beside, write_synced
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import read_waveform
@@ -128,6 +128,7 @@ def write_verified(
     """
     temporary = temporary_beside(path)
     try:
+        refuse_special(path)
         write_synced(temporary, content)
         difference = compare(temporary, kind, program, clips)
         if not difference.largest <= tolerance:  # NaN is not

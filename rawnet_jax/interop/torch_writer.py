@@ -13,7 +13,7 @@ from typing import IO
 
 import numpy as np
 
-from rawnet_jax.atomic_file import temporary_beside
+from rawnet_jax.atomic_file import refuse_special, temporary_beside
 from rawnet_jax.errors import CheckpointError
 
 _FOLDER = "archive"
@@ -55,6 +55,7 @@ def write_state_dict(path: Path, state: Mapping[str, np.ndarray]) -> None:
     arrays = [_portable(name, array) for name, array in state.items()]
     temporary = temporary_beside(path)
     try:
+        refuse_special(path)
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             _add(archive, "data.pkl", _pickle(dict(zip(state, arrays, strict=True))))
             _add(archive, "byteorder", b"little")

@@ -15,7 +15,7 @@ from rawnet_jax.metrics.breakdown import Column
 from rawnet_jax.metrics.dcf import ASVSPOOF5_COSTS, CostModel
 from rawnet_jax.progress import BatchBars
 
-_MOST_REPLICATES = 1_000_000
+MAX_REPLICATES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class MeasuringOptions:
     level: float
 
     def __post_init__(self) -> None:
-        at_least("--replicates", self.replicates, 0, _MOST_REPLICATES)
+        at_least("--replicates", self.replicates, 0, MAX_REPLICATES)
         if not 0 < self.level < 1:
             raise ConfigError(f"--level {self.level}: it must be between 0 and 1")
 

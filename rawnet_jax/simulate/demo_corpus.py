@@ -40,6 +40,7 @@ VERSION = 1
 """Raised whenever the same parameters give other samples."""
 
 MIN_CLIPS = 20
+MAX_CLIPS = 1_000_000
 
 _NUM_SPEAKERS = {"train": 12, "dev": 6, "eval": 6}
 # As reverberant and noisy as what replay adds to, so that neither alone tells the classes apart.
@@ -105,10 +106,10 @@ def write_demo_corpus(
     Raises:
         DataError: if a parameter is out of range, or `output_dir` holds something else.
     """
-    if num_clips < MIN_CLIPS or num_clips % 2:
+    if not MIN_CLIPS <= num_clips <= MAX_CLIPS or num_clips % 2:
         raise DataError(
             f"the demo corpus was asked to have {num_clips} clips; it must be an even"
-            f" number of {MIN_CLIPS} or more"
+            f" number from {MIN_CLIPS} to {MAX_CLIPS}"
         )
     if seed < 0:
         raise DataError(f"the demo corpus's seed is {seed}; it must be 0 or more")

@@ -193,7 +193,8 @@ def test_the_seed_decides_every_sample_and_a_second_call_does_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_clips": 18}, "20 or more"),
+        ({"num_clips": 18}, "from 20 to 1000000"),
+        ({"num_clips": 10**14}, "from 20 to 1000000"),
         ({"num_clips": 31}, "even number"),
         ({"seed": -1}, "seed is -1"),
     ],

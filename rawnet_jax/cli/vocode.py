@@ -22,9 +22,10 @@ Exit status: 0; 1 if a recording was left out; 2 an error; 130 stopped by Ctrl-C
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Let vocoders say bona fide recordings again (copy-synthesis), and write both as a corpus "
-        "with one protocol: same words, speaker, partition and length, same level law and format. "
-        "A run that was stopped goes on when the same command is given again."
+        "Resynthesise bona fide recordings by vocoders (copy-synthesis), and write both as a "
+        "corpus with one protocol: same words, speaker, partition and length, same level law and "
+        "format. "
+        "The same command resumes a run that was stopped."
     )
     parser.epilog = EPILOG
     parser.add_argument(

@@ -1,1 +1,1 @@
-"""Vocoders that say a recording again: from a waveform to its copy. See `table.VOCODERS`."""
+"""Vocoders that resynthesise a recording: from a waveform to its copy. See `table.VOCODERS`."""

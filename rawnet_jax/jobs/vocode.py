@@ -121,7 +121,7 @@ def _write(
         )
     except KeyboardInterrupt:
         raise Interrupted(
-            f"interrupted; the same command goes on with {output}", signal.SIGINT
+            f"interrupted; the same command resumes {output}", signal.SIGINT
         ) from None
     for problem in sources.problems:
         complain(f"left out: {one_line(problem)}")

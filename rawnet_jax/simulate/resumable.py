@@ -66,8 +66,8 @@ def resumable_corpus(
 
     Args:
         output_dir: must not exist or be empty, unless `overwrite`.
-        request: all that decides the content, as JSON can hold it. A folder that an unfinished run
-            of the same request left is gone on with.
+        request: all that decides the content, as JSON can hold it. An unfinished run of the same
+            request is resumed.
         overwrite: replace a corpus of ours, and an unfinished run of another request.
 
     Yields:

@@ -65,7 +65,7 @@ _README = """\
 Copy-synthesis made by rawnet_jax
 =================================
 bonafide: recordings of {source}, each written again.
-spoof:    the same recordings, said again by vocoders. A copy has the words, the speaker and the
+spoof:    the same recordings, resynthesised by vocoders. A copy has the words, the speaker and the
           partition of its source (column source of manifest.csv), and its length to the sample.
 
 Both went through one law: 16 kHz, nothing above the band of the recording, no mean, one level for
@@ -126,8 +126,8 @@ def write_vocoded_corpus(
 ) -> VocodeSummary:
     """Write bona fide recordings and copies of them by vocoders as a corpus ``manifest``.
 
-    The folder appears when it is whole. A run that was stopped, however, is gone on with by the
-    same call: files are the same to the last bit, whoever wrote them and with how many processes.
+    The folder appears when it is whole. The same call resumes a run that was stopped; files are
+    the same to the last bit, in one run or several and with any number of processes.
     Recordings that cannot be read, or that a vocoder makes nothing of, are left out and listed.
 
     Args:
@@ -152,11 +152,15 @@ def write_vocoded_corpus(
     for vocoder in vocoders:
         if vocoder.files:
             try_out(vocoder)
-    request = _request(sources, vocoders, copies, max_clips, seed)
+    audio = audio or AudioConfig()
+    request = {
+        **_request(sources, vocoders, copies, max_clips, seed),
+        "audio": dataclasses.asdict(audio),
+    }
     there = _same_corpus(Path(output_dir), request)
     if there is not None and not overwrite:
         return there
-    # Whoever rebuilds the corpus has files of another time; whoever goes on must not.
+    # A rebuilt corpus may be of files with other times; a resumed one must not.
     unfinished = {**request, "modified": sources.modified()}
     with resumable_corpus(output_dir, unfinished, overwrite=overwrite) as (folder, journal):
         num_resumed = _check_journal(folder, journal)
@@ -164,7 +168,7 @@ def write_vocoded_corpus(
             (folder / partition).mkdir(exist_ok=True)
         todo = [(number, one) for number, one in enumerate(plan) if number not in journal.records]
         results = task_results(
-            partial(_write_source, folder, audio or AudioConfig()),
+            partial(_write_source, folder, audio),
             [one for _, one in todo],
             num_workers=num_workers,
             progress=progress,

@@ -1,4 +1,4 @@
-"""Which vocoders say a recording again, with which settings: drawn before work begins."""
+"""Which vocoders resynthesise a recording, with which settings: drawn before work begins."""
 
 import math
 from collections.abc import Sequence

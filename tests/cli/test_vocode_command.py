@@ -109,7 +109,7 @@ def test_ctrl_c_says_how_to_go_on(voices, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(job, "write_vocoded_corpus", interrupted)
     words = [f"--input={voices}", f"--output={tmp_path / 'out'}", *QUIET]
     assert main(["vocode", *words]) == 130
-    assert "the same command goes on with" in capsys.readouterr().err
+    assert "the same command resumes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

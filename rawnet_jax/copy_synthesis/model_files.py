@@ -11,6 +11,7 @@ from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.copy_synthesis.lyra import FILES, lyra_row
 from rawnet_jax.copy_synthesis.onnx_models import onnx_row
 from rawnet_jax.copy_synthesis.table import require_package
+from rawnet_jax.copy_synthesis.trained_vocoder import is_trained_vocoder, trained_row
 from rawnet_jax.copy_synthesis.vocoder import Vocoder, copy_of
 from rawnet_jax.errors import DataError
 
@@ -45,8 +46,9 @@ MODEL_KINDS = (
         lambda path: path.is_file() and path.suffix.lower() == ".onnx",
         onnx_row,
     ),
+    ModelKind("a folder that train-vocoder left", "jax", is_trained_vocoder, trained_row),
 )
-"""What ``--model`` takes. A network of our own, in a folder of weights, is one more row."""
+"""What ``--model`` takes."""
 
 
 def model_vocoders(paths: Iterable[Path]) -> list[Vocoder]:

@@ -66,10 +66,10 @@ def train_vocoder(options: TrainVocoderOptions) -> int:
         RawnetError: whatever is wrong with the options, the recordings or the folder.
     """
     from rawnet_jax.runtime import start_runtime
+    from rawnet_jax.training.vocoder import Recipe, VocoderTrainer, recordings_below
     from rawnet_jax.training.workdir import held
     from rawnet_jax.vocoders.families import VocoderSpec
     from rawnet_jax.vocoders.mel import MelSetting
-    from rawnet_jax.vocoders.training import Recipe, VocoderTrainer, recordings_below
 
     start_runtime(Config().runtime)
     try:

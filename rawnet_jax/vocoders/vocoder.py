@@ -12,11 +12,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from rawnet_jax.atomic_file import write_bytes_atomically, write_text_atomically
 from rawnet_jax.digest import digest_of
 from rawnet_jax.errors import CheckpointError, ConfigError
-from rawnet_jax.json_text import parsed_json
 from rawnet_jax.vocoders.families import VocoderSpec, copied
-
-SETTINGS_NAME = "vocoder.json"
-WEIGHTS_NAME = "weights.safetensors"
+from rawnet_jax.vocoders.files import SETTINGS_NAME, WEIGHTS_NAME, read_settings
 
 
 class Vocoder:
@@ -44,16 +41,15 @@ class Vocoder:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        path = folder / SETTINGS_NAME
+        facts = read_settings(folder)
+        path = folder / WEIGHTS_NAME
         try:
-            facts = parsed_json(path.read_text(encoding="utf-8"))
             spec = VocoderSpec.from_dict(facts.pop("spec"))
-            path = folder / WEIGHTS_NAME
             flat = load(path.read_bytes())
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror}; it must be a vocoder") from error
-        except (ValueError, LookupError, AttributeError, ConfigError, SafetensorError) as error:
-            raise CheckpointError(f"{path}: damaged: {error}") from error
+        except (ValueError, ConfigError, SafetensorError) as error:
+            raise CheckpointError(f"{folder}: damaged: {error}") from error
         params = unflatten_dict(flat, sep="/")
         if digest_of(params) != facts.get("sha256"):
             raise CheckpointError(f"{path}: damaged: its SHA-256 differs from {SETTINGS_NAME}'s")

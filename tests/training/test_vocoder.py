@@ -10,11 +10,13 @@ import soundfile
 
 from rawnet_jax.cli.main import main
 from rawnet_jax.config import DataConfig
-from rawnet_jax.errors import CheckpointError, Interrupted
+from rawnet_jax.copy_synthesis.model_files import digests, model_vocoders
+from rawnet_jax.copy_synthesis.vocoder import copy_of
+from rawnet_jax.errors import CheckpointError, DataError, Interrupted
 from rawnet_jax.training.interrupt import StopRequest
+from rawnet_jax.training.vocoder import Recipe, VocoderTrainer, recordings_below
 from rawnet_jax.vocoders.families import VocoderSpec
 from rawnet_jax.vocoders.mel import MelSetting
-from rawnet_jax.vocoders.training import Recipe, VocoderTrainer, recordings_below
 from rawnet_jax.vocoders.vocoder import Vocoder
 
 SPEC = VocoderSpec("vocos", MelSetting(20, 128, 512), {"width": 16, "hidden": 32, "num_blocks": 1})
@@ -141,3 +143,19 @@ def test_the_command_trains_and_refuses_other_settings(
     assert "hifigan_v3, 1," in capsys.readouterr().out
     assert main([*command, "--seed", "1"]) == 2
     assert "has other settings" in capsys.readouterr().err
+
+
+def test_a_trained_vocoder_is_a_model_of_vocode(trained, tmp_path) -> None:
+    (row,) = model_vocoders([trained])
+    assert row.family == "neural vocos"
+    assert set(digests(row)) == {"vocoder.json", "weights.safetensors"}
+    waveform = (0.05 * np.sin(np.arange(20_000) / 20)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    copy = copy_of(waveform, row, row.draw(rng), rng)
+    # `vocode` gives every vocoder its input at one level, and the copy the level of its source.
+    gain = 0.05 / np.sqrt(np.mean(waveform**2, dtype=np.float64))
+    wanted = Vocoder.load(trained).copy((gain * waveform.astype(np.float64)).astype(np.float32))
+    assert np.corrcoef(copy, wanted)[0, 1] == pytest.approx(1, abs=1e-6)
+    (tmp_path / "vocoder.json").write_text("{}")
+    with pytest.raises(DataError, match="damaged"):
+        model_vocoders([tmp_path])

@@ -9,7 +9,7 @@ from pathlib import Path
 from fuzzing.case import Attempt, Failure, Outcome
 
 GROWTH_MB = 1024
-_LINE = 1_000  # characters of a message, beside what the user gave
+_LINE = 1_700  # characters of a message, beside what the user gave
 _TRACEBACK = re.compile(rb"^Traceback \(most recent call last\)", re.MULTILINE)
 _PYTHON = re.compile(r"^[\w.]*(?:Error|Exception|Warning)\b.*:|^\S+\.py:\d+: \w*Warning:")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except Interrupted as error:
-        print(error, file=sys.stderr)
+        complain(str(error))
         return 128 + error.signal_number
     except RawnetError as error:
         complain(f"error: {one_line(error)}")

@@ -19,6 +19,7 @@ from rawnet_jax.evaluation.fusion import (
     load_fusion,
     save_fusion,
 )
+from rawnet_jax.jobs.console import tell
 from rawnet_jax.metrics.det import eer, looks_negated
 from rawnet_jax.metrics.validation import split_by_label
 
@@ -79,11 +80,11 @@ def fuse(options: FuseOptions) -> int:
         save_fusion(folder / "fusion.json", fusion)
     for part in parts:
         write_scores(folder / f"{part.name}_scores.txt", part.aligned.table(part.fused))
-    print(_table(fusion, parts))
+    tell(_table(fusion, parts))
     if options.dev:
-        print(f"\nfusion: {folder / 'fusion.json'}")
+        tell(f"\nfusion: {folder / 'fusion.json'}")
     for part in parts:
-        print(f"{part.name + ':':<7} {folder / f'{part.name}_scores.txt'}")
+        tell(f"{part.name + ':':<7} {folder / f'{part.name}_scores.txt'}")
     return 0
 
 

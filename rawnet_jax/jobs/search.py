@@ -10,6 +10,7 @@ from pathlib import Path
 from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.config_file import load_config
 from rawnet_jax.data.partitions import load_training_caches
+from rawnet_jax.jobs.console import tell
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.reports.search_tables import (
     COMPLETE,
@@ -69,8 +70,8 @@ def search(options: SearchOptions) -> int:
         load_training_caches(config.data, progress=options.progress)
         _search(options, study)
     rows = finished_rows(study)
-    print(format_results(study, rows))
-    print()
+    tell(format_results(study, rows))
+    tell()
     _say_best(options, study, rows)
     _write(study, rows)
     return 0
@@ -125,22 +126,22 @@ def _search(options: SearchOptions, study: SearchStudy) -> None:
 
 def _say_best(options: SearchOptions, study: SearchStudy, rows: Sequence[Row]) -> None:
     if not rows or rows[0].state != COMPLETE:
-        print("no trial was trained to its end")
+        tell("no trial was trained to its end")
         return
     best = rows[0]
     workdir = study.workdir(best.number)
     own = study.space.overrides(study.config, best.values)
     again = train_command(options.config, [*options.overrides, *own], options.study / "best")
-    print(f"best:       trial {best.number}, dev EER {100 * best.dev_eer:.2f} %")
-    print(f"score it:   python evaluate.py --workdir {shlex.quote(str(workdir))}")
-    print(f"train anew: {again}")
+    tell(f"best:       trial {best.number}, dev EER {100 * best.dev_eer:.2f} %")
+    tell(f"score it:   python evaluate.py --workdir {shlex.quote(str(workdir))}")
+    tell(f"train anew: {again}")
 
 
 def _write(study: SearchStudy, rows: Sequence[Row]) -> None:
     """Write the table and the pictures, and tell where they are."""
     from rawnet_jax.reports import search_plots  # brings Matplotlib
 
-    print(f"table:      {write_table(study, rows)}")
+    tell(f"table:      {write_table(study, rows)}")
     pictures = {}
     scored = [row for row in rows if row.dev_eer == row.dev_eer]
     if scored:
@@ -151,11 +152,11 @@ def _write(study: SearchStudy, rows: Sequence[Row]) -> None:
     if shares:
         pictures["importance.png"] = search_plots.importance_png(shares, num_complete)
     else:
-        print(
+        tell(
             f"no importance.png: it takes {search_plots.MIN_TRIALS} complete trials with different "
             f"dev EERs; there are {num_complete}"
         )
     for name, picture in pictures.items():
         path = study.folder / name
         write_bytes_atomically(path, picture)
-        print(f"picture:    {path}")
+        tell(f"picture:    {path}")

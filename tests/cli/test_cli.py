@@ -9,7 +9,7 @@ import pytest
 
 from rawnet_jax.cli.main import COMMANDS, main
 from rawnet_jax.data.score_file import read_scores
-from rawnet_jax.jobs.console import OneLine
+from rawnet_jax.jobs.console import OneLine, complain
 from tests.conftest import REPO, TINY_SIZES
 
 
@@ -178,3 +178,20 @@ def test_a_warning_is_one_line_without_control_characters():
     said = {"levelname": "WARNING", "msg": "%s: cut", "args": ("a\nb\x1b[31m\u202egpj.wav",)}
     line = OneLine("%(levelname)s: %(message)s").format(logging.makeLogRecord(said))
     assert line == "WARNING: a\\nb\\x1b[31m\\u202egpj.wav: cut"
+
+
+def test_a_message_of_any_length_is_shortened(capsys):
+    complain("error: " + "a" * 70_000 + " must be b")
+    said = capsys.readouterr().err
+    assert len(said) < 1_700
+    assert said.startswith("error: aaa")
+    assert " characters … aaa" in said
+    assert said.endswith(" must be b\n")
+
+
+def test_jobs_print_through_the_console_alone():
+    """Which takes control characters out."""
+    folder = REPO / "rawnet_jax" / "jobs"
+    own = {"console.py", "stream.py"}  # stream escapes: JSON and numbers alone
+    for path in folder.glob("*.py"):
+        assert path.name in own or " print(" not in path.read_text("utf-8"), path.name

@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Sequence
 
 from rawnet_jax.data.decoder_lines import drop_decoder_lines
-from rawnet_jax.errors import Interrupted, RawnetError
+from rawnet_jax.errors import Interrupted, RawnetError, shortened
 from rawnet_jax.huge_pages import restart_with_huge_pages
 from rawnet_jax.jobs.console import OneLine, complain, one_line
 
@@ -70,10 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except Interrupted as error:
-        complain(str(error))
+        print(error, file=sys.stderr)
         return 128 + error.signal_number
     except RawnetError as error:
-        complain(f"error: {one_line(error)}")
+        complain(f"error: {shortened(one_line(error))}")
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

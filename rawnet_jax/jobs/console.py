@@ -8,8 +8,6 @@ from collections.abc import Iterable
 EXIT_UNREADABLE = 1
 EXIT_CANNOT_JUDGE = 3
 
-_MOST_CHARACTERS = 1_600  # of a message; what it repeats of a file may have any length
-
 # What moves a cursor, colours a terminal or turns its direction of writing: names of files may hold
 # it. Line ends and tabs stay.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -18,15 +16,6 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u20
 def printable(text: str) -> str:
     r"""Return text with its control characters as escapes, such as ``\x1b``."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
-def shortened(text: str) -> str:
-    """Return a message without the middle of what is too long to be read."""
-    left_out = len(text) - _MOST_CHARACTERS
-    if left_out <= 0:
-        return text
-    half = _MOST_CHARACTERS // 2
-    return f"{text[:half]} … {left_out:,} characters … {text[-half:]}"
 
 
 def one_line(text: object) -> str:
@@ -39,17 +28,12 @@ class OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        return shortened(one_line(super().format(record)))
+        return one_line(super().format(record))
 
 
 def say(text: str) -> None:
     """Print text that may hold names of files, which may be no text; at once."""
     emit(printable(text))
-
-
-def tell(text: object = "") -> None:
-    """Print lines for people, and the end of the last."""
-    say(f"{text}\n")
 
 
 def emit(text: str) -> None:
@@ -62,7 +46,7 @@ def emit(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print a line on standard error."""
-    shown = printable(shortened(text))
+    shown = printable(text)
     print(shown.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
 
 

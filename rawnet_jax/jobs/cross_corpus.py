@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from rawnet_jax.errors import ConfigError, RawnetError
 from rawnet_jax.evaluation.cross_corpus import CorpusRow, CorpusScores, CrossCorpus, measure_corpus
 from rawnet_jax.evaluation.kept_scores import KeptScores
 from rawnet_jax.evaluation.resampling import Resampling
-from rawnet_jax.jobs.console import complain, say_written, tell
+from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.measuring import MeasuringOptions
 from rawnet_jax.jobs.options import RunOptions
 from rawnet_jax.jobs.trained_run import (
@@ -80,9 +81,9 @@ def cross_corpus(options: CrossCorpusOptions) -> int:
     results = []
     for model in models_of(config, options.workdir, options.overrides, output, FOLDER):
         results.append(_evaluate_one(options, model, trained, corpora))
-        tell()
+        print()
     if len(results) > 1:
-        tell(format_spread(results))
+        print(format_spread(results))
     return EXIT_INCOMPLETE if any(row.failed for r in results for row in r.rows) else 0
 
 
@@ -115,7 +116,7 @@ def _evaluate_one(
             known = _attacks_on(corpus, trained, attacks)
             return _measured(row, clips, scores, threshold, known, resampling)
         except RawnetError as error:
-            complain(f"error: {row.title}: {error}")
+            print(f"error: {row.title}: {error}", file=sys.stderr)
             return replace(row, problem=str(error), failed=True)
 
     result = CrossCorpus(
@@ -179,6 +180,6 @@ def _write(output: Path, config: Config, result: CrossCorpus) -> None:
     details = run_details(config, result.checkpoint)
     notes = [config.note] if config.note else []
     context = context_now(f"{config.name} across corpora", details, notes=notes)
-    tell(format_cross_corpus(result))
-    tell()
+    print(format_cross_corpus(result))
+    print()
     say_written(write_cross_corpus_files(output, result, context))

@@ -25,7 +25,7 @@ from rawnet_jax.evaluation.cannot_judge import (
 from rawnet_jax.evaluation.columns import ATTACK, columns_of
 from rawnet_jax.evaluation.seeds import SeedRun
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary
-from rawnet_jax.jobs.console import say_written, tell
+from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.measuring import AssessingOptions
 from rawnet_jax.jobs.options import RunOptions
 from rawnet_jax.jobs.processes import ProcessOptions, joined
@@ -103,7 +103,7 @@ def _evaluate_models(options: EvaluateRunOptions, trained: Config, config: Confi
     for model in models:
         _evaluate_one(options, model, assessing, clips, progress)
     if len(models) > 1 and jax.process_index() == 0 and has_labels:
-        tell()
+        print()
         runs = [
             SeedRun(str(m.workdir), read_scores(m.output / "scores.txt"), read_config(m.workdir))
             for m in models
@@ -131,8 +131,8 @@ def _evaluate_one(
     write_scores(output / "scores.txt", score_table(main.trials, main.score))
     labels = labels_of(main.trials)
     if labels is None:
-        tell(f"scores: {output / 'scores.txt'} (the protocol gives no keys, so no metrics)")
-        tell("\n".join(gate.warnings))
+        print(f"scores: {output / 'scores.txt'} (the protocol gives no keys, so no metrics)")
+        print("\n".join(gate.warnings))
         return
     columns, title = columns_of(main.trials), f"{config.name} on {options.partition}"
     system = ScoredSystem(title, main.score, labels, columns.get(ATTACK), columns)
@@ -144,10 +144,10 @@ def _evaluate_one(
     (summary,) = assess([system], assessing)
     history = epoch_history(model.workdir)
     results = Results([summary], context, history=history, cannot_judge=gate.record())
-    tell(format_summaries([summary], (), context.warnings))
+    print(format_summaries([summary], (), context.warnings))
     if config.note:
-        tell(f"\n  Note: {config.note}")
-    tell()
+        print(f"\n  Note: {config.note}")
+    print()
     say_written([("scores", output / "scores.txt")])
     say_written(write_results(output, results))
     if options.checkpoint == BEST:

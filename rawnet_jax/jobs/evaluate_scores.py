@@ -13,7 +13,7 @@ from rawnet_jax.evaluation.assess import assess, compare
 from rawnet_jax.evaluation.columns import ATTACK, columns_of
 from rawnet_jax.evaluation.score_set import ScoreSet, TrialSource, load_score_set
 from rawnet_jax.evaluation.summary import ScoredSystem
-from rawnet_jax.jobs.console import say_written, tell
+from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.measuring import AssessingOptions
 from rawnet_jax.reports.output import Results, write_results
 from rawnet_jax.reports.report import ReportContext, context_now
@@ -77,8 +77,8 @@ def evaluate_scores(options: EvaluateScoresOptions) -> int:
     make_folder(output)
     context = _context(options, files, scored, dev)
     results = Results(summaries, context, comparisons, scored.unmatched)
-    tell(format_summaries(summaries, comparisons, context.warnings))
-    tell()
+    print(format_summaries(summaries, comparisons, context.warnings))
+    print()
     say_written(write_results(output, results))
     return 0
 

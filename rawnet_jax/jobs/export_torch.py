@@ -12,7 +12,6 @@ from rawnet_jax.errors import CheckpointError
 from rawnet_jax.interop.torch_file import read_state_dict
 from rawnet_jax.interop.torch_weights import variables_to_torch
 from rawnet_jax.interop.torch_writer import write_state_dict
-from rawnet_jax.jobs.console import tell
 from rawnet_jax.jobs.import_torch import torch_names
 from rawnet_jax.mesh import make_mesh, replicated
 from rawnet_jax.models.registry import build_model, spec_of
@@ -41,17 +40,17 @@ def export_torch(workdir: Path, checkpoint: str, output: Path) -> int:
     in_loss = {name: array for name, array in state.items() if names.is_in_loss(name)}
     network = {name: array for name, array in state.items() if name not in in_loss}
     _write_checked(output, network)
-    tell(f"{workdir}, checkpoint {checkpoint}, step {step}")
-    tell(f"written: {output}, {len(network)} tensors, read back bit for bit")
+    print(f"{workdir}, checkpoint {checkpoint}, step {step}")
+    print(f"written: {output}, {len(network)} tensors, read back bit for bit")
     if in_loss:
         # In the loss's own state dict they have no prefix.
         own = {alias: name for alias, name in names.aliases.items() if name in in_loss}
         own = own or {name: name for name in in_loss}
         path = output.with_name(f"{output.stem}_loss{output.suffix}")
         _write_checked(path, {alias: in_loss[name] for alias, name in own.items()})
-        tell(f"written: {path}, {len(own)} of the loss, read back bit for bit")
-    tell(f"load it in the published code ({spec_of(config.model.name).source}):")
-    tell(f"  model.load_state_dict(torch.load({output.name!r}, weights_only=True))")
+        print(f"written: {path}, {len(own)} of the loss, read back bit for bit")
+    print(f"load it in the published code ({spec_of(config.model.name).source}):")
+    print(f"  model.load_state_dict(torch.load({output.name!r}, weights_only=True))")
     return 0
 
 

@@ -19,7 +19,6 @@ from rawnet_jax.evaluation.fusion import (
     load_fusion,
     save_fusion,
 )
-from rawnet_jax.jobs.console import tell
 from rawnet_jax.metrics.det import eer, looks_negated
 from rawnet_jax.metrics.validation import split_by_label
 
@@ -80,11 +79,11 @@ def fuse(options: FuseOptions) -> int:
         save_fusion(folder / "fusion.json", fusion)
     for part in parts:
         write_scores(folder / f"{part.name}_scores.txt", part.aligned.table(part.fused))
-    tell(_table(fusion, parts))
+    print(_table(fusion, parts))
     if options.dev:
-        tell(f"\nfusion: {folder / 'fusion.json'}")
+        print(f"\nfusion: {folder / 'fusion.json'}")
     for part in parts:
-        tell(f"{part.name + ':':<7} {folder / f'{part.name}_scores.txt'}")
+        print(f"{part.name + ':':<7} {folder / f'{part.name}_scores.txt'}")
     return 0
 
 

@@ -23,7 +23,6 @@ from rawnet_jax.config_file import SOURCE_NAME, load_config, save_config, to_dic
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.torch_file import read_state_dict
 from rawnet_jax.interop.torch_weights import lacks, variables_from_torch
-from rawnet_jax.jobs.console import tell
 from rawnet_jax.losses import make_loss
 from rawnet_jax.models.registry import MODELS, build_model, model_config, spec_of
 from rawnet_jax.models.torch_names import TorchNames
@@ -221,12 +220,12 @@ def _report(
         sum(leaf.size for leaf in jax.tree.leaves(variables[part]))
         for part in ("params", "batch_stats")
     )
-    tell(
+    print(
         f"{files}: {len(state)} tensors, all of {options.model}: {params:,} parameters and "
         f"{statistics:,} running statistics"
     )
     if drawn:
-        tell(f"not in it, so drawn anew (only training uses them): {', '.join(drawn)}")
-    tell(f"written: {options.workdir} (config.json, {SOURCE_NAME}, checkpoints/{BEST}/0)")
+        print(f"not in it, so drawn anew (only training uses them): {', '.join(drawn)}")
+    print(f"written: {options.workdir} (config.json, {SOURCE_NAME}, checkpoints/{BEST}/0)")
     where = "" if options.config else " --config.data.corpus=NAME --config.data.root=FOLDER"
-    tell(f"score with it: python evaluate.py --workdir {options.workdir}{where}")
+    print(f"score with it: python evaluate.py --workdir {options.workdir}{where}")

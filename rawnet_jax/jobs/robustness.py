@@ -14,7 +14,7 @@ from rawnet_jax.data.trial import labels_of
 from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.columns import SPEAKER, columns_of
 from rawnet_jax.evaluation.kept_scores import KeptScores, fingerprint
-from rawnet_jax.jobs.console import say_written, tell
+from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.measuring import MeasuringOptions
 from rawnet_jax.jobs.options import RunOptions, at_least
 from rawnet_jax.jobs.trained_run import (
@@ -93,8 +93,8 @@ def evaluate_robustness(options: RobustnessOptions) -> int:
         replace(_evaluate_one(options, model, trials), name=model.workdir.name) for model in models
     ]
     if len(reports) > 1:
-        tell()
-        tell(format_comparison(*comparable(reports)))
+        print()
+        print(format_comparison(*comparable(reports)))
     return 0
 
 
@@ -202,8 +202,8 @@ def _write(options: RobustnessOptions, model: Model, report: Robustness, trials:
     details["left out"] = left_out(trials.clips)
     title = f"Robustness of {config.name} on {options.partition}"
     context = context_now(title, details, notes=trials.notes)
-    tell(format_report(report))
+    print(format_report(report))
     for note in trials.notes:
-        tell(f"  Note: {note}")
-    tell()
+        print(f"  Note: {note}")
+    print()
     say_written(write_report_files(model.output, report, context))

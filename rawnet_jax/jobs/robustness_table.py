@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.errors import DataError
-from rawnet_jax.jobs.console import say_written, tell
+from rawnet_jax.jobs.console import say_written
 from rawnet_jax.reports.report import context_now
 from rawnet_jax.reports.robustness_page import write_comparison_files
 from rawnet_jax.reports.robustness_tables import comparable, format_comparison
@@ -35,12 +35,12 @@ def compare_robustness(
     names = given or _names(runs, reports)
     named = [replace(report, name=name) for report, name in zip(reports, names, strict=True)]
     alike, left_out = comparable(named)
-    tell(format_comparison(alike, left_out))
+    print(format_comparison(alike, left_out))
     if output:
         make_folder(output)
         details = {report.name: report.checkpoint for report in alike}
         context = context_now(f"Robustness of {', '.join(names)}", details)
-        tell()
+        print()
         say_written(write_comparison_files(output, alike, left_out, context))
     return 0
 

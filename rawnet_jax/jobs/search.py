@@ -10,7 +10,6 @@ from pathlib import Path
 from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.config_file import load_config
 from rawnet_jax.data.partitions import load_training_caches
-from rawnet_jax.jobs.console import tell
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.reports.search_tables import (
     COMPLETE,
@@ -70,8 +69,8 @@ def search(options: SearchOptions) -> int:
         load_training_caches(config.data, progress=options.progress)
         _search(options, study)
     rows = finished_rows(study)
-    tell(format_results(study, rows))
-    tell()
+    print(format_results(study, rows))
+    print()
     _say_best(options, study, rows)
     _write(study, rows)
     return 0
@@ -126,22 +125,22 @@ def _search(options: SearchOptions, study: SearchStudy) -> None:
 
 def _say_best(options: SearchOptions, study: SearchStudy, rows: Sequence[Row]) -> None:
     if not rows or rows[0].state != COMPLETE:
-        tell("no trial was trained to its end")
+        print("no trial was trained to its end")
         return
     best = rows[0]
     workdir = study.workdir(best.number)
     own = study.space.overrides(study.config, best.values)
     again = train_command(options.config, [*options.overrides, *own], options.study / "best")
-    tell(f"best:       trial {best.number}, dev EER {100 * best.dev_eer:.2f} %")
-    tell(f"score it:   python evaluate.py --workdir {shlex.quote(str(workdir))}")
-    tell(f"train anew: {again}")
+    print(f"best:       trial {best.number}, dev EER {100 * best.dev_eer:.2f} %")
+    print(f"score it:   python evaluate.py --workdir {shlex.quote(str(workdir))}")
+    print(f"train anew: {again}")
 
 
 def _write(study: SearchStudy, rows: Sequence[Row]) -> None:
     """Write the table and the pictures, and tell where they are."""
     from rawnet_jax.reports import search_plots  # brings Matplotlib
 
-    tell(f"table:      {write_table(study, rows)}")
+    print(f"table:      {write_table(study, rows)}")
     pictures = {}
     scored = [row for row in rows if row.dev_eer == row.dev_eer]
     if scored:
@@ -152,11 +151,11 @@ def _write(study: SearchStudy, rows: Sequence[Row]) -> None:
     if shares:
         pictures["importance.png"] = search_plots.importance_png(shares, num_complete)
     else:
-        tell(
+        print(
             f"no importance.png: it takes {search_plots.MIN_TRIALS} complete trials with different "
             f"dev EERs; there are {num_complete}"
         )
     for name, picture in pictures.items():
         path = study.folder / name
         write_bytes_atomically(path, picture)
-        tell(f"picture:    {path}")
+        print(f"picture:    {path}")

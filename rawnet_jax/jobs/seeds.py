@@ -10,7 +10,6 @@ from rawnet_jax.data.asv_score_file import read_asv_scores
 from rawnet_jax.data.protocol_file import read_protocol
 from rawnet_jax.data.score_file import write_scores
 from rawnet_jax.evaluation.seeds import SeedRun, read_run, seeds_record, summarise_seeds
-from rawnet_jax.jobs.console import tell
 from rawnet_jax.metrics.asv import AsvScores
 from rawnet_jax.reports.seeds_table import format_seeds
 
@@ -46,11 +45,11 @@ def compare_seeds(options: SeedsOptions) -> int:
 def report_seeds(runs: Sequence[SeedRun], asv: AsvScores | None, output: Path | None) -> None:
     """Print metrics over several runs; write them and the averaged scores where asked to."""
     summary = summarise_seeds(runs, asv=asv)
-    tell(format_seeds(summary))
+    print(format_seeds(summary))
     if output:
         make_folder(output)
         record = json.dumps(seeds_record(summary), indent=2, allow_nan=False, ensure_ascii=False)
         write_text_atomically(output / "seeds.json", record + "\n")
         write_scores(output / "scores.txt", summary.pooled)
-        tell(f"\nmetrics: {output / 'seeds.json'}")
-        tell(f"scores:  {output / 'scores.txt'} (pooled)")
+        print(f"\nmetrics: {output / 'seeds.json'}")
+        print(f"scores:  {output / 'scores.txt'} (pooled)")

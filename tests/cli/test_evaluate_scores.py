@@ -250,16 +250,6 @@ def test_the_largest_scores_are_measured_without_a_warning(score, tmp_path):
     assert main(["evaluate", *words]) == 0
 
 
-def test_names_of_systems_reach_no_terminal_raw(tmp_path, capsys):
-    lines = [f"U{i} - {('spoof', 'bonafide')[i % 2]} {i}\n" for i in range(6)]
-    (tmp_path / "a.txt").write_text("".join(lines))
-    words = ["--scores", str(tmp_path / "a.txt"), "--output", str(tmp_path / "out")]
-    assert main(["evaluate", *words, "--names=\x1b[31m", "--no-bootstrap", "--no-progress"]) == 0
-    said = capsys.readouterr().out
-    assert "\\x1b[31m: 6 trials" in said
-    assert "\x1b" not in said
-
-
 @pytest.mark.parametrize("command", ["evaluate", "fuse", "seeds"])
 def test_scores_beyond_what_can_be_computed_with_are_refused(command, tmp_path, capsys):
     for name in ("a", "b"):

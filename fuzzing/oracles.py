@@ -91,10 +91,15 @@ WRITTEN = "written"
 """Name of the folder that commands write into, inside the folder of a case."""
 
 
-def half_written(folder: Path) -> Iterator[str]:
-    """Yield what does not parse of the files that a command wrote, and what it left over."""
+def half_written(folder: Path, *, killed: bool = False) -> Iterator[str]:
+    """Yield what does not parse of the files that a command wrote, and what it left over.
+
+    Args:
+        folder: of the case.
+        killed: it was, and leaves temporary files over until it is resumed.
+    """
     for path in sorted((folder / WRITTEN).rglob("*")):
-        if path.name.endswith(".tmp"):
+        if path.name.endswith(".tmp") and not killed:
             yield f"left over: {path.name}"
         parse = _PARSERS.get(path.suffix)
         if parse is None or not path.is_file() or _OF_ITS_OWN & {*path.parts}:

@@ -178,13 +178,3 @@ def test_a_warning_is_one_line_without_control_characters():
     said = {"levelname": "WARNING", "msg": "%s: cut", "args": ("a\nb\x1b[31m\u202egpj.wav",)}
     line = OneLine("%(levelname)s: %(message)s").format(logging.makeLogRecord(said))
     assert line == "WARNING: a\\nb\\x1b[31m\\u202egpj.wav: cut"
-
-
-def test_a_message_of_any_length_is_shortened(tiny_config, tmp_path, capsys):
-    config = f"{tmp_path}/{'a' * 70_000}.py"
-    assert main(["check", f"--config={tiny_config}", f"--config.data.{'a' * 70_000}=1"]) == 2
-    said = capsys.readouterr().err
-    assert len(said) < 1_700
-    assert " characters … aaa" in said
-    assert main(["check", f"--config={config}"]) == 2
-    assert len(capsys.readouterr().err) < 1_700

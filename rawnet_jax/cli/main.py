@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Sequence
 
 from rawnet_jax.data.decoder_lines import drop_decoder_lines
-from rawnet_jax.errors import Interrupted, RawnetError, shortened
+from rawnet_jax.errors import ConfigError, Interrupted, RawnetError, shortened
 from rawnet_jax.huge_pages import restart_with_huge_pages
 from rawnet_jax.jobs.console import OneLine, complain, one_line
 
@@ -101,6 +101,9 @@ def _reason(error: OSError | MemoryError) -> str:
 
 
 def _run(arguments: list[str]) -> int:
+    for word in arguments:
+        if word.startswith("--") and word.endswith("=--"):  # argparse would make it a list
+            raise ConfigError(f"{word}: -- is no value")
     parser = argparse.ArgumentParser(
         prog="rawnet-jax", description="Train, evaluate and prepare data for spoof detectors."
     )

@@ -11,3 +11,8 @@ def test_a_message_of_any_length_is_shortened(tiny_config, tmp_path, capsys):
     assert " characters … aaa" in said
     assert main(["check", f"--config={config}"]) == 2
     assert len(capsys.readouterr().err) < 1_700
+
+
+def test_two_dashes_are_no_value(capsys):
+    assert main(["evaluate", "--scores", "a.txt", "--level=--"]) == 2
+    assert capsys.readouterr().err == "error: --level=--: -- is no value\n"

@@ -173,8 +173,14 @@ def _command(*arguments: object) -> None:
     from rawnet_jax.cli.main import main
 
     words = [str(argument) for argument in arguments]
-    if main(words) != 0:
+    if main(words) not in (0, 3):  # "cannot judge" has a score, too
         raise SystemExit(f"failed: {words}")
+
+
+def _widen(path: Path) -> None:
+    """Let scores of all sizes have a verdict: those of four dev clips lie close together."""
+    point = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(point | {"lowest": -1e3, "highest": 1e3}), encoding="utf-8")
 
 
 def _write_bases(folder: Path) -> None:
@@ -225,6 +231,7 @@ def _make(folder: Path) -> None:
     material.config.write_text(config_text(material.corpus, material.cache), encoding="utf-8")
     _command("train", "--config", material.config, "--workdir", material.run, "--no-progress")
     _command("evaluate", "--workdir", material.run, "--no-progress", "--no-bootstrap")
+    _widen(material.run / "threshold.json")
     _write_bases(folder)
     _write_outputs(material)
     shutil.copy(material.outputs / "a.jsonl", folder / "expected.jsonl")

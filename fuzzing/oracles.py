@@ -9,7 +9,7 @@ from pathlib import Path
 from fuzzing.case import Attempt, Failure, Outcome
 
 GROWTH_MB = 1024
-_LINE = 1_000  # characters of a message, beside what the user gave
+_LINE = 1_700  # characters of a message, beside what the user gave
 _TRACEBACK = re.compile(rb"^Traceback \(most recent call last\)", re.MULTILINE)
 _PYTHON = re.compile(r"^[\w.]*(?:Error|Exception|Warning)\b.*:|^\S+\.py:\d+: \w*Warning:")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -91,10 +91,15 @@ WRITTEN = "written"
 """Name of the folder that commands write into, inside the folder of a case."""
 
 
-def half_written(folder: Path) -> Iterator[str]:
-    """Yield what does not parse of the files that a command wrote, and what it left over."""
+def half_written(folder: Path, *, killed: bool = False) -> Iterator[str]:
+    """Yield what does not parse of the files that a command wrote, and what it left over.
+
+    Args:
+        folder: of the case.
+        killed: it was, and leaves temporary files over until it is resumed.
+    """
     for path in sorted((folder / WRITTEN).rglob("*")):
-        if path.name.endswith(".tmp"):
+        if path.name.endswith(".tmp") and not killed:
             yield f"left over: {path.name}"
         parse = _PARSERS.get(path.suffix)
         if parse is None or not path.is_file() or _OF_ITS_OWN & {*path.parts}:

@@ -61,7 +61,7 @@ def _killed(
             started.finish()
         else:
             yield from scene.broken(started, (*_STOPPED, 0, 3))
-        yield from scene.half_written()
+        yield from scene.half_written(killed=True)
 
 
 def training(scene: Scene) -> Iterator[Failure]:

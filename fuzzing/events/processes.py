@@ -116,9 +116,9 @@ class Scene:
             said = outcome.err.decode(errors="replace").splitlines()[-1:]
             yield Failure(failure.kind, f"{started.arguments[0]}: {failure.detail} {said}")
 
-    def half_written(self) -> Iterator[Failure]:
+    def half_written(self, *, killed: bool = False) -> Iterator[Failure]:
         """Yield what does not parse of what was written."""
-        for what in half_written(self.folder):
+        for what in half_written(self.folder, killed=killed):
             yield Failure("half-written", what)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from rawnet_jax.cli.words import divided, refuse_names, with_more_names
 from rawnet_jax.data.decoder_lines import drop_decoder_lines
-from rawnet_jax.errors import Interrupted, RawnetError
+from rawnet_jax.errors import ConfigError, Interrupted, RawnetError, shortened
 from rawnet_jax.huge_pages import restart_with_huge_pages
 from rawnet_jax.terminal import complain, log_to_terminal, one_line
 
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(one_line(error))
         return 128 + error.signal_number
     except RawnetError as error:
-        complain(f"error: {one_line(error)}")
+        complain(f"error: {shortened(one_line(error))}")
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         complain("interrupted")
@@ -121,6 +121,9 @@ def _reason(error: OSError | MemoryError) -> str:
 
 
 def _run(arguments: list[str]) -> int:
+    for word in arguments:
+        if word.startswith("--") and word.endswith("=--"):  # argparse would make it a list
+            raise ConfigError(f"{word}: -- is no value")
     parser = argparse.ArgumentParser(
         prog="rawnet-jax", description="Train, evaluate and prepare data for spoof detectors."
     )

@@ -23,7 +23,7 @@ from rawnet_jax.errors import DataError, MetricError
 from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.logistic import fit_logistic
-from rawnet_jax.metrics.validation import validate_labelled
+from rawnet_jax.metrics.validation import refuse_huge, validate_labelled
 
 _LOG = logging.getLogger(__name__)
 
@@ -317,6 +317,7 @@ def _columns(scores: ArrayLike, names: Sequence[str]) -> np.ndarray:
     if len(wrong):
         row, column = wrong[0]
         raise MetricError(f"a score of {names[column]} is {array[row, column]}; it must be finite")
+    refuse_huge(array, f"scores of {', '.join(names)}")
     return array
 
 

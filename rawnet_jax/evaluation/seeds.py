@@ -28,7 +28,7 @@ from rawnet_jax.metrics.table import (
     functions,
     measure,
 )
-from rawnet_jax.metrics.validation import split_by_label
+from rawnet_jax.metrics.validation import refuse_huge, split_by_label
 
 # A run of another length may be resumed, but it is another experiment than the finished one.
 _MAY_DIFFER = tuple(name for name in FREE_TO_CHANGE if name != "config.train.num_epochs")
@@ -162,6 +162,7 @@ def summarise_seeds(
     aligned = align_scores({run.name: run.table for run in runs})
     if aligned.labels is None:
         raise DataError(f"{runs[0].name}: the scores have no keys; give --protocol")
+    refuse_huge(aligned.scores, "scores")
     first = runs[0].config
     spoof_threshold = 0.5 if first is None else first.eval.spoof_threshold
     pooled = aligned.scores.mean(axis=1)

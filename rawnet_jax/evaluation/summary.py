@@ -17,6 +17,7 @@ from rawnet_jax.metrics.dcf import CostModel
 from rawnet_jax.metrics.det import EqualErrorRate
 from rawnet_jax.metrics.fairness import FairnessTable
 from rawnet_jax.metrics.table import Estimate
+from rawnet_jax.metrics.validation import refuse_huge
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +47,9 @@ class ScoredSystem:
             raise MetricError(
                 f"{self.name}: {len(self.attack_ids)} attacks for {len(self.scores)} scores"
             )
+        refuse_huge(np.asarray(self.scores), f"{self.name}: scores")
+        if self.dev_scores is not None:
+            refuse_huge(np.asarray(self.dev_scores), f"{self.name}: dev scores")
 
 
 @dataclass(frozen=True, slots=True)

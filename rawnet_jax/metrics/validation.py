@@ -6,6 +6,9 @@ from numpy.typing import ArrayLike
 from rawnet_jax.errors import MetricError
 from rawnet_jax.labels import Label
 
+MOST_SCORE = 1e30
+"""Of any score. What is computed of larger ones, such as their squares, may be no number."""
+
 
 def validate_scores(
     bonafide_scores: ArrayLike, spoof_scores: ArrayLike
@@ -97,3 +100,18 @@ def _finite_vector(scores: ArrayLike, name: str) -> np.ndarray:
             "not finite; all must be"
         )
     return array
+
+
+def refuse_huge(scores: np.ndarray, name: str) -> None:
+    """Check that scores are of a size that can be computed with.
+
+    Raises:
+        MetricError: one is beyond `MOST_SCORE`; naming the first.
+    """
+    huge = np.argwhere(np.abs(scores) > MOST_SCORE)
+    if len(huge):
+        first = scores[tuple(huge[0])]
+        raise MetricError(
+            f"{name}: {len(huge)} of {scores.size} are as large as {first:g}; "
+            f"they must be between -{MOST_SCORE:g} and {MOST_SCORE:g}"
+        )

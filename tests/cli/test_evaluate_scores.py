@@ -235,3 +235,27 @@ def test_a_one_class_threshold_needs_bona_fide_dev_scores_alone(place, tmp_path,
     if not has_spoof:
         assert main([*arguments, *FAST, "--threshold-rule=eer"]) == 2
         assert "use one-class=RATE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("score", [-1e30, 1e30])
+def test_the_largest_scores_are_measured_without_a_warning(score, tmp_path):
+    """Those of NumPy and matplotlib would be errors here."""
+    for name in ("a", "dev"):
+        lines = [
+            f"U{i} - {('spoof', 'bonafide')[i % 2]} {score * (i % 3) / 2}\n" for i in range(12)
+        ]
+        (tmp_path / f"{name}.txt").write_text("".join(lines))
+    words = ["--scores", str(tmp_path / "a.txt"), "--dev-scores", str(tmp_path / "dev.txt")]
+    words += ["--output", str(tmp_path / "out"), "--replicates", "10", "--no-progress"]
+    assert main(["evaluate", *words]) == 0
+
+
+@pytest.mark.parametrize("command", ["evaluate", "fuse", "seeds"])
+def test_scores_beyond_what_can_be_computed_with_are_refused(command, tmp_path, capsys):
+    for name in ("a", "b"):
+        lines = [f"U{i} - {('spoof', 'bonafide')[i % 2]} {1e300 * i}\n" for i in range(12)]
+        (tmp_path / f"{name}.txt").write_text("".join(lines))
+    files = [str(tmp_path / f"{name}.txt") for name in "ab"]
+    words = {"evaluate": ["--scores"], "fuse": ["--dev"], "seeds": []}[command]
+    assert main([command, *words, *files, "--output", str(tmp_path / "out")]) == 2
+    assert "must be between -1e+30 and 1e+30" in capsys.readouterr().err

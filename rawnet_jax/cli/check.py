@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from rawnet_jax.data.health import examine, format_health
-    from rawnet_jax.jobs.console import say
+    from rawnet_jax.terminal import say
 
     config = load_config(args.config, overrides)
     health = examine(config.data, decode=args.decode, progress=args.progress)

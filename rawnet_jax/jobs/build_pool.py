@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.jobs.console import complain, say
 from rawnet_jax.jobs.options import at_least
 from rawnet_jax.pool.build import Built, build, write_confounds
 from rawnet_jax.pool.clones import clone_line, find_clone
 from rawnet_jax.pool.folds import homes, parts_of, used
 from rawnet_jax.pool.plan import PoolPlan, Recording, make_plan
 from rawnet_jax.pool.table import FOLDS, OWN_TABLE, Table, read_table
+from rawnet_jax.terminal import complain, say
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,7 @@
 
 from collections.abc import Iterable
 
-from rawnet_jax.terminal import complain as complain
-from rawnet_jax.terminal import emit as emit
-from rawnet_jax.terminal import one_line as one_line
-from rawnet_jax.terminal import printable as printable
-from rawnet_jax.terminal import say as say
+from rawnet_jax.terminal import say
 
 EXIT_UNREADABLE = 1
 EXIT_CANNOT_JUDGE = 3

@@ -17,7 +17,7 @@ from rawnet_jax.explain.clip_model import clip_model_of
 from rawnet_jax.explain.explanation import Settings, explain
 from rawnet_jax.explain.parts import DEFAULT_BAND_EDGES_HZ, parse_bands
 from rawnet_jax.explain.record import UNITS, explanation_record, summary_lines
-from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE, complain, say
+from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE
 from rawnet_jax.jobs.ending import ended_by_signals
 from rawnet_jax.jobs.options import SpoolOptions, at_least
 from rawnet_jax.labels import Label
@@ -26,6 +26,7 @@ from rawnet_jax.run import Run
 from rawnet_jax.scoring.gate import ChannelMix, gate_refusal, read_gated
 from rawnet_jax.scoring.verdict import verdict_record
 from rawnet_jax.scoring.windows import hop_samples
+from rawnet_jax.terminal import complain, say
 
 
 @dataclass(frozen=True, kw_only=True)

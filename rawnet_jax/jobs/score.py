@@ -13,14 +13,7 @@ from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.cache_build import usable_cores
 from rawnet_jax.data.inputs import STDIN, find_inputs, picture_names, stdin_as_file
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.jobs.console import (
-    EXIT_CANNOT_JUDGE,
-    EXIT_UNREADABLE,
-    complain,
-    emit,
-    one_line,
-    say,
-)
+from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE
 from rawnet_jax.jobs.ending import ended_by_signals
 from rawnet_jax.jobs.options import FIRST, MOST_WORKERS, TABLE, SpoolOptions, at_least
 from rawnet_jax.labels import Label
@@ -33,6 +26,7 @@ from rawnet_jax.scoring.score_forms import Form, form_of
 from rawnet_jax.scoring.score_output import ScoreOutput
 from rawnet_jax.scoring.speech import check_detector
 from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
+from rawnet_jax.terminal import complain, emit, one_line, say
 
 if TYPE_CHECKING:
     from rawnet_jax.run import Run

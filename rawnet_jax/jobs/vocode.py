@@ -9,9 +9,10 @@ from rawnet_jax.copy_synthesis.model_files import MODEL_KINDS, model_vocoders
 from rawnet_jax.copy_synthesis.table import all_vocoders, chosen
 from rawnet_jax.copy_synthesis.vocoder import Vocoder
 from rawnet_jax.errors import DataError, Interrupted
-from rawnet_jax.jobs.console import EXIT_UNREADABLE, complain, one_line, say
+from rawnet_jax.jobs.console import EXIT_UNREADABLE
 from rawnet_jax.simulate.vocode_corpus import LEFT_OUT, write_vocoded_corpus
 from rawnet_jax.simulate.vocode_sources import Sources, find_sources
+from rawnet_jax.terminal import complain, one_line, say
 
 _NUM_SHOWN = 5
 

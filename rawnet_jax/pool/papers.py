@@ -67,20 +67,6 @@ def write_papers(
     write_lines(folder / "README.md", _page(plan, pieces, record))
 
 
-def write_matched(folder: Path, pieces: Sequence[Piece], lists: Mapping[str, list[str]]) -> None:
-    """Write the training lists whose classes the features do not tell apart.
-
-    Args:
-        folder: of the pool.
-        pieces: all of them.
-        lists: utterance ids by name of the part, such as ``fold1 train``.
-    """
-    line_of = {piece.name: piece.line for piece in pieces}
-    for part, names in lists.items():
-        path = folder / PROTOCOL_FOLDER / f"{part.replace(' ', '.')}.matched.trn.txt"
-        write_lines(path, [line_of[name] for name in names])
-
-
 def counted(pieces: Iterable[Piece], column: str) -> list[tuple[str, str, int]]:
     """Return (label, value, number of pieces) of one attribute of the recordings, largest first."""
     counts = Counter((p.recording.label, str(getattr(p.recording, column))) for p in pieces)

@@ -245,7 +245,7 @@ def confound_report(pool: Path) -> dict[str, Any]:
 
 
 def _line(row: Mapping[str, str]) -> str:
-    return protocol_line(row["speaker"], row["utterance"], row["attack"], row["label"])
+    return protocol_line(row["speaker"], row["utterance"], row["attack"] or "-", row["label"])
 
 
 def _matched_places(

@@ -8,6 +8,7 @@ from typing import Any
 from rawnet_jax.csv_text import Row, csv_text
 from rawnet_jax.pool.confounds import FEATURE_TABLE, MANIFEST_TABLE
 from rawnet_jax.pool.features import FEATURES
+from rawnet_jax.pool.folds import NOWHERE
 from rawnet_jax.pool.listing import Piece, attack_ids, protocols
 from rawnet_jax.pool.plan import PoolPlan, SourcePlan
 from rawnet_jax.pool.table import FAKE, FOLDS, GROUPS, REAL
@@ -78,7 +79,7 @@ def counted(pieces: Iterable[Piece], column: str) -> list[tuple[str, str, int]]:
 def _row(piece: Piece) -> Row:
     recording, made = piece.recording, piece.made
     laws = made["laws"]
-    return (
+    row = (
         *(f"flac/{piece.name}.flac", recording.label, recording.speaker, piece.attack, piece.name),
         *(recording.system, recording.family, recording.group),
         *(piece.parts[fold] for fold in FOLDS),
@@ -87,6 +88,7 @@ def _row(piece: Piece) -> Row:
         *(" | ".join(recording.paths), " ".join(recording.blobs)),
         *(made["start_s"], made["sha256"], *(_law(laws[name]) for name in _LAWS)),
     )
+    return [None if cell == NOWHERE else cell for cell in row]  # blank, as tables have it
 
 
 def _law(value: Any) -> Any:

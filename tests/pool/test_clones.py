@@ -134,7 +134,7 @@ def test_no_speaker_has_more_than_a_share_and_copies_are_taken_once(tmp_path):
     digest = commit(tmp_path / "clones/real-speech", files)
     table = write_table(tmp_path / "t.toml", {REAL: digest}, files={REAL: 91})
     plan = planned(table, tmp_path / "clones")
-    pieces = {}
+    pieces: dict[str, int] = {}
     for each in plan.recordings:
         pieces[each.speaker] = pieces.get(each.speaker, 0) + each.pieces
     assert pieces.pop("real_s19") == 2  # one file

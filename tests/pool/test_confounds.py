@@ -107,7 +107,12 @@ def write_pool(folder, planted: float) -> None:
         part = places[number // 2 % 5]
         folds = ("test",) * 3 if part == "test" else (part, "train", "dev")
         label = "bonafide" if side.is_bonafide[number] else "spoof"
-        own = (label, "A001", side.repository[number], side.speaker[number])
+        own = (
+            label,
+            "" if label == "bonafide" else "A001",
+            side.repository[number],
+            side.speaker[number],
+        )
         rows.append((f"u{number}", *own, *folds))
     header = ("utterance", "label", "attack", "repository", "speaker", "fold1", "fold2", "fold3")
     (folder / "manifest.csv").write_text(csv_text([header, *rows]))
@@ -129,6 +134,10 @@ def test_the_report_tells_recordings_from_pieces(tmp_path):
     assert kept["area"]["pool"] == pytest.approx(areas["pool"])
     lines = (tmp_path / "pool/protocols/fold1.dev.matched.trl.txt").read_text().splitlines()
     keys = [line.split()[-1] for line in lines]
+    assert {tuple(line.split()[2:]) for line in lines} == {
+        ("-", "-", "bonafide"),
+        ("-", "A001", "spoof"),
+    }
     assert keys.count("bonafide") == keys.count("spoof") > 20
     row = next(line for line in text.splitlines() if line.startswith("level_dbfs"))
     assert row.split()[1].endswith("*")  # as recorded

@@ -152,7 +152,7 @@ def _page(plan: PoolPlan, pieces: Sequence[Piece], record: Mapping[str, Any]) ->
     lines += [
         "",
         "No speaker and no engine family is in two parts of a fold, or in test and elsewhere.",
-        "Lists named `matched` hold a part of the training list whose classes level, pauses, band, "
+        "Lists named `matched` hold a part of their list whose classes level, pauses, noise, band, "
         "codec and length do not tell apart; confounds.txt says how well that is so.",
         "",
         *_families(plan, pieces),

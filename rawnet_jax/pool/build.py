@@ -18,7 +18,7 @@ from rawnet_jax.pool.confounds import confound_report
 from rawnet_jax.pool.folds import used
 from rawnet_jax.pool.journal import done_before, note, open_journal, remove_journal
 from rawnet_jax.pool.listing import Piece, numbered, pool_digest
-from rawnet_jax.pool.papers import write_matched, write_papers
+from rawnet_jax.pool.papers import PROTOCOL_FOLDER, write_papers
 from rawnet_jax.pool.pieces import AUDIO_FOLDER, Made, PieceMaker, close_readers, piece_path
 from rawnet_jax.pool.plan import PoolPlan, Recording
 from rawnet_jax.simulate.corpus_writer import (
@@ -101,7 +101,7 @@ def build(
             "made_with": versions(),
         }
         write_papers(folder, plan, pieces, record)
-        write_confounds(folder, pieces)
+        write_confounds(folder)
         problem_rows = sorted(each.problem for each in made.values() if each.problem)
         write_lines(folder / "left_out.txt", problem_rows)
         remove_journal(folder)
@@ -121,20 +121,18 @@ def versions() -> dict[str, str]:
     }
 
 
-def write_confounds(pool: Path, pieces: Sequence[Piece] = ()) -> str:
-    """Write the confound report of a pool as text and JSON; returns the text.
+def write_confounds(pool: Path) -> str:
+    """Write the confound report of a pool and its matched lists; returns the report as text.
 
     Args:
-        pool: whose tables are read and in which the report lies.
-        pieces: all of the pool, where the matched training lists are to be written, too.
+        pool: whose tables are read.
 
     Raises:
         DataError: a table cannot be read, or a file cannot be written.
     """
     record = confound_report(pool)
-    lists = record.pop("matched")
-    if pieces:
-        write_matched(pool, pieces, lists)
+    for name, lines in record.pop("matched").items():
+        write_text_atomically(pool / PROTOCOL_FOLDER / name, "".join(f"{x}\n" for x in lines))
     text = confound_text(record)
     write_text_atomically(pool / CONFOUNDS_JSON, json.dumps(record, indent=2) + "\n")
     write_text_atomically(pool / CONFOUNDS_TEXT, text)

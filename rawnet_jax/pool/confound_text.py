@@ -10,8 +10,8 @@ Area under the ROC curve of each feature by itself, of larger values as bona fid
 nothing, 1 and 0 tell everything. * marks what lies above {limit} or below {rest}. "all": a logistic
 regression on all features and their squares, cross-validated with whole repositories (new sources)
 or whole speakers (new speakers) held out. "as recorded" is before the laws, "pool" after them,
-without the test part. "matched" is the training list that is cut so that classes agree in the
-regression's score. Below .50 an "all" tells nothing either: what it found elsewhere points the
+without the test part. "matched" is the list that is cut so that classes agree in the regression's
+score. Below .50 an "all" tells nothing either: what it found elsewhere points the
 wrong way here.
 """
 

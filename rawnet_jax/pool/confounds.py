@@ -20,6 +20,7 @@ from rawnet_jax.errors import DataError
 from rawnet_jax.metrics.det import auc
 from rawnet_jax.metrics.logistic import fit_logistic
 from rawnet_jax.pool.features import FEATURES, MEANINGS
+from rawnet_jax.pool.listing import protocol_line, protocol_name
 from rawnet_jax.pool.table import FOLDS, REAL
 
 MANIFEST_TABLE = "manifest.csv"
@@ -212,7 +213,7 @@ def confound_report(pool: Path) -> dict[str, Any]:
         pool: a pool that is whole.
 
     Returns:
-        What goes into ``confounds.json``.
+        What goes into ``confounds.json``; and ``matched``, the lines of matched protocols by name.
 
     Raises:
         DataError: see `read_measured`.
@@ -229,17 +230,22 @@ def confound_report(pool: Path) -> dict[str, Any]:
         if name == "pool":
             columns["as recorded"] = separation(source.of(chosen))
         columns[name] = separation(data)
-        if name.endswith("train"):
-            kept = _matched_places(rows, chosen, data)
-            if kept is not None:
-                lists[name] = [rows[i]["utterance"] for i in kept.tolist()]
-                columns[f"{name}, matched"] = separation(piece.of(kept))
+        kept = _matched_places(rows, chosen, data)
+        if name != "test" and kept is not None:
+            fold, _, part = ("all train" if name == "pool" else name).partition(" ")
+            protocol = protocol_name(fold, part, ".matched")
+            lists[protocol] = [_line(rows[i]) for i in kept.tolist()]
+            columns[f"{name}, matched"] = separation(piece.of(kept))
     return {
         "features": MEANINGS,
         "pieces": counts,
         "area": columns,
         "matched": lists,
     }
+
+
+def _line(row: Mapping[str, str]) -> str:
+    return protocol_line(row["speaker"], row["utterance"], row["attack"] or "-", row["label"])
 
 
 def _matched_places(

@@ -10,6 +10,19 @@ from rawnet_jax.pool.pieces import Made
 from rawnet_jax.pool.plan import Recording
 from rawnet_jax.pool.table import FAKE, FOLDS
 
+ENDINGS = {"train": "trn", "dev": "trl"}
+"""Of protocols, by part."""
+
+
+def protocol_name(fold: str, part: str, kind: str = "") -> str:
+    """Return the name of a fold's protocol, such as ``fold1.dev.trl.txt``."""
+    return f"{fold}.{part}{kind}.{ENDINGS[part]}.txt"
+
+
+def protocol_line(speaker: str, utterance: str, attack: str, label: str) -> str:
+    """Return a line of an ASVspoof 2019 protocol: speaker, utterance, environment, attack, key."""
+    return f"{speaker} {utterance} - {attack} {label}"
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -34,8 +47,8 @@ class Piece:
 
     @property
     def line(self) -> str:
-        """Line of an ASVspoof 2019 protocol: speaker, utterance, environment, attack, key."""
-        return f"{self.recording.speaker} {self.name} - {self.attack} {self.recording.label}"
+        """Line of a protocol."""
+        return protocol_line(self.recording.speaker, self.name, self.attack, self.recording.label)
 
 
 def attack_ids(recordings: Sequence[Recording]) -> dict[str, str]:
@@ -69,8 +82,8 @@ def protocols(pieces: Sequence[Piece]) -> dict[str, list[Piece]]:
     """
     found = {}
     for fold in FOLDS:
-        for part, ending in (("train", "trn"), ("dev", "trl")):
-            found[f"{fold}.{part}.{ending}.txt"] = [p for p in pieces if p.parts[fold] == part]
+        for part in ENDINGS:
+            found[protocol_name(fold, part)] = [p for p in pieces if p.parts[fold] == part]
     found["all.train.trn.txt"] = [
         piece for piece in pieces if not {"test", NOWHERE} >= set(piece.parts.values())
     ]

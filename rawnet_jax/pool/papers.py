@@ -8,6 +8,7 @@ from typing import Any
 from rawnet_jax.csv_text import Row, csv_text
 from rawnet_jax.pool.confounds import FEATURE_TABLE, MANIFEST_TABLE
 from rawnet_jax.pool.features import FEATURES
+from rawnet_jax.pool.folds import NOWHERE
 from rawnet_jax.pool.listing import Piece, attack_ids, protocols
 from rawnet_jax.pool.plan import PoolPlan, SourcePlan
 from rawnet_jax.pool.table import FAKE, FOLDS, GROUPS, REAL
@@ -67,20 +68,6 @@ def write_papers(
     write_lines(folder / "README.md", _page(plan, pieces, record))
 
 
-def write_matched(folder: Path, pieces: Sequence[Piece], lists: Mapping[str, list[str]]) -> None:
-    """Write the training lists whose classes the features do not tell apart.
-
-    Args:
-        folder: of the pool.
-        pieces: all of them.
-        lists: utterance ids by name of the part, such as ``fold1 train``.
-    """
-    line_of = {piece.name: piece.line for piece in pieces}
-    for part, names in lists.items():
-        path = folder / PROTOCOL_FOLDER / f"{part.replace(' ', '.')}.matched.trn.txt"
-        write_lines(path, [line_of[name] for name in names])
-
-
 def counted(pieces: Iterable[Piece], column: str) -> list[tuple[str, str, int]]:
     """Return (label, value, number of pieces) of one attribute of the recordings, largest first."""
     counts = Counter((p.recording.label, str(getattr(p.recording, column))) for p in pieces)
@@ -92,7 +79,7 @@ def counted(pieces: Iterable[Piece], column: str) -> list[tuple[str, str, int]]:
 def _row(piece: Piece) -> Row:
     recording, made = piece.recording, piece.made
     laws = made["laws"]
-    return (
+    row = (
         *(f"flac/{piece.name}.flac", recording.label, recording.speaker, piece.attack, piece.name),
         *(recording.system, recording.family, recording.group),
         *(piece.parts[fold] for fold in FOLDS),
@@ -101,6 +88,7 @@ def _row(piece: Piece) -> Row:
         *(" | ".join(recording.paths), " ".join(recording.blobs)),
         *(made["start_s"], made["sha256"], *(_law(laws[name]) for name in _LAWS)),
     )
+    return [None if cell == NOWHERE else cell for cell in row]  # blank, as tables have it
 
 
 def _law(value: Any) -> Any:
@@ -164,7 +152,7 @@ def _page(plan: PoolPlan, pieces: Sequence[Piece], record: Mapping[str, Any]) ->
     lines += [
         "",
         "No speaker and no engine family is in two parts of a fold, or in test and elsewhere.",
-        "Lists named `matched` hold a part of the training list whose classes level, pauses, band, "
+        "Lists named `matched` hold a part of their list whose classes level, pauses, noise, band, "
         "codec and length do not tell apart; confounds.txt says how well that is so.",
         "",
         *_families(plan, pieces),

@@ -89,6 +89,7 @@ def test_the_manifest_says_of_each_piece_where_it_is_from(made):
         assert row["law_codec"] in ("none", "mp3", "vorbis", "opus")
         assert row["source_path"].endswith(".wav")
     assert {row["label"] for row in rows} == {"bonafide", "spoof"}
+    assert {row["attack"] == "" for row in rows if row["label"] == "bonafide"} == {True}
     record = json.loads((root / "pool/corpus.json").read_text())
     assert record["kind"] == "pool"
     assert record["differs_from_table"] == []

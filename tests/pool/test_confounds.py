@@ -99,7 +99,7 @@ def test_features_follow_what_they_are_called_for():
 
 def write_pool(folder, planted: float) -> None:
     """Write the two tables that a report is made from, pieces of both classes in every part."""
-    folder.mkdir()
+    (folder / "protocols").mkdir(parents=True)
     side = data(level_dbfs=planted)
     places = ["train", "train", "dev", "train", "test"]
     rows = []
@@ -107,9 +107,14 @@ def write_pool(folder, planted: float) -> None:
         part = places[number // 2 % 5]
         folds = ("test",) * 3 if part == "test" else (part, "train", "dev")
         label = "bonafide" if side.is_bonafide[number] else "spoof"
-        own = (label, side.repository[number], side.speaker[number])
+        own = (
+            label,
+            "" if label == "bonafide" else "A001",
+            side.repository[number],
+            side.speaker[number],
+        )
         rows.append((f"u{number}", *own, *folds))
-    header = ("utterance", "label", "repository", "speaker", "fold1", "fold2", "fold3")
+    header = ("utterance", "label", "attack", "repository", "speaker", "fold1", "fold2", "fold3")
     (folder / "manifest.csv").write_text(csv_text([header, *rows]))
     names = [f"{kind}_{name}" for kind in ("source", "piece") for name in FEATURES]
     values = [(f"u{n}", *side.values[n], *data().values[n]) for n in range(NUM)]
@@ -127,6 +132,13 @@ def test_the_report_tells_recordings_from_pieces(tmp_path):
     assert (tmp_path / "pool/confounds.txt").read_text() == text
     kept = json.loads((tmp_path / "pool/confounds.json").read_text())
     assert kept["area"]["pool"] == pytest.approx(areas["pool"])
+    lines = (tmp_path / "pool/protocols/fold1.dev.matched.trl.txt").read_text().splitlines()
+    keys = [line.split()[-1] for line in lines]
+    assert {tuple(line.split()[2:]) for line in lines} == {
+        ("-", "-", "bonafide"),
+        ("-", "A001", "spoof"),
+    }
+    assert keys.count("bonafide") == keys.count("spoof") > 20
     row = next(line for line in text.splitlines() if line.startswith("level_dbfs"))
     assert row.split()[1].endswith("*")  # as recorded
     assert not row.split()[2].endswith("*")

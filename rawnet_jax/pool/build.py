@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy
@@ -16,17 +17,16 @@ from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.pool.confound_text import confound_text
 from rawnet_jax.pool.confounds import confound_report
 from rawnet_jax.pool.folds import used
-from rawnet_jax.pool.journal import done_before, note, open_journal, remove_journal
 from rawnet_jax.pool.listing import Piece, numbered, pool_digest
 from rawnet_jax.pool.papers import PROTOCOL_FOLDER, write_papers
 from rawnet_jax.pool.pieces import AUDIO_FOLDER, Made, PieceMaker, close_readers, piece_path
 from rawnet_jax.pool.plan import PoolPlan, Recording
 from rawnet_jax.simulate.corpus_writer import (
-    new_corpus,
     read_manifest,
     write_lines,
     write_manifest,
 )
+from rawnet_jax.simulate.resumable import Journal, resumable_corpus
 from rawnet_jax.simulate.tasks import task_results
 
 SUMS = "SHA256SUMS"
@@ -83,9 +83,10 @@ def build(
     if manifest is not None and manifest.get("plan") == plan.digest:
         return Built(output, False, manifest["pieces"], manifest["digest"], {})
     recordings = used(plan.recordings)
-    with new_corpus(output, overwrite=overwrite, resumable=True) as folder:
+    request = {"plan": plan.digest, "made_with": versions()}
+    with resumable_corpus(output, request, overwrite=overwrite) as (folder, journal):
         (folder / AUDIO_FOLDER).mkdir(exist_ok=True)
-        made = _make_all(plan, recordings, folder, num_workers, progress)
+        made = _make_all(plan, recordings, folder, journal, num_workers, progress)
         pieces = numbered(recordings, made)
         _remove_others(folder, pieces)
         problems = Counter(_reason(each.problem) for each in made.values() if each.problem)
@@ -104,7 +105,6 @@ def build(
         write_confounds(folder)
         problem_rows = sorted(each.problem for each in made.values() if each.problem)
         write_lines(folder / "left_out.txt", problem_rows)
-        remove_journal(folder)
         _write_sums(folder, pieces)
         write_manifest(folder, record)
     return Built(output, True, num_pieces, digest, problems)
@@ -140,21 +140,41 @@ def write_confounds(pool: Path) -> str:
 
 
 def _make_all(
-    plan: PoolPlan, recordings: Sequence[Recording], folder: Path, num_workers: int, progress: bool
+    plan: PoolPlan,
+    recordings: Sequence[Recording],
+    folder: Path,
+    journal: Journal,
+    num_workers: int,
+    progress: bool,
 ) -> dict[str, Made]:
-    made = done_before(folder, f"{plan.digest} {versions()}")
-    todo = [each for each in recordings if each.name not in made]
-    maker = PieceMaker(folder, plan.git_dirs, plan.table.seed)
+    journal.keep([n for n, made in journal.records.items() if _is_whole(folder, made)])
+    todo = [(n, each) for n, each in enumerate(recordings) if n not in journal.records]
+    results = task_results(
+        PieceMaker(folder, plan.git_dirs, plan.table.seed),
+        [each for _, each in todo],
+        num_workers=num_workers,
+        progress=progress,
+        description="pool",
+        num_done=len(journal.records),
+    )
     try:
-        with open_journal(folder) as journal:
-            for each in task_results(
-                maker, todo, num_workers=num_workers, progress=progress, description="pool"
-            ):
-                note(journal, each)
-                made[each.name] = each
+        for (number, _), made in zip(todo, results, strict=True):
+            journal.add(number, asdict(made))
     finally:
         close_readers()
-    return made
+    return {made["name"]: Made(**made) for made in journal.records.values()}
+
+
+def _is_whole(folder: Path, made: Mapping[str, Any]) -> bool:
+    """Return whether the pieces of a recording are what was written."""
+    return all(_digest(folder, piece) == piece["sha256"] for piece in made["pieces"])
+
+
+def _digest(folder: Path, piece: Mapping[str, Any]) -> str:
+    try:
+        return hashlib.sha256(piece_path(folder, piece["utterance"]).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _remove_others(folder: Path, pieces: Sequence[Piece]) -> None:

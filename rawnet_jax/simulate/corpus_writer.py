@@ -228,16 +228,12 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def new_corpus(
-    output_dir: str | os.PathLike[str], *, overwrite: bool, resumable: bool = False
-) -> Iterator[Path]:
+def new_corpus(output_dir: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path]:
     """Give a temporary folder beside `output_dir` that becomes it when the block ends well.
 
     Args:
         output_dir: must not exist or be empty, unless `overwrite`.
         overwrite: replace what is there, if it is a corpus with a `MANIFEST`.
-        resumable: keep the temporary folder when the block does not end well, and give it again
-            with what it holds; the caller tells what of that is whole.
 
     Raises:
         DataError: if something is in the way, or another process writes the same corpus.
@@ -248,16 +244,15 @@ def new_corpus(
     lock = locked(partial_dir, output)
     root, replaced = partial_dir / "corpus", partial_dir / "replaced"
     try:
-        for leftover in (replaced,) if resumable else (root, replaced):  # of a run that was killed
+        for leftover in (root, replaced):  # of a run that was killed
             shutil.rmtree(leftover, ignore_errors=True)
-        root.mkdir(exist_ok=resumable)
+        root.mkdir()
         yield root
         check_free(output, overwrite)
         put_in_place(root, output, replaced)
     finally:
         lock.release()
-        if not (resumable and root.exists()):
-            shutil.rmtree(partial_dir, ignore_errors=True)
+        shutil.rmtree(partial_dir, ignore_errors=True)
 
 
 def _band_limited(signal: np.ndarray, bandwidth_hz: float) -> np.ndarray:

@@ -185,12 +185,15 @@ def test_a_build_that_was_stopped_goes_on(made, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         build(plan, root / "resumed", num_workers=1, progress=False)
     close_readers()
-    partial = root / ".resumed.partial/corpus"
+    partial, journal_path = (
+        root / ".resumed.partial/corpus",
+        root / ".resumed.partial/journal.jsonl",
+    )
     assert not (root / "resumed").exists()
-    journal = (partial / "journal.jsonl").read_text()
-    assert len(journal.splitlines()) == 1 + 7
+    journal = journal_path.read_text()
+    assert len(journal.splitlines()) == 7
     # A line that a kill cut short, a piece that a disk spoilt, and one of nobody.
-    (partial / "journal.jsonl").write_text(journal[:-40])
+    journal_path.write_text(journal[:-40])
     files = sorted((partial / "flac").iterdir())
     files[0].write_bytes(files[0].read_bytes()[:-100])
     (partial / "flac/P_other_0.flac").write_bytes(b"")
@@ -216,7 +219,7 @@ def test_a_killed_command_goes_on(made):
     words += ["--no-progress", "--num-workers", "1"]
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
-    journal = root / ".killed.partial/corpus/journal.jsonl"
+    journal = root / ".killed.partial/journal.jsonl"
     while process.poll() is None:
         if journal.exists() and len(journal.read_text().splitlines()) > 4:
             process.send_signal(signal.SIGKILL)
@@ -230,11 +233,14 @@ def test_a_killed_command_goes_on(made):
 
 def test_what_another_plan_left_behind_is_not_taken(made):
     root, _, plan, _ = made
-    partial = root / ".fresh.partial/corpus"
-    (partial / "flac").mkdir(parents=True)
-    (partial / "journal.jsonl").write_text('{"plan": "another"}\n{"name": "x", "pieces": []}\n')
-    (partial / "flac/P_x_0.flac").write_bytes(b"old")
-    build(plan, root / "fresh", num_workers=1, progress=False)
+    partial = root / ".fresh.partial"
+    (partial / "corpus/flac").mkdir(parents=True)
+    (partial / "request.json").write_text('{"plan": "another"}')
+    (partial / "journal.jsonl").write_text('[0, {"name": "x", "pieces": []}]\n')
+    (partial / "corpus/flac/P_x_0.flac").write_bytes(b"old")
+    with pytest.raises(DataError, match="holds an unfinished run with another made_with, plan"):
+        build(plan, root / "fresh", num_workers=1, progress=False)
+    build(plan, root / "fresh", num_workers=1, progress=False, overwrite=True)
     assert digests(root / "fresh") == digests(root / "pool")
 
 

@@ -105,8 +105,9 @@ def _run(args: argparse.Namespace, cases: list[Case]) -> list[Result]:
         os.environ.update(environment(material.folder))
         _import_everything()
         pool = Pool(material, work, kept, min(args.workers, MOST_WORKERS))
-        results = []
-        with tqdm(total=len(cases), unit="case", disable=None) as bar:
+        results: list[Result] = []
+        interrupted = contextlib.suppress(KeyboardInterrupt)  # what was found so far is told
+        with interrupted, tqdm(total=len(cases), unit="case", disable=None) as bar:
             for result in pool.run(cases, keep_all=bool(args.case)):
                 results.append(result)
                 bar.update()

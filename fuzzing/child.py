@@ -51,13 +51,20 @@ def _carried_out(case: Case, material: Material, folder: Path) -> dict[str, Any]
     write_command(folder, attempt)
     before = material.listing()
     if kind.is_event:
-        outcome, failures = Outcome(), list(attempt.check(Outcome()))
+        outcome, failures = Outcome(), _of_event(attempt)
     else:
         outcome = _run(attempt, folder)
         failures = failures_of(attempt, outcome, folder)
     if material.listing() != before:
         failures.append(Failure("touched a foreign file", _touched(before, material.listing())))
     return _row(outcome, attempt.mutation, failures)
+
+
+def _of_event(attempt: Attempt) -> list[Failure]:
+    try:
+        return list(attempt.check(Outcome()))
+    except Exception:
+        return [Failure("nothing to compare with", traceback.format_exc())]
 
 
 def _row(outcome: Outcome, mutation: str, failures: list[Failure]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fuzzing.mutate_bytes import ANY, EXTREMES, drawn, set_number, splice
 
 SLACK_S = {"mp3": 4 * 1152 / 16_000, "stereo.mp3": 4 * 1152 / 44_100, "ogg": 0.064, "opus": 0.064}
 """What an encoder may put around the audio of one part."""
+_READ_ON = ("mp3", "stereo.mp3", "flac", "stereo.flac", "ogg", "opus")
 _ID3V1 = b"TAG" + b"title".ljust(125, b"\0")
 _ID3V2 = b"ID3\x04\0\0\0\0\x02\0" + b"TIT2\0\0\0\x06\0\0\0hello".ljust(256, b"\0")
 
@@ -38,6 +39,9 @@ def intact(base: Base, _rng: Rng, _bases: list[Base]) -> Mutant:
 
 def joined(base: Base, rng: Rng, bases: list[Base]) -> Mutant:
     """Put a recording of the same kind behind it, once or more often."""
+    if rng.random() < 0.6:  # most are of a kind whose parts are all read
+        read_on = [one for one in bases if one.name in _READ_ON]
+        base = read_on[rng.integers(len(read_on))]
     alike = [other for other in bases if other.name == base.name]
     others = [alike[i] for i in rng.integers(0, len(alike), int(rng.integers(1, 4)))]
     between = (b"", b"", _ID3V1, _ID3V2, bytes(64))[rng.integers(5)]

@@ -47,7 +47,7 @@ def _of_streams(attempt: Attempt, outcome: Outcome) -> Iterator[Failure]:
     lines = outcome.err.decode("utf-8", "replace").split("\n")
     errors = [line for line in lines if line.startswith("error:") or ": error: " in line]
     if len(errors) > attempt.most_errors:
-        yield Failure("more than one error line", f"{len(errors)}: {errors[1][:200]}")
+        yield Failure("more error lines than may be", f"{len(errors)}: {errors[-1][:200]}")
     if outcome.status == 2 and not errors:
         yield Failure("no error line", f"status 2 and: {lines[0][:200]}")
     for line in lines:

@@ -16,8 +16,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u20
 _KNOWN = re.compile(
     r"""(?x)
     error:\ | note:\ | WARNING:\ | usage:\ | rawnet-jax\ \S+:\ error:\ | \s | $
-    | \d+\ scored | [\d.]+\ s,\ \d+\ windows | epoch\ | interrupted | written | \d+\ explained
-    | warning:\ | stopped
+    | \d+\ scored | [\d.]+\ s,\ \d+\ windows | epoch\ | interrupted | terminated
+    | written | \d+\ explained | warning:\ | stopped
     """
 )
 """How lines on standard error begin."""

@@ -62,18 +62,3 @@ class Interrupted(RawnetError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.signal_number = signal_number
-
-
-_MOST_CHARACTERS = 1_600
-
-
-def shortened(message: str) -> str:
-    """Return a message without the middle of what is too long to be read.
-
-    Messages repeat what a file or a flag holds, which may have any length.
-    """
-    left_out = len(message) - _MOST_CHARACTERS
-    if left_out <= 0:
-        return message
-    half = _MOST_CHARACTERS // 2
-    return f"{message[:half]} … {left_out:,} characters … {message[-half:]}"

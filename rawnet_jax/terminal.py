@@ -13,6 +13,7 @@ from typing import Any
 # What moves a cursor, colours a terminal or turns its direction of writing. Line ends and tabs
 # stay.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_MOST_CHARACTERS = 1_600
 _CLEAR_LINE = "\r\x1b[K"
 _open_lines: list[str] = []  # one that `rewrite` printed and nothing ended
 
@@ -25,6 +26,18 @@ def printable(text: str) -> str:
 def one_line(text: object) -> str:
     """Return text that may go to a terminal, without a line end."""
     return printable(str(text)).replace("\n", "\\n")
+
+
+def shortened(message: str) -> str:
+    """Return a message without the middle of what is too long to be read.
+
+    Messages repeat what a file or a flag holds, which may have any length.
+    """
+    left_out = len(message) - _MOST_CHARACTERS
+    if left_out <= 0:
+        return message
+    half = _MOST_CHARACTERS // 2
+    return f"{message[:half]} … {left_out:,} characters … {message[-half:]}"
 
 
 def show(text: object = "") -> None:
@@ -71,7 +84,7 @@ class TerminalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler.emit`."""
         try:
-            complain(one_line(self.format(record)))
+            complain(shortened(one_line(self.format(record))))
         except Exception:
             self.handleError(record)
 

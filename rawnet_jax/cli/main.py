@@ -16,9 +16,9 @@ from collections.abc import Sequence
 
 from rawnet_jax.cli.words import divided, refuse_names, with_more_names
 from rawnet_jax.data.decoder_lines import drop_decoder_lines
-from rawnet_jax.errors import ConfigError, Interrupted, RawnetError, shortened
+from rawnet_jax.errors import ConfigError, Interrupted, RawnetError
 from rawnet_jax.huge_pages import restart_with_huge_pages
-from rawnet_jax.terminal import complain, log_to_terminal, one_line
+from rawnet_jax.terminal import complain, log_to_terminal, one_line, shortened
 
 COMMANDS = {
     "train": "train a model, or resume a run",

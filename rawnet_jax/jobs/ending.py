@@ -9,6 +9,15 @@ from typing import Any
 
 from rawnet_jax.errors import Interrupted
 
+
+class _Asked(BaseException):
+    """A signal came. No `Exception`: a library that catches those must not swallow it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 _NAMES = ("SIGTERM", "SIGHUP")  # the second is of POSIX alone
 
 
@@ -30,7 +39,7 @@ def ended_by_signals() -> Iterator[None]:
 
     def end(number: int, _frame: FrameType | None) -> None:
         restore()
-        raise Interrupted((signal.strsignal(number) or "stopped").lower(), number)
+        raise _Asked(number)
 
     if threading.current_thread() is threading.main_thread():
         for name in _NAMES:
@@ -39,5 +48,8 @@ def ended_by_signals() -> Iterator[None]:
                 before[number] = signal.signal(number, end)
     try:
         yield
+    except _Asked as asked:
+        said = (signal.strsignal(asked.number) or "stopped").lower()
+        raise Interrupted(said, asked.number) from None
     finally:
         restore()

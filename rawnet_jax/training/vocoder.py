@@ -105,6 +105,7 @@ class VocoderTrainer:
         recipe: how it is trained.
         workdir: where log, checkpoint and the vocoder go.
         caches: clips to train on and to measure on.
+        discriminators: which the vocoder is trained against.
         progress: whether to show a bar.
     """
 
@@ -115,10 +116,12 @@ class VocoderTrainer:
         workdir: Path,
         caches: tuple[Cache, Cache],
         *,
+        discriminators: Discriminators | None = None,
         progress: bool = True,
     ) -> None:
         self.spec, self.recipe, self.workdir = spec, recipe, workdir
-        self.parts = Parts(spec.build(), Discriminators(), spec.mel, recipe.optimizer())
+        judges = discriminators or Discriminators()
+        self.parts = Parts(spec.build(), judges, spec.mel, recipe.optimizer())
         self.source = self._batches(caches[0], recipe.batch_size, shuffle=True)
         self.dev = self._batches(caches[1], min(recipe.batch_size, len(caches[1])), shuffle=False)
         self.bars = BatchBars(progress)

@@ -39,15 +39,15 @@ def test_a_manifest_is_filtered_by_its_partition(tmp_path):
 
 
 def test_a_manifest_without_partitions_serves_the_one_it_is_named_for(tmp_path):
-    write(tmp_path / "manifest.csv", "path,label\na.wav,spoof\nb.m4a,bonafide\n")
+    write(tmp_path / "manifest.csv", "path,label\na.wav,spoof\nb.vox,bonafide\n")
     write(tmp_path / "wav/a.wav")
-    write(tmp_path / "wav/b.m4a")  # not a kind that is searched for, but named by its owner
+    write(tmp_path / "wav/b.vox")  # not a kind that is searched for, but named by its owner
     config = DataConfig(corpus="manifest", root=str(tmp_path), audio_dir="wav")
     with pytest.raises(DataError, match=r"no column partition; add one, or give .*eval_protocol="):
         load(config, "eval")
     assert present_partitions(config) == ("train", "dev", "eval")  # all of them errors
     config.eval_protocol = "manifest.csv"
-    assert ids(load(config, "eval")) == ["a", "b.m4a"]
+    assert ids(load(config, "eval")) == ["a", "b.vox"]
     assert present_partitions(config) == ("eval",)
 
 

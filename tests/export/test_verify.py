@@ -18,6 +18,7 @@ from rawnet_jax.export.metadata_strings import as_strings, from_strings
 from rawnet_jax.export.onnx import export_onnx
 from rawnet_jax.export.program import calibrated, flax_scores
 from rawnet_jax.export.stablehlo import export_stablehlo
+from rawnet_jax.export.stamp import FIELD
 from rawnet_jax.export.verify import NUM_RANDOM, compare, make_check_clips, write_verified
 from rawnet_jax.metrics.calibration import AffineCalibration, IsotonicCalibration
 from rawnet_jax.scoring.verdict import OperatingPoint
@@ -73,6 +74,9 @@ def test_a_wrong_calibration_is_seen(program, tmp_path):
 def test_parameters_in_another_file_are_refused(program, tmp_path):
     path = tmp_path / "model.onnx"
     model = onnx.load_from_string(export_onnx(program))
+    kept = [entry for entry in model.metadata_props if entry.key != FIELD]  # as older files
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
     onnx.save_model(model, path, save_as_external_data=True, location="weights", size_threshold=0)
     with pytest.raises(ExportError, match=r"does not run: .* in another file"):
         compare(path, "onnx", program, make_check_clips(program, [], AudioConfig()))

@@ -15,6 +15,7 @@ from rawnet_jax.copy_synthesis.vocoder import copy_of
 from rawnet_jax.errors import CheckpointError, DataError, Interrupted
 from rawnet_jax.training.interrupt import StopRequest
 from rawnet_jax.training.vocoder import Recipe, VocoderTrainer, recordings_below
+from rawnet_jax.vocoders.discriminators import Discriminators
 from rawnet_jax.vocoders.families import VocoderSpec
 from rawnet_jax.vocoders.mel import MelSetting
 from rawnet_jax.vocoders.vocoder import Vocoder
@@ -23,6 +24,11 @@ SPEC = VocoderSpec("vocos", MelSetting(20, 128, 512), {"width": 16, "hidden": 32
 RECIPE = Recipe(
     num_steps=6, spectral_steps=3, batch_size=2, segment=4096, save_every=2, learning_rate=2e-3
 )
+
+
+def trainer(workdir, caches) -> VocoderTrainer:
+    small = Discriminators((4, 4), (4, 4), periods=(2,), resolutions=((256, 64),))
+    return VocoderTrainer(SPEC, RECIPE, workdir, caches, discriminators=small, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,7 @@ def caches(folder, tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def trained(caches, tmp_path_factory: pytest.TempPathFactory):
     workdir = tmp_path_factory.mktemp("straight")
-    VocoderTrainer(SPEC, RECIPE, workdir, caches, progress=False).run()
+    trainer(workdir, caches).run()
     return workdir
 
 
@@ -77,9 +83,9 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     with monkeypatch.context() as patch:
         patch.setattr(StopRequest, "wanted", stop_at_3)
         with pytest.raises(Interrupted, match="stopped at step 3 of 6"):
-            VocoderTrainer(SPEC, RECIPE, tmp_path, caches, progress=False).run()
+            trainer(tmp_path, caches).run()
     assert steps == [1, 2, 3]
-    resumed = VocoderTrainer(SPEC, RECIPE, tmp_path, caches, progress=False).run()
+    resumed = trainer(tmp_path, caches).run()
     straight = Vocoder.load(trained)
     jax.tree.map(np.testing.assert_array_equal, resumed.params, straight.params)
     assert resumed.facts == straight.facts
@@ -137,10 +143,10 @@ def test_the_command_trains_and_refuses_other_settings(
     monkeypatch.setenv("RAWNET_JAX_CACHE", str(tmp_path / "cache"))
     output = tmp_path / "vocoder"
     command = ["train-vocoder", "--input", str(folder), "--output", str(output), "--no-progress"]
-    command += ["--family", "hifigan_v3", "--segment", "4096", "--batch-size", "1"]
+    command += ["--family", "vocos", "--segment", "4096", "--batch-size", "1"]
     command += ["--steps", "1", "--spectral-steps", "1", "--bands", "20", "--size", "512"]
     assert main(command) == 0
-    assert "hifigan_v3, 1," in capsys.readouterr().out
+    assert "vocos, 2," in capsys.readouterr().out
     assert main([*command, "--seed", "1"]) == 2
     assert "has other settings" in capsys.readouterr().err
 

@@ -1,7 +1,7 @@
 """The metrics of an epoch: collected step by step, kept across a stop, worked out at the end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -74,8 +74,11 @@ class EpochRecord:
         return {"loss": mean, **figures_of(self.scores, self.labels, spoof_threshold)}
 
     def dump(self) -> dict[str, Any]:
-        """Return the record ready for JSON; floats survive exactly."""
-        return dict(vars(self))
+        """Return a copy ready for JSON; floats survive exactly.
+
+        Checkpoints are written in the background, while the next steps come in here.
+        """
+        return asdict(self)
 
     @classmethod
     def load(cls, values: dict[str, Any]) -> Self:

@@ -8,7 +8,7 @@ from rawnet_jax.training.figures import EpochRecord
 
 def output(value: float) -> StepOutput:
     ones = np.ones(2, np.int32)
-    return StepOutput(np.float32(value), np.float32(2), np.full(2, value), ones, ones)  # type: ignore[arg-type]
+    return StepOutput(np.float32(value), np.float32(2), np.full(2, value), ones, ones)
 
 
 def test_what_is_dumped_stays_as_it_is_while_further_steps_come_in():

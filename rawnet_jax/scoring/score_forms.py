@@ -53,7 +53,7 @@ class Form(Protocol):
         """
 
     def kept(self, text: str) -> tuple[str, set[str]]:
-        """Return what stays of an output that is gone on with, and the names that are done.
+        """Return what stays of an output that is resumed, and the names that are done.
 
         A last result that is not whole goes, and so do files that could not be read.
 

@@ -85,4 +85,4 @@ def test_without_standard_error_nothing_happens(monkeypatch):
     lines.is_on = True
     monkeypatch.setattr(decoder_lines, "_STDERR", 10**6)  # no such descriptor
     with lines:
-        pass
+        assert lines._kept is None  # there was nothing to hold back

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.data.audio import Encoded, read_waveform
-from rawnet_jax.data.file_kinds import kind_of_file
+from rawnet_jax.data.file_kinds import Kind, kind_of_file
 from rawnet_jax.errors import AudioError
 
 ID3 = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
@@ -75,7 +75,8 @@ def test_text_in_other_encodings_and_unknown_bytes():
 
 @given(st.binary(max_size=600))
 def test_any_bytes_have_a_kind_or_none(content):
-    kind_of_file(content)
+    found = kind_of_file(content)
+    assert found is None or isinstance(found, Kind)
 
 
 @pytest.mark.parametrize("words", [w for w in HEADS if "(" in w and "program" not in w])

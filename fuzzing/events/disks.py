@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from fuzzing.case import Attempt, Failure, Outcome, Rng
+from fuzzing.case import Attempt, Failure, Rng
 from fuzzing.events.kills import same_cache
 from fuzzing.events.processes import (
     RESULTS,
@@ -26,16 +26,11 @@ def fill(rng: Rng, material: Material, folder: Path) -> Attempt:
     scene = Scene(rng, material, folder)
     way = rng.random()
     event = _EVENTS[rng.integers(len(_EVENTS))]
-    name = "standard output" if way < 0.2 else event.__name__
-    attempt = Attempt([name], f"no room for {name}")
-
-    def check(_: Outcome) -> Iterator[Failure]:
-        yield from full_output(scene) if way < 0.2 else event(scene, is_disk=way < 0.7)
-        yield from scene.half_written()
-        attempt.mutation = f"{attempt.mutation}: {', '.join(scene.notes)}"
-
-    attempt.check = check
-    return attempt
+    if way < 0.2:
+        name = "standard output"
+        return scene.attempt(name, f"no room for {name}", lambda: full_output(scene))
+    name = event.__name__
+    return scene.attempt(name, f"no room for {name}", lambda: event(scene, is_disk=way < 0.7))
 
 
 @contextlib.contextmanager

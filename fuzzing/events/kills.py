@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fuzzing.case import Attempt, Failure, Outcome, Rng
+from fuzzing.case import Attempt, Failure, Rng
 from fuzzing.events.processes import (
     RESULTS,
     SCORED,
@@ -26,15 +26,7 @@ def kill(rng: Rng, material: Material, folder: Path) -> Attempt:
     """Kill a command at a random moment, resume it, compare with what nothing disturbed."""
     scene = Scene(rng, material, folder)
     event = _EVENTS[rng.integers(len(_EVENTS))]
-    attempt = Attempt([event.__name__], f"kill of {event.__name__}")
-
-    def check(_: Outcome) -> Iterator[Failure]:
-        yield from event(scene)
-        yield from scene.half_written()
-        attempt.mutation = f"{attempt.mutation}: {', '.join(scene.notes)}"
-
-    attempt.check = check
-    return attempt
+    return scene.attempt(event.__name__, f"kill of {event.__name__}", lambda: event(scene))
 
 
 def _killed(

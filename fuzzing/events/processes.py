@@ -61,6 +61,18 @@ class Scene:
         self.notes: list[str] = []  # what happened
         self._count = 0
 
+    def attempt(self, name: str, what: str, event: Callable[[], Iterable[Failure]]) -> Attempt:
+        """Return the attempt that is this event; `what` happens to the command `name`."""
+        attempt = Attempt([name], what)
+
+        def check(_: Outcome) -> Iterator[Failure]:
+            yield from event()
+            yield from self.half_written()
+            attempt.mutation = f"{what}: {', '.join(self.notes)}"
+
+        attempt.check = check
+        return attempt
+
     @cached_property
     def reference(self) -> "Reference":
         """Results that nothing disturbed."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from fuzzing.case import Attempt, Failure, Outcome, Rng
+from fuzzing.case import Attempt, Failure, Rng
 from fuzzing.events.kills import same_cache
 from fuzzing.events.processes import (
     RESULTS,
@@ -25,16 +25,7 @@ def race(rng: Rng, material: Material, folder: Path) -> Attempt:
     """Let two processes at one place; nothing of either's result may be lost."""
     scene = Scene(rng, material, folder)
     event = _EVENTS[rng.integers(len(_EVENTS))]
-
-    attempt = Attempt([event.__name__], f"race of {event.__name__}")
-
-    def check(_: Outcome) -> Iterator[Failure]:
-        yield from event(scene)
-        yield from scene.half_written()
-        attempt.mutation = f"{attempt.mutation}: {', '.join(scene.notes)}"
-
-    attempt.check = check
-    return attempt
+    return scene.attempt(event.__name__, f"race of {event.__name__}", lambda: event(scene))
 
 
 def _two(scene: Scene, first: list[object], second: list[object]) -> tuple[Started, Started]:

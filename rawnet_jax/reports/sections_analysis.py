@@ -112,6 +112,7 @@ def calibration(summaries: Sequence[Summary]) -> Section:
         "Bounds: the natural-log likelihood ratios that the dev trials support; calibrated ratios "
         "stay within.",
         text_columns=(0, 1),
+        wide=True,
     )
     text = (
         "Scores read as log-likelihood ratios. Calibration is fitted on dev scores and makes the "

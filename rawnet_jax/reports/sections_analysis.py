@@ -116,7 +116,7 @@ def calibration(summaries: Sequence[Summary]) -> Section:
     )
     text = (
         "Scores read as log-likelihood ratios. Calibration is fitted on dev scores and makes the "
-        "probabilities right without changing the order of trials."
+        "probabilities right. The order of trials stays, but for ties at the bounds."
     )
     tippett = Picture(
         plots_calibration.tippett_svg(summaries),

@@ -22,7 +22,7 @@ import soundfile
 
 from rawnet_jax.cli.main import COMMANDS, main
 from tests.conftest import REPO
-from tests.data.media_samples import encoded, tone
+from tests.data.media_samples import encoded
 from tests.docs_examples import blocks
 from tests.small_run import write_run
 
@@ -132,6 +132,12 @@ def noise(length: int) -> np.ndarray:
     return 0.1 * np.random.default_rng(0).standard_normal(length)
 
 
+def talk(length: int, rate: int) -> np.ndarray:
+    """Return noise in four syllables a second, which the demo's gate takes for speech."""
+    syllables = np.sin(2 * np.pi * 4 * np.arange(length) / rate) > 0
+    return (noise(length) * syllables).astype(np.float32)
+
+
 def package_files() -> set[str]:
     """Return every file of the package in this checkout."""
     found = (path.relative_to(REPO) for path in (REPO / "rawnet_jax").rglob("*") if path.is_file())
@@ -163,8 +169,7 @@ def base(tmp_path_factory, empty, wheel) -> Installed:
     """The wheel without extras, a recording, the demo corpus in small, and a run of it."""
     pip(empty, "install", *_CONSTRAINTS, str(wheel))
     base = Installed(empty, tmp_path_factory.mktemp("work"))
-    syllables = np.sin(2 * np.pi * 4 * np.arange(40_000) / 16_000) > 0  # else it is no speech
-    soundfile.write(base.folder / "talk.wav", noise(40_000) * syllables, 16_000, subtype="PCM_16")
+    soundfile.write(base.folder / "talk.wav", talk(40_000, 16_000), 16_000, subtype="PCM_16")
     (base.folder / "few.py").write_text(
         (REPO / "configs" / "conv1d_demo.py")
         .read_text(encoding="utf-8")
@@ -352,8 +357,8 @@ def test_replay(base, tmp_path):
 
 
 def test_media(base, tmp_path):
-    (base.folder / "phone.wav").write_bytes(encoded("m4a", tone(1.0, 48_000)))
-    words = ("score", "--workdir", "runs/x", "--speech", "off", "phone.wav")  # it is a tone
+    (base.folder / "phone.wav").write_bytes(encoded("m4a", talk(48_000, 48_000)))
+    words = ("score", "--workdir", "runs/x", "phone.wav")
     said = base.run(*words, status=1).stderr
     assert "it is MPEG-4 audio (m4a); install the extra: pip install 'rawnet_jax[media]'" in said
     base.with_extra("media", tmp_path).run(*words)

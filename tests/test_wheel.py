@@ -357,7 +357,9 @@ def test_replay(base, tmp_path):
 
 
 def test_media(base, tmp_path):
-    (base.folder / "phone.wav").write_bytes(encoded("m4a", talk(48_000, 48_000)))
+    (base.folder / "phone.wav").write_bytes(
+        encoded("m4a", (32_000 * talk(48_000, 48_000)).astype(np.int16))
+    )
     words = ("score", "--workdir", "runs/x", "phone.wav")
     said = base.run(*words, status=1).stderr
     assert "it is MPEG-4 audio (m4a); install the extra: pip install 'rawnet_jax[media]'" in said

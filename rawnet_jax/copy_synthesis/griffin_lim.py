@@ -10,8 +10,9 @@ import functools
 import numpy as np
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.copy_synthesis.spectra import Stft, mel_bank
+from rawnet_jax.copy_synthesis.spectra import Stft
 from rawnet_jax.copy_synthesis.vocoder import Between, OneOf, Settings
+from rawnet_jax.dsp.mel_bank import mel_bank
 
 SETTINGS = (
     OneOf("bands", (40, 64, 80, 128)),

@@ -12,8 +12,8 @@ from scipy.signal import get_window
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.copy_synthesis.onnx_description import OnnxDescription, read_description
-from rawnet_jax.copy_synthesis.spectra import mel_bank
 from rawnet_jax.copy_synthesis.vocoder import Function, Settings, Vocoder, as_long
+from rawnet_jax.dsp.mel_bank import mel_bank
 from rawnet_jax.errors import DataError
 
 _LOGARITHMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

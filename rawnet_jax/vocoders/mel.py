@@ -13,11 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rawnet_jax.contract import SAMPLE_RATE_HZ
+from rawnet_jax.dsp.mel_bank import mel_bank
 
 LOG_FLOOR = 1e-5
-_LINEAR_HZ_PER_MEL = 200.0 / 3  # Slaney's scale: linear up to 1 kHz, logarithmic above
-_LINEAR_TOP_HZ = 1000.0
-_MELS_PER_OCTAVE = 27.0 / np.log2(6.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,25 +94,7 @@ def hann(size: int) -> np.ndarray:
 
 @functools.cache
 def filter_bank(setting: MelSetting) -> np.ndarray:
-    """Return float32 [size / 2 + 1, M]: triangles of unit area between mel-spaced edges.
-
-    Designed in float64. Slaney, "Auditory Toolbox", 1998; the same numbers as librosa's default.
-    """
-    bin_hz = np.arange(setting.size // 2 + 1)[:, None] * SAMPLE_RATE_HZ / setting.size
-    low, high = _mel_of(np.array([setting.low_hz, setting.high_hz]))
-    edges = _hz_of(np.linspace(low, high, setting.num_bands + 2))
-    rising = (bin_hz - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bin_hz) / (edges[2:] - edges[1:-1])
-    triangles = np.maximum(0.0, np.minimum(rising, falling))
-    return (triangles * 2.0 / (edges[2:] - edges[:-2])).astype(np.float32)
-
-
-def _mel_of(hz: np.ndarray) -> np.ndarray:
-    octaves = np.log2(np.maximum(hz, _LINEAR_TOP_HZ) / _LINEAR_TOP_HZ)
-    return np.minimum(hz, _LINEAR_TOP_HZ) / _LINEAR_HZ_PER_MEL + _MELS_PER_OCTAVE * octaves
-
-
-def _hz_of(mel: np.ndarray) -> np.ndarray:
-    top = _LINEAR_TOP_HZ / _LINEAR_HZ_PER_MEL
-    octaves = np.maximum(mel - top, 0.0) / _MELS_PER_OCTAVE
-    return np.minimum(mel, top) * _LINEAR_HZ_PER_MEL * 2.0**octaves
+    """Return float32 [size / 2 + 1, M]: triangles of unit area between edges on Slaney's scale."""
+    low_hz, high_hz = setting.low_hz, setting.high_hz
+    sizes = (SAMPLE_RATE_HZ, setting.size, setting.num_bands)
+    return mel_bank(*sizes, low_hz, high_hz, "slaney", True).T.astype(np.float32)

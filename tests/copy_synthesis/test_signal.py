@@ -6,7 +6,8 @@ import pytest
 from rawnet_jax.copy_synthesis import source_filter
 from rawnet_jax.copy_synthesis.excitation import excitation
 from rawnet_jax.copy_synthesis.pitch import pitch_of
-from rawnet_jax.copy_synthesis.spectra import Stft, frames_of, mel_bank, overlap_add
+from rawnet_jax.copy_synthesis.spectra import Stft, frames_of, overlap_add
+from rawnet_jax.dsp.mel_bank import mel_bank
 from tests.copy_synthesis.voices import voice
 
 

@@ -1,6 +1,7 @@
 """Audio spoof detection from the raw waveform, in JAX and Flax.
 
-`load` gives a `Detector`; its `score` gives a `Result`. Nothing heavy is imported before it is
+`load` gives a `Detector`; its `score` gives a `Result`. `list_presets` lists what it loads by name.
+Nothing heavy is imported before it is
 used.
 """
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         MetricError,
         RawnetError,
     )
+    from rawnet_jax.presets.catalog import list_presets
     from rawnet_jax.result import ModelInfo, Result, Window
 
 __version__ = "0.1.0"
@@ -35,12 +37,14 @@ __all__ = [
     "Result",
     "Window",
     "__version__",
+    "list_presets",
     "load",
 ]
 
 _ERRORS = [name for name in __all__ if name.endswith("Error")]
 _PLACES = dict.fromkeys(_ERRORS, "errors") | {
     "Detector": "detector",
+    "list_presets": "presets.catalog",
     "load": "detector",
     "ModelInfo": "result",
     "Result": "result",

@@ -3,7 +3,8 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rawnet_jax.errors import DataError
@@ -96,6 +97,45 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--output {folder}: {error.strerror}; must be a folder") from error
+
+
+def refuse_used(folder: Path, flag: str) -> None:
+    """Check that nothing is lost if a folder of this name is made.
+
+    Args:
+        folder: to be made.
+        flag: that named it.
+
+    Raises:
+        DataError: it is there and is no empty folder.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise DataError(f"{flag} {folder}: something is there already; it must be a new folder")
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path, flag: str) -> Iterator[Path]:
+    """Make a folder, whole or not at all.
+
+    Args:
+        folder: to be made; see `refuse_used`.
+        flag: that named it.
+
+    Yields:
+        A folder to fill, which gets the name at the end.
+
+    Raises:
+        DataError: it cannot be written; nothing is left behind.
+    """
+    temporary = temporary_beside(folder)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise DataError(f"{flag} {folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_files(

@@ -21,18 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
+from rawnet_jax.checkpoint_names import BEST, FOLDER, LATEST, SWA
 from rawnet_jax.digest import digest_of
 from rawnet_jax.errors import CheckpointError
 from rawnet_jax.json_text import parsed_json
 from rawnet_jax.regular_file import read_regular
-
-FOLDER = "checkpoints"
-BEST = "best"
-LATEST = "latest"
-SWA = "swa"
+from rawnet_jax.variable_check import check_finite, check_shapes
 
 DIGEST = "digest"
 
@@ -278,37 +274,15 @@ def restore_variables(
             _refuse_other_model(manager, step, template)
             restored = read_or_explain(manager, step, partial(manager.restore, step, args=wanted))
             check_digests(manager, step, variables=restored.variables)
-            _refuse_not_finite(manager, step, restored.variables)
+            where = f"{manager.directory}/{step}"
+            check_finite(restored.variables, where, _instead(manager, step))
             return restored.variables, step
     raise CheckpointError(f"{folder}: no {which} checkpoint here; train the run first")
 
 
 def _refuse_other_model(manager: ocp.CheckpointManager, step: int, template: Any) -> None:
-    saved = _shapes(read_or_explain(manager, step, lambda: manager.item_metadata(step).variables))
-    wanted = _shapes(template)
-    for name in sorted(saved | wanted):
-        if saved.get(name) != wanted.get(name):
-            raise CheckpointError(
-                f"{manager.directory}/{step}: made by another model: {name} is "
-                f"{saved.get(name, 'not there')}, the config's is {wanted.get(name, 'not there')}"
-            )
-
-
-def _refuse_not_finite(manager: ocp.CheckpointManager, step: int, variables: Any) -> None:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
-        array = np.asarray(jax.device_get(leaf), np.float32)
-        count = array.size - int(np.count_nonzero(np.isfinite(array)))
-        if count:
-            name = jax.tree_util.keystr(path, simple=True, separator="/")
-            raise CheckpointError(
-                f"{manager.directory}/{step}: {count:,} of {array.size:,} values of {name} are not "
-                f"finite; all must be; {_instead(manager, step)}"
-            )
-
-
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    leaves = jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree))
-    return {jax.tree_util.keystr(k, simple=True, separator="/"): leaf.shape for k, leaf in leaves}
+    saved = read_or_explain(manager, step, lambda: manager.item_metadata(step).variables)
+    check_shapes(saved, template, f"{manager.directory}/{step}")
 
 
 def _choose(manager: ocp.CheckpointManager, which: str) -> int | None:

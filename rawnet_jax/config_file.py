@@ -22,6 +22,8 @@ from rawnet_jax.regular_file import read_regular
 FILE_NAME = "config.json"
 SOURCE_NAME = "source.json"
 """Tells where imported weights came from; a run that was trained here has none."""
+PRESET_NAME = "preset.json"
+"""Tells what a preset is; such a folder holds weights, no checkpoints."""
 
 FREE_TO_CHANGE = (
     "config.name",
@@ -240,14 +242,15 @@ def refuse_other_experiment(saved: Config, given: Config, workdir: Path) -> None
     """Check that `given` continues the experiment `saved`.
 
     Raises:
-        ConfigError: naming every field that differs and would change the computation; for a work
-            directory of imported weights, whatever the settings.
+        ConfigError: naming every field that differs and would change the computation; for imported
+            weights and presets, whatever the settings.
     """
-    if (workdir / SOURCE_NAME).exists():
-        raise ConfigError(
-            f"{workdir} holds imported weights, which stay as they are; to train from them, use "
-            f"another --workdir and --config.train.init_from={workdir}"
-        )
+    for name, what in ((SOURCE_NAME, "imported weights"), (PRESET_NAME, "a preset")):
+        if (workdir / name).exists():
+            raise ConfigError(
+                f"{workdir} holds {what}: it stays as it is; to train from it, use another "
+                f"--workdir and --config.train.init_from={workdir}"
+            )
     free = tuple(name for name in FREE_TO_CHANGE if not _fixed(name, given))
     different = differences(saved, given, free)
     if different:

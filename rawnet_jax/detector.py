@@ -19,6 +19,8 @@ import numpy as np
 from rawnet_jax.data.audio import Encoded, Samples, Source
 from rawnet_jax.data.cache_build import usable_cores
 from rawnet_jax.errors import AudioError, ConfigError
+from rawnet_jax.jobs.chosen_run import say_default
+from rawnet_jax.presets.catalog import run_folder
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.result import ModelInfo, Result, result_of
 from rawnet_jax.scoring.envelope import Envelope
@@ -40,7 +42,7 @@ _CURE_OF_INTEGERS = "divide by full scale first: samples.astype(np.float32) / {s
 
 
 def load(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None = None,
     *,
     checkpoint: str = "best",
     seed: int | str | None = None,
@@ -53,7 +55,8 @@ def load(
     """Load a detector.
 
     Args:
-        source: work directory of a trained run, or an ``.onnx`` file that ``export`` wrote.
+        source: work directory of a trained run, name or folder of a preset, or an ``.onnx`` file
+            that ``export`` wrote; None = the default preset, which is said on standard error.
         checkpoint: ``best``, ``latest``, ``swa`` or a step number; of a run.
         seed: of a run of several seeds the one to load, or "averaged" for the mean of all.
         overrides: ``--config.group.field=value``, as on the command line; of a run.
@@ -64,11 +67,13 @@ def load(
             without speech do not count.
 
     Raises:
-        ConfigError: there is no such run or file, or an argument is out of range.
-        CheckpointError: there is no such checkpoint, or it is damaged.
+        ConfigError: there is no such run, preset or file, or an argument is out of range.
+        CheckpointError: there is no such checkpoint, or it or a file of the preset is damaged.
         DataError: a file of the run is damaged.
     """
-    path = Path(source)
+    path = None if source is None else Path(source)
+    if path is None or path.suffix.lower() != ".onnx":
+        path = run_folder(path)
     if channel is not None and channel < 1:
         raise ConfigError(f"channel {channel}: must be 1 (the first) or more")
     model: ScoringModel
@@ -83,9 +88,11 @@ def load(
         model = Run.open(path, checkpoint, [*overrides, *looks], seed=seed)
     else:
         raise ConfigError(
-            f"{path}: no such work directory or .onnx file; load takes the --workdir of a trained "
-            "run, or a file that export wrote"
+            f"{path}: no such work directory, preset or .onnx file; load takes the --workdir of a "
+            "trained run, the name of a preset, or a file that export wrote"
         )
+    if source is None:
+        say_default(path)
     return Detector(model, model.decision(prior=prior, threshold=threshold), channel)
 
 

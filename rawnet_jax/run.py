@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from rawnet_jax.checkpoint import BEST, restore_variables
+from rawnet_jax.checkpoint_names import BEST
 from rawnet_jax.config import Config
 from rawnet_jax.config_file import read_config, to_dict, with_overrides
 from rawnet_jax.contract import SAMPLE_RATE_HZ
@@ -26,6 +26,8 @@ from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.mesh import dividing_rows, gathered, make_mesh, replicated
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.models.variables import variable_shapes
+from rawnet_jax.presets.files import is_preset, read_preset
+from rawnet_jax.presets.variables import stored_variables
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.runtime import start_runtime
 from rawnet_jax.scoring.clips import ClipScores, score_clips
@@ -139,7 +141,7 @@ class Run:
         config = replace(config, eval=replace(config.eval, batch_size=rows))
         model = build_model(config.model)
         shapes = variable_shapes(model, config.data.num_samples)
-        variables, step = restore_variables(workdir, checkpoint, shapes, replicated(everywhere))
+        variables, step = stored_variables(workdir, checkpoint, shapes, replicated(everywhere))
         mesh = make_mesh(jax.local_devices())
         if mesh != everywhere:  # each process scores clips of its own
             variables = jax.device_put(jax.device_get(variables), replicated(mesh))
@@ -316,6 +318,7 @@ def configs_of(workdir: Path, overrides: Sequence[str]) -> tuple[Config, Config]
 
     Raises:
         ConfigError: there is no run, or an override belongs to its training.
+        CheckpointError: it is a preset, and one of its files is not as it was made.
     """
     fixed = [word for word in overrides if not word.startswith(CHANGEABLE)]
     if fixed:
@@ -323,6 +326,8 @@ def configs_of(workdir: Path, overrides: Sequence[str]) -> tuple[Config, Config]
             f"{fixed[0]}: belongs to the training of {workdir}; here there are only "
             f"{', '.join(prefix.rstrip('.') for prefix in CHANGEABLE)}"
         )
+    if is_preset(workdir):
+        read_preset(workdir).check()
     trained = read_config(workdir)
     return trained, with_overrides(trained, overrides)
 

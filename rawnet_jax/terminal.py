@@ -40,6 +40,11 @@ def shortened(message: str) -> str:
     return f"{message[:half]} … {left_out:,} characters … {message[-half:]}"
 
 
+def sized(num_bytes: int) -> str:
+    """Return a number of bytes for people, in kB or MB of 1,000."""
+    return f"{num_bytes / 1e3:,.1f} kB" if num_bytes < 1e6 else f"{num_bytes / 1e6:,.1f} MB"
+
+
 def show(text: object = "") -> None:
     """Print a line, or several, for people."""
     say(f"{text}\n")

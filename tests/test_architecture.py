@@ -16,12 +16,21 @@ PACKAGE = Path(__file__).resolve().parent.parent / "rawnet_jax"
 LAYERS = (
     (
         *("errors", "labels", "contract", "export_formats", "progress", "terminal", "csv_text"),
-        *("huge_pages", "digest", "json_text", "regular_file"),
+        *("huge_pages", "digest", "json_text", "regular_file", "checkpoint_names"),
     ),
-    ("config", "mesh", "atomic_file", "checkpoint", "nn", "dsp"),
-    ("runtime", "peers", "fitted_file", "config_check", "losses", "augment", "models"),
+    ("config", "mesh", "atomic_file", "variable_check", "flat_weights", "nn", "dsp"),
+    (
+        "checkpoint",
+        "runtime",
+        "peers",
+        "fitted_file",
+        "config_check",
+        "losses",
+        "augment",
+        "models",
+    ),
     ("config_file", "interop", "metrics", "vocoders"),
-    ("data", "copy_synthesis"),
+    ("data", "copy_synthesis", "presets"),
     ("simulate", "evaluation", "scoring"),
     ("training", "robustness", "pool"),
     ("run", "search"),
@@ -36,7 +45,7 @@ LAYERS = (
 # only when the function is called.
 WITHOUT_JAX = (
     *("errors", "labels", "contract", "export_formats", "progress", "terminal", "csv_text"),
-    "regular_file",
+    *("regular_file", "checkpoint_names", "presets.files", "presets.catalog"),
     *("config", "config_check"),
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     "copy_synthesis",
@@ -45,6 +54,7 @@ WITHOUT_JAX = (
     *(
         "cli",
         "jobs.build_pool",
+        "jobs.chosen_run",
         "jobs.console",
         "jobs.evaluate_scores",
         "jobs.fuse",

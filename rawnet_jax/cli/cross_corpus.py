@@ -73,4 +73,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from rawnet_jax.jobs.cross_corpus import CrossCorpusOptions, cross_corpus
 
-    return cross_corpus(flags.options_of(CrossCorpusOptions, args, overrides))
+    return cross_corpus(flags.run_options_of(CrossCorpusOptions, args, overrides))

@@ -45,8 +45,8 @@ _SCORES_ONLY = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Metrics, tables and a report: of a trained run, or of any score files."
     parser.epilog = EPILOG
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--workdir", type=Path, help="folder of the trained run")
+    what = parser.add_mutually_exclusive_group()
+    flags.add_workdir(what)
     what.add_argument(
         "--scores", type=Path, nargs="+", metavar="FILE", help="score files, one per system"
     )
@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         type=Path,
-        help="folder for the results (default: WORKDIR/PARTITION; of score files: ./evaluation)",
+        help="folder for the results (default: WORKDIR/PARTITION; of a preset: "
+        "NAME_results/PARTITION; of score files: ./evaluation)",
     )
     flags.add_progress(parser)
     flags.add_processes(parser)
@@ -182,8 +183,8 @@ def _add_robustness_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    if args.workdir is None:
-        _refuse(args, "goes with --workdir only", _RUN_ONLY)
+    if args.scores is not None:
+        _refuse(args, "goes with a trained run only", _RUN_ONLY)
         if overrides:
             raise ConfigError(
                 f"{overrides[0]}: belongs to a trained run; there is none with --scores"
@@ -196,11 +197,11 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         _refuse(args, "does not go with --robustness", _NOT_ROBUSTNESS)
         from rawnet_jax.jobs.robustness import RobustnessOptions, evaluate_robustness
 
-        return evaluate_robustness(flags.options_of(RobustnessOptions, args, overrides))
+        return evaluate_robustness(flags.run_options_of(RobustnessOptions, args, overrides))
     _refuse(args, "goes with --robustness only", _ROBUSTNESS_ONLY)
     from rawnet_jax.jobs.evaluate_run import EvaluateRunOptions, evaluate_run
 
-    return evaluate_run(flags.options_of(EvaluateRunOptions, args, overrides))
+    return evaluate_run(flags.run_options_of(EvaluateRunOptions, args, overrides))
 
 
 def _refuse(args: argparse.Namespace, why: str, names: tuple[str, ...]) -> None:

@@ -105,4 +105,4 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from rawnet_jax.jobs.explain import ExplainOptions, explain_files
 
-    return explain_files(flags.options_of(ExplainOptions, args, overrides))
+    return explain_files(flags.run_options_of(ExplainOptions, args, overrides))

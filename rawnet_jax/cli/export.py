@@ -75,4 +75,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from rawnet_jax.jobs.export import ExportOptions, export
 
-    return export(flags.options_of(ExportOptions, args, overrides))
+    return export(flags.run_options_of(ExportOptions, args, overrides))

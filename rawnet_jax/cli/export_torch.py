@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, _overrides: list[str]) -> int:
-    from rawnet_jax.jobs.export_torch import export_torch
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    from rawnet_jax.jobs.export_torch import ExportTorchOptions, export_torch
 
-    return export_torch(args.workdir, args.checkpoint, args.output)
+    return export_torch(flags.run_options_of(ExportTorchOptions, args, overrides))

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from rawnet_jax.checkpoint_names import BEST
 from rawnet_jax.labels import UNSTATED, Label
 
 Options = TypeVar("Options")
 Parser = argparse.ArgumentParser | argparse._ArgumentGroup
-
-BEST = "best"
 
 
 def options_of(kind: type[Options], args: argparse.Namespace, overrides: Sequence[str]) -> Options:
@@ -30,9 +29,40 @@ def options_of(kind: type[Options], args: argparse.Namespace, overrides: Sequenc
     return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
 
 
+def run_options_of(
+    kind: type[Options], args: argparse.Namespace, overrides: Sequence[str]
+) -> Options:
+    """Return the options of a command on a trained run, with the folder that --workdir means.
+
+    Where no run is named, it is the default preset; that is said on standard error.
+
+    Raises:
+        RawnetError: the options do not fit together, or there is no such run.
+    """
+    from rawnet_jax.presets.catalog import run_folder
+
+    is_named = args.workdir is not None
+    args.workdir = run_folder(args.workdir)
+    options = options_of(kind, args, overrides)
+    if not is_named:
+        from rawnet_jax.jobs.chosen_run import say_default
+
+        say_default(args.workdir)
+    return options
+
+
 def add_run(parser: Parser) -> None:
-    parser.add_argument("--workdir", type=Path, required=True, help="folder of the trained run")
+    add_workdir(parser)
     add_checkpoint(parser)
+
+
+def add_workdir(parser: Parser) -> None:
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        help="folder of the trained run, or folder or name of a preset (default: the default "
+        "preset, see the command presets)",
+    )
 
 
 def add_checkpoint(parser: Parser) -> None:

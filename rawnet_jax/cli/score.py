@@ -131,4 +131,4 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from rawnet_jax.jobs.score import ScoreOptions, score
 
-    return score(flags.options_of(ScoreOptions, args, overrides))
+    return score(flags.run_options_of(ScoreOptions, args, overrides))

@@ -71,4 +71,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from rawnet_jax.jobs.stream import StreamOptions, stream
 
-    return stream(flags.options_of(StreamOptions, args, overrides))
+    return stream(flags.run_options_of(StreamOptions, args, overrides))

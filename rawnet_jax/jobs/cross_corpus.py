@@ -24,6 +24,7 @@ from rawnet_jax.errors import ConfigError, RawnetError
 from rawnet_jax.evaluation.cross_corpus import CorpusRow, CorpusScores, CrossCorpus, measure_corpus
 from rawnet_jax.evaluation.kept_scores import KeptScores
 from rawnet_jax.evaluation.resampling import Resampling
+from rawnet_jax.jobs.chosen_run import results_folder
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.measuring import MeasuringOptions
 from rawnet_jax.jobs.options import RunOptions
@@ -75,9 +76,9 @@ def cross_corpus(options: CrossCorpusOptions) -> int:
     corpora = unique_names(corpora)
     trained, config = configs_of(options.workdir, options.overrides)
     start_runtime(config.runtime)
-    if options.own:
+    if options.own and trained.data.root:
         corpora = [_own_corpus(trained), *corpora]
-    output = options.output or options.workdir / FOLDER
+    output = options.output or results_folder(options.workdir) / FOLDER
     results = []
     for model in models_of(config, options.workdir, options.overrides, output, FOLDER):
         results.append(_evaluate_one(options, model, trained, corpora))

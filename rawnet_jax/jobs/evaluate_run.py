@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from rawnet_jax.atomic_file import make_folder
-from rawnet_jax.checkpoint import BEST
+from rawnet_jax.checkpoint_names import BEST
 from rawnet_jax.config import Config, GateConfig
 from rawnet_jax.config_file import read_config
 from rawnet_jax.data.join import align_scores
@@ -40,6 +40,7 @@ from rawnet_jax.jobs.trained_run import (
     rule_text,
     run_details,
 )
+from rawnet_jax.presets.files import is_preset
 from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
 from rawnet_jax.reports.output import Results, write_results
 from rawnet_jax.reports.report import ReportContext, context_now
@@ -180,7 +181,11 @@ def _evaluate_one(
     say_written(write_results(output, results))
     if options.checkpoint == BEST:
         bounds = (None, None) if dev is None else range_of(dev.score)
-        _keep_operating_point(model.workdir, config, summary, run.step, bounds)
+        kept = model.workdir
+        if is_preset(kept):
+            kept = output
+            say_written([("preset", f"stays as it is; threshold and calibration are in {output}")])
+        _keep_operating_point(kept, config, summary, run.step, bounds)
     return run.step
 
 

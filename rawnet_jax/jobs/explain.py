@@ -17,6 +17,7 @@ from rawnet_jax.explain.clip_model import clip_model_of
 from rawnet_jax.explain.explanation import Settings, explain
 from rawnet_jax.explain.parts import DEFAULT_BAND_EDGES_HZ, parse_bands
 from rawnet_jax.explain.record import UNITS, explanation_record, summary_lines
+from rawnet_jax.jobs.chosen_run import results_folder
 from rawnet_jax.jobs.console import EXIT_CANNOT_JUDGE, EXIT_UNREADABLE
 from rawnet_jax.jobs.ending import ended_by_signals
 from rawnet_jax.jobs.options import SpoolOptions, at_least
@@ -62,7 +63,7 @@ def explain_files(options: ExplainOptions) -> int:
     inputs = find_inputs(options.paths)
     if not inputs.paths:
         raise DataError("; ".join(inputs.problems) or "there is no file to explain")
-    output = options.output or options.workdir / "explain"
+    output = options.output or results_folder(options.workdir) / "explain"
     make_folder(output)
     for problem in inputs.problems:
         complain(f"error: {problem}")

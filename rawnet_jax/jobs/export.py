@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.config import Config, DataConfig
 from rawnet_jax.config_file import SOURCE_NAME
 from rawnet_jax.data.corpus import load_partition
@@ -17,11 +18,14 @@ from rawnet_jax.export.formats import WRITERS, check_format
 from rawnet_jax.export.program import Program, program_of
 from rawnet_jax.export.verify import TOLERANCE, CheckClips, make_check_clips, write_verified
 from rawnet_jax.export_formats import INT8
+from rawnet_jax.jobs.chosen_run import results_folder
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.options import RunOptions, at_least, with_speech
 from rawnet_jax.json_text import parsed_json
+from rawnet_jax.presets.files import is_preset, read_preset
 from rawnet_jax.regular_file import read_regular
 from rawnet_jax.run import Run
+from rawnet_jax.terminal import sized
 
 NUM_RECORDINGS = 8
 """That a file is tried on where the corpus is at hand."""
@@ -67,13 +71,16 @@ def export(options: ExportOptions) -> int:
     content = WRITERS[options.format](program)
     found = write_verified(output, content, options.format, program, clips)
     _say_checked(found.largest, clips)
-    say_written([("written", f"{output}, {_size(output)}")])
+    say_written([("written", f"{output}, {sized(output.stat().st_size)}")])
     return 0
 
 
 def _output(options: ExportOptions) -> Path:
     stem = f"model_{options.quantize}" if options.quantize else "model"
-    output: Path = options.output or options.workdir / f"{stem}.{options.format}"
+    output = options.output
+    if output is None:
+        output = results_folder(options.workdir) / f"{stem}.{options.format}"
+        make_folder(output.parent)
     if output.is_dir() or not output.parent.is_dir():
         raise ConfigError(f"--output {output}: must be a file in a folder that exists")
     return output
@@ -83,7 +90,7 @@ def _program(options: ExportOptions, run: Run) -> Program:
     """Load the run, say what it is, and what its user must know."""
     program = program_of(run, num_samples=options.num_samples)
     decision = run.decision(threshold=options.threshold)
-    licence = options.licence or _licence_of_import(options.workdir)
+    licence = options.licence or _licence_noted(options.workdir)
     program = program.with_decision(decision.calibration, decision.point, licence)
     say_written(
         [
@@ -97,7 +104,10 @@ def _program(options: ExportOptions, run: Run) -> Program:
     return program
 
 
-def _licence_of_import(workdir: Path) -> str:
+def _licence_noted(workdir: Path) -> str:
+    """Return the licence that a preset or imported weights came with; "" where none is known."""
+    if is_preset(workdir):
+        return read_preset(workdir).licence
     path = workdir / SOURCE_NAME
     if not path.exists():
         return ""
@@ -146,7 +156,7 @@ def _export_int8(
                 f"{100 * change.exported:.2f} %, {points:+.2f} points from the network's "
                 f"{100 * change.network:.2f} % ({change.num_trials:,} trials, {options.partition})",
             ),
-            ("written", f"{output}, {_size(output)}"),
+            ("written", f"{output}, {sized(output.stat().st_size)}"),
         ]
     )
 
@@ -157,8 +167,3 @@ def _say_checked(largest: float, clips: CheckClips) -> None:
     what = f"{recordings} and {others} clips of noise and tones"
     bound = f"must be at most {TOLERANCE:g}" if largest <= TOLERANCE else "8-bit numbers"
     say_written([("checked", f"off by {largest:.2g} from Flax on {what} ({bound})")])
-
-
-def _size(path: Path) -> str:
-    size = path.stat().st_size
-    return f"{size / 1e3:,.1f} kB" if size < 1e6 else f"{size / 1e6:,.1f} MB"

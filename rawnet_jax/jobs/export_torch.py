@@ -1,44 +1,49 @@
 """``export-torch``: a run's weights for the published PyTorch code."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from rawnet_jax.checkpoint import restore_variables
-from rawnet_jax.config_file import read_config
 from rawnet_jax.errors import CheckpointError
 from rawnet_jax.interop.torch_file import read_state_dict
 from rawnet_jax.interop.torch_weights import variables_to_torch
 from rawnet_jax.interop.torch_writer import write_state_dict
 from rawnet_jax.jobs.import_torch import torch_names
+from rawnet_jax.jobs.options import RunOptions
 from rawnet_jax.mesh import make_mesh, replicated
 from rawnet_jax.models.registry import build_model, spec_of
 from rawnet_jax.models.variables import variable_shapes
+from rawnet_jax.presets.variables import stored_variables
+from rawnet_jax.run import configs_of
 from rawnet_jax.runtime import start_runtime
 from rawnet_jax.terminal import show
 
 
-def export_torch(workdir: Path, checkpoint: str, output: Path) -> int:
-    """Write a run's weights; returns the exit status.
+@dataclass(frozen=True, kw_only=True)
+class ExportTorchOptions(RunOptions):
+    """Options of ``export-torch``, named as its flags; see ``export-torch --help``."""
 
-    Args:
-        workdir: of the run.
-        checkpoint: best, latest, swa or a step number.
-        output: file to write.
+    output: Path
+
+
+def export_torch(options: ExportTorchOptions) -> int:
+    """Write a run's weights; returns the exit status.
 
     Raises:
         RawnetError: whatever is wrong with the run or the file to write.
     """
-    config = read_config(workdir)
+    workdir, checkpoint, output = options.workdir, options.checkpoint, options.output
+    config, _ = configs_of(workdir, options.overrides)
     names = torch_names(config.model.name)
     if not output.parent.is_dir():
         raise CheckpointError(f"--output {output}: its folder does not exist")
     start_runtime(config.runtime)
     model = build_model(config.model)
     shapes = variable_shapes(model, config.data.num_samples)
-    variables, step = restore_variables(workdir, checkpoint, shapes, replicated(make_mesh()))
+    variables, step = stored_variables(workdir, checkpoint, shapes, replicated(make_mesh()))
     state = variables_to_torch(jax.device_get(variables), names)
     in_loss = {name: array for name, array in state.items() if names.is_in_loss(name)}
     network = {name: array for name, array in state.items() if name not in in_loss}

@@ -3,8 +3,6 @@
 import hashlib
 import importlib.metadata
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rawnet_jax.atomic_file import temporary_beside, write_text_atomically
-from rawnet_jax.checkpoint import BEST, save_variables
+from rawnet_jax.atomic_file import new_folder, refuse_used, write_text_atomically
+from rawnet_jax.checkpoint import save_variables
+from rawnet_jax.checkpoint_names import BEST
 from rawnet_jax.config import Config, LossConfig
 from rawnet_jax.config_file import SOURCE_NAME, load_config, save_config, to_dict, with_overrides
 from rawnet_jax.errors import CheckpointError, ConfigError
@@ -55,7 +54,7 @@ def import_torch(options: ImportOptions) -> int:
     """
     names = torch_names(options.model)
     config = _config(options)
-    _refuse_used(options.workdir)
+    refuse_used(options.workdir, "--workdir")
     start_runtime(config.runtime)
     state = _read(options.checkpoints)
     model = build_model(config.model)
@@ -108,13 +107,6 @@ def _config(options: ImportOptions) -> Config:
     if config.model.name != options.model:
         raise ConfigError(f"--model is {options.model}, the config's is {config.model.name}")
     return config
-
-
-def _refuse_used(workdir: Path) -> None:
-    if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
-        raise CheckpointError(
-            f"--workdir {workdir}: something is there already; it must be a new folder"
-        )
 
 
 def _read(paths: Sequence[Path]) -> dict[str, np.ndarray]:
@@ -198,19 +190,10 @@ def _write(
     workdir: Path, config: Config, variables: dict[str, Any], source: dict[str, Any]
 ) -> None:
     """Make the work directory, whole or not at all."""
-    temporary = temporary_beside(workdir)
-    try:
-        temporary.mkdir(parents=True)
-        save_variables(temporary, BEST, 0, variables, {"config": to_dict(config)} | source)
-        write_text_atomically(temporary / SOURCE_NAME, json.dumps(source, indent=2) + "\n")
-        save_config(config, temporary)
-        os.replace(temporary, workdir)
-    except OSError as error:
-        raise ConfigError(
-            f"--workdir {workdir}: cannot be written: {error.strerror or error}"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with new_folder(workdir, "--workdir") as folder:
+        save_variables(folder, BEST, 0, variables, {"config": to_dict(config)} | source)
+        write_text_atomically(folder / SOURCE_NAME, json.dumps(source, indent=2) + "\n")
+        save_config(config, folder)
 
 
 def _report(

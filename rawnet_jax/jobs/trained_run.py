@@ -19,6 +19,7 @@ from rawnet_jax.data.trial import labels_of
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.evaluation.decision import ThresholdRule, find_threshold
 from rawnet_jax.evaluation.kept_scores import KeptScores, fingerprint
+from rawnet_jax.jobs.chosen_run import results_folder
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.dcf import CostModel
 from rawnet_jax.metrics.thresholds import Threshold
@@ -48,10 +49,11 @@ def models_of(
         workdir: of the run.
         overrides: of the configs.
         output: folder for the results; with several models each has a folder in it.
-        name: of the folder for the results in a model's work directory, without `output`.
+        name: of the folder for the results in a model's work directory, without `output`; a preset
+            is never written into.
     """
     folders = member_workdirs(config, workdir)
-    outputs = [folder / name for folder in folders]
+    outputs = [results_folder(folder) / name for folder in folders]
     if output:
         outputs = [output / f.name for f in folders] if len(folders) > 1 else [output]
     return [

@@ -29,6 +29,9 @@ CALIBRATION_JSON = "calibration.json"
 THRESHOLD_JSON = "threshold.json"
 """Beside ``config.json``, of the run's best checkpoint; a calibration also lies among results."""
 
+FITTED_FILES = (CALIBRATION_JSON, THRESHOLD_JSON)
+"""All that was fitted for a run and decides its verdicts; a preset has copies of them."""
+
 CANNOT_JUDGE = Outcome.CANNOT_JUDGE.value
 """The verdict on what has no score, or one that nothing can be concluded from."""
 

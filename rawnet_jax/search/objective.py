@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from rawnet_jax.checkpoint import FOLDER, LATEST
+from rawnet_jax.checkpoint_names import FOLDER, LATEST
 from rawnet_jax.config import Config
 from rawnet_jax.errors import Interrupted
 from rawnet_jax.search.study import TrialRun

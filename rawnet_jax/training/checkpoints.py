@@ -9,8 +9,6 @@ import jax
 import orbax.checkpoint as ocp
 
 from rawnet_jax.checkpoint import (
-    BEST,
-    LATEST,
     abstract,
     check_digests,
     digests,
@@ -18,6 +16,7 @@ from rawnet_jax.checkpoint import (
     open_manager,
     read_or_explain,
 )
+from rawnet_jax.checkpoint_names import BEST, LATEST
 from rawnet_jax.training.state import TrainState
 
 NUM_LATEST = 2

@@ -15,7 +15,8 @@ import numpy as np
 import optax
 
 from rawnet_jax.augment.chain import make_chain
-from rawnet_jax.checkpoint import SWA, restore_variables, save_variables, steps_saved
+from rawnet_jax.checkpoint import save_variables, steps_saved
+from rawnet_jax.checkpoint_names import BEST, SWA
 from rawnet_jax.config import Config
 from rawnet_jax.config_file import to_dict
 from rawnet_jax.contract import Batch, StepOutput
@@ -36,6 +37,7 @@ from rawnet_jax.mesh import (
     to_every_device,
 )
 from rawnet_jax.models.registry import build_model
+from rawnet_jax.presets.variables import stored_variables
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.terminal import show
 from rawnet_jax.training.checkpoints import Checkpoints
@@ -180,7 +182,7 @@ class Trainer:
         if not source:
             return state
         one = of_seed(state.variables, 0, self.num_seeds)
-        variables, step = restore_variables(Path(source), "best", one, replicated(self.mesh))
+        variables, step = stored_variables(Path(source), BEST, one, replicated(self.mesh))
         if self.first:
             show(f"starting from the parameters of {source}, step {step}")
         for number in range(self.num_seeds):

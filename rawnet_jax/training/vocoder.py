@@ -11,7 +11,8 @@ import jax
 import numpy as np
 import optax
 
-from rawnet_jax.checkpoint import LATEST, restore_variables, save_variables, steps_saved
+from rawnet_jax.checkpoint import restore_variables, save_variables, steps_saved
+from rawnet_jax.checkpoint_names import LATEST
 from rawnet_jax.config import DataConfig, ProblemPolicy
 from rawnet_jax.data.audio_index import audio_files
 from rawnet_jax.data.cache import Cache, open_or_build

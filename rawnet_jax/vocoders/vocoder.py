@@ -7,11 +7,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from rawnet_jax.atomic_file import write_bytes_atomically, write_text_atomically
 from rawnet_jax.digest import digest_of
 from rawnet_jax.errors import CheckpointError, ConfigError
+from rawnet_jax.flat_weights import packed, unpacked
 from rawnet_jax.vocoders.families import VocoderSpec, copied
 from rawnet_jax.vocoders.files import SETTINGS_NAME, WEIGHTS_NAME, read_settings
 
@@ -38,19 +38,15 @@ class Vocoder:
         Raises:
             CheckpointError: it is missing, damaged, or its weights do not fit its settings.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
         facts = read_settings(folder)
         path = folder / WEIGHTS_NAME
         try:
             spec = VocoderSpec.from_dict(facts.pop("spec"))
-            flat = load(path.read_bytes())
+            params = unpacked(path.read_bytes())
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror}; it must be a vocoder") from error
-        except (ValueError, ConfigError, SafetensorError) as error:
+        except (ValueError, ConfigError) as error:
             raise CheckpointError(f"{folder}: damaged: {error}") from error
-        params = unflatten_dict(flat, sep="/")
         if digest_of(params) != facts.get("sha256"):
             raise CheckpointError(f"{path}: damaged: its SHA-256 differs from {SETTINGS_NAME}'s")
         return cls(spec, params, facts)
@@ -61,12 +57,9 @@ class Vocoder:
         Raises:
             DataError: a file cannot be written.
         """
-        from safetensors.numpy import save
-
         params = jax.device_get(self.params)
-        flat = {name: np.ascontiguousarray(a) for name, a in flatten_dict(params, sep="/").items()}
         facts = {**self.facts, "spec": self.spec.to_dict(), "sha256": digest_of(params)}
-        write_bytes_atomically(folder / WEIGHTS_NAME, save(flat))
+        write_bytes_atomically(folder / WEIGHTS_NAME, packed(params))
         write_text_atomically(folder / SETTINGS_NAME, json.dumps(facts, indent=2) + "\n")
 
     def copy(self, waveform: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Trained detectors, each in a folder of its own."""

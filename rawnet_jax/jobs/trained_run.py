@@ -23,8 +23,10 @@ from rawnet_jax.jobs.chosen_run import results_folder
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.dcf import CostModel
 from rawnet_jax.metrics.thresholds import Threshold
+from rawnet_jax.presets.files import is_preset
 from rawnet_jax.robustness.clips import fingerprint_clips
 from rawnet_jax.run import Run, this_share
+from rawnet_jax.scoring.verdict import load_operating_point
 from rawnet_jax.scoring.windows import hop_samples
 from rawnet_jax.training.workdir import member_workdirs
 
@@ -64,8 +66,10 @@ def models_of(
 
 def dev_clips(trained: Config, config: Config, progress: bool) -> Clips | None:
     """Open the dev clips that training selected on; None, with a warning, where there are none."""
-    # A run that is evaluated on another corpus keeps the dev clips of its own.
-    data = config.data if config.data.corpus == trained.data.corpus else trained.data
+    # A run that is evaluated on another corpus keeps the dev clips of its own, if it has one: a
+    # preset and imported weights have none.
+    is_own = config.data.corpus == trained.data.corpus or not trained.data.root
+    data = config.data if is_own else trained.data
     try:
         cache = load_scoring_cache(data, "dev", progress, this_share())
     except DataError as error:
@@ -122,6 +126,13 @@ class KeptScorer:
         self._store = store
         self._progress = progress
 
+    @property
+    def preset_threshold(self) -> Threshold | None:
+        """The threshold of scores that a preset brings along; None of a run, which has its dev."""
+        workdir = self._scorer.workdir
+        point = load_operating_point(workdir) if is_preset(workdir) else None
+        return None if point is None or point.on_llr else Threshold(point.threshold, point.rule)
+
     def score(
         self, name: str, clips: WaveformSource, title: str, clips_key: str = ""
     ) -> np.ndarray:
@@ -159,6 +170,8 @@ def choose_threshold(
 ) -> Threshold | None:
     """Choose a run's threshold on its own dev clips, for whatever it meets later.
 
+    That of a preset was chosen when it was made; it counts unless `rule` asks for another.
+
     Args:
         kept: scores the dev clips.
         dev: None = there are none.
@@ -176,6 +189,8 @@ def choose_threshold(
             "--threshold-rule bayes: is for calibrated scores; give a rule that reads dev, or "
             "value=SCORE"
         )
+    if rule is None and kept.preset_threshold is not None:
+        return kept.preset_threshold
     labels = None if dev is None else labels_of(dev.trials)
     if dev is None or labels is None:
         return None if rule is None else find_threshold(rule, costs, None)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax
@@ -13,8 +13,10 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from rawnet_jax.contract import Batch, HostBatch, StepOutput
-from rawnet_jax.losses import Loss, batch_loss
 from rawnet_jax.mesh import replicated, split_rows, to_devices
+
+if TYPE_CHECKING:
+    from rawnet_jax.losses import Loss
 
 MAX_IN_FLIGHT = 8
 """Batches dispatched before the first result is fetched: enough to hide the host's work."""
@@ -25,7 +27,7 @@ def eval_step(
     batch: Batch,
     *,
     model: nn.Module,
-    loss: Loss | None = None,
+    loss: "Loss | None" = None,
     class_weights: tuple[float, ...] = (1.0, 1.0),
 ) -> StepOutput:
     """Score one batch with dropout off and running statistics.
@@ -40,6 +42,8 @@ def eval_step(
     output: Any = model.apply(variables, batch["waveform"], batch["num_samples"], train=False)
     sums: tuple[Any, Any] = (0.0, 0.0)
     if loss is not None:
+        from rawnet_jax.losses import batch_loss  # brings optax, which scores do not need
+
         sums = batch_loss(loss, output, batch, class_weights)
     return StepOutput(*sums, output.score, batch["label"], batch["index"])
 
@@ -73,7 +77,7 @@ class Scorer:
         self,
         model: nn.Module,
         mesh: Mesh,
-        loss: Loss | None = None,
+        loss: "Loss | None" = None,
         class_weights: tuple[float, ...] = (1.0, 1.0),
         num_seeds: int = 1,
     ) -> None:

@@ -20,6 +20,7 @@ from rawnet_jax.presets import catalog
 from rawnet_jax.presets.files import read_preset
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.verdict import FITTED_FILES
+from tests.docs_examples import DOCS, blocks, run_console
 from tests.small_run import STEP, write_run
 
 PRESET_FILES = {"config.json", "weights.safetensors", "preset.json", "card.md", *FITTED_FILES}
@@ -374,3 +375,12 @@ def test_the_presets_of_the_package():
         assert "fail" in preset.card
         assert preset.num_bytes < 5_000_000
         Run.open(preset.folder)
+
+
+def test_the_page(made, tmp_path):
+    shutil.copytree(made / "run", tmp_path / "runs" / "x")
+    shutil.copy(made / "a.wav", tmp_path / "call.wav")
+    [block] = blocks(DOCS / "presets.md", "console")
+    (_, (_, scores), (_, card)) = run_console(block, tmp_path)
+    assert "call.wav" in scores.stdout
+    assert card.stdout.startswith("# mine\n\nTelephone speech, Czech\n")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.presets.catalog import DEFAULT, list_presets, run_folder
+from rawnet_jax.presets.catalog import is_default, list_presets, run_folder
 from rawnet_jax.presets.files import Preset, is_preset, read_preset
 from rawnet_jax.terminal import say, show, sized
 
@@ -39,9 +39,9 @@ def show_card(name: str) -> int:
 
 
 def _paragraph(preset: Preset) -> str:
-    name = preset.folder.name
+    name, summary = preset.folder.name, preset.summary and f": {preset.summary}"
     lines = [
-        f"{name}{' (default)' if name == DEFAULT else ''}: {preset.summary}",
+        f"{name}{' (default)' if is_default(preset) else ''}{summary}",
         f"  {preset.model}, {sized(preset.num_bytes)}, licence: {preset.licence}",
     ]
     figures = ", ".join(f"{what} {value}" for what, value in preset.figures.items())

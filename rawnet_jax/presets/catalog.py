@@ -33,6 +33,11 @@ def preset_folder(name: str) -> Path | None:
     return folder if (folder / PRESET_NAME).exists() else None
 
 
+def is_default(preset: Preset) -> bool:
+    """Return whether this preset is used where no run is named."""
+    return preset.folder == preset_folder(DEFAULT)
+
+
 def default_folder() -> Path:
     """Return the folder of the default preset.
 

@@ -296,7 +296,7 @@ def test_the_list_and_the_card(packaged, capsys):
     listed = capsys.readouterr().out
     assert "small (default): A test\n  conv1d, " in listed
     assert "licence: CC0\n  dev EER 25 %\n" in listed
-    assert "other: \n" not in listed
+    assert "\nother\n  conv1d, " in listed
     assert main(["presets", "small"]) == 0
     assert capsys.readouterr().out == "# small\n\nFails on tones.\n"
     assert main(["presets", str(packaged / "other")]) == 0

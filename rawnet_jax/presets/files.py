@@ -121,8 +121,8 @@ def read_preset(folder: Path) -> Preset:
     path = folder / PRESET_NAME
     record = read_fitted(path, CONTENT)
     try:
-        texts = {name: _typed(record, name, str) for name in _TEXTS}
-        tables = {name: _table(record, name) for name in _TABLES}
+        texts: dict[str, Any] = {name: _typed(record, name, str) for name in _TEXTS}
+        tables: dict[str, Any] = {name: _table(record, name) for name in _TABLES}
         step = _typed(record, "step", int)
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: damaged: {error!r}") from error

@@ -60,8 +60,8 @@ def add_workdir(parser: Parser) -> None:
     parser.add_argument(
         "--workdir",
         type=Path,
-        help="folder of the trained run, or folder or name of a preset (default: the default "
-        "preset, see the command presets)",
+        help="folder of the trained run, or folder or name of a preset, results on which go to "
+        "NAME_results (default: the default preset; see the command presets)",
     )
 
 

@@ -139,6 +139,7 @@ def _without_places(config: Config) -> Config:
     for name in _IN_ROOT:
         if Path(getattr(config.data, name)).is_absolute():
             setattr(config.data, name, "")
+    config.runtime.compilation_cache = "auto"
     return config
 
 

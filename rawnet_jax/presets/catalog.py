@@ -1,5 +1,6 @@
 """The presets that come with the package, by name. No download: what is listed is here."""
 
+import os
 from pathlib import Path
 
 from rawnet_jax.config_file import PRESET_NAME
@@ -30,7 +31,7 @@ def preset_folder(name: str) -> Path | None:
     if not name or Path(name).name != name:
         return None
     folder = FOLDER / name
-    return folder if (folder / PRESET_NAME).exists() else None
+    return folder if os.path.exists(folder / PRESET_NAME) else None
 
 
 def is_default(preset: Preset) -> bool:
@@ -64,7 +65,7 @@ def run_folder(given: Path | None) -> Path:
     """
     if given is None:
         return default_folder()
-    if given.exists():
+    if os.path.exists(given):  # a name that no file can have is none, either
         return given
     found = preset_folder(str(given))
     if found is None and given.name == str(given) and (known := known_names()):

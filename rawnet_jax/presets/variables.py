@@ -49,4 +49,7 @@ def stored_variables(
     variables = {name: found.get(name, {}) for name in template}
     check_shapes(found, template, path)
     check_finite(variables, path)
-    return jax.device_put(variables, sharding), preset.step
+    placed = jax.tree.map(
+        lambda leaf: jax.make_array_from_process_local_data(sharding, leaf), variables
+    )
+    return placed, preset.step

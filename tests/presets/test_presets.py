@@ -219,8 +219,9 @@ def test_python_loads_by_name_and_by_default(packaged, capsys):
     assert rawnet_jax.load("other").info.digest != detector.info.digest
     assert capsys.readouterr().err == ""
     assert [preset.name for preset in rawnet_jax.list_presets()] == ["small", "other"]
-    with pytest.raises(rawnet_jax.ConfigError, match=r"presets: small, other"):
-        rawnet_jax.load("neither")
+    for name in ("neither", "n" * 5_000, "n\0"):
+        with pytest.raises(rawnet_jax.ConfigError, match=r"presets: small, other"):
+            rawnet_jax.load(name)
 
 
 def test_a_folder_goes_before_a_preset_of_that_name(packaged, tmp_path):

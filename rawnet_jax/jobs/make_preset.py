@@ -124,7 +124,9 @@ def _card(options: MakeOptions) -> bytes:
         content = read_regular(options.card)
         content.decode("utf-8")
     except OSError as error:
-        raise DataError(f"--card {options.card}: {error.strerror}; --card takes Markdown") from error
+        raise DataError(
+            f"--card {options.card}: {error.strerror}; --card takes Markdown"
+        ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"--card {options.card}: {error}; it must be UTF-8") from error
     return content

@@ -10,7 +10,7 @@ import flax
 import jax
 import numpy as np
 
-from rawnet_jax.config import Config
+from rawnet_jax.config import Config, DataConfig
 from rawnet_jax.config_file import read_config, with_overrides
 from rawnet_jax.data.loader import WaveformSource
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
@@ -62,10 +62,8 @@ def models_of(
 
 def dev_clips(trained: Config, config: Config, progress: bool) -> Clips | None:
     """Open the dev clips that training selected on; None, with a warning, where there are none."""
-    # A run that is evaluated on another corpus keeps the dev clips of its own.
-    data = config.data if config.data.corpus == trained.data.corpus else trained.data
     try:
-        cache = load_scoring_cache(data, "dev", progress, this_share())
+        cache = load_scoring_cache(train_data(trained, config), "dev", progress, this_share())
     except DataError as error:
         _LOG.warning("dev is not scored, so nothing is calibrated: %s", error)
         return None
@@ -74,6 +72,11 @@ def dev_clips(trained: Config, config: Config, progress: bool) -> Clips | None:
         _LOG.warning("dev is not scored, so nothing is calibrated: it lacks bona fide speech")
         return None
     return cache
+
+
+def train_data(trained: Config, config: Config) -> DataConfig:
+    """Return the corpus of train and dev: a run that is evaluated on another keeps its own."""
+    return config.data if config.data.corpus == trained.data.corpus else trained.data
 
 
 def run_details(config: Config, checkpoint: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ import numpy as np
 from rawnet_jax.errors import MetricError
 
 MAX_DIRECTIONS = 16
-"""Leading directions that are kept."""
+"""Leading directions that are kept; more of them tell less: docs/results.md has the measurement."""
 
 _LEAST_VARIANCE = 1e-3
 """Of a direction, as a share of the mean over all: training may never have moved in some."""
@@ -29,7 +29,7 @@ class EmbeddingDistance:
     Attributes:
         means: float32 [C, D], of each class.
         directions: float32 [D, K], orthonormal.
-        weights: float32 [K], one over the variance in each direction, less `rest`.
+        weights: float32 [K], one over the variance in each direction.
         rest: one over the variance in every other direction.
     """
 
@@ -45,17 +45,22 @@ class EmbeddingDistance:
             embedding: float [N, D].
         """
         offset = np.asarray(embedding, np.float64)[:, None] - self.means.astype(np.float64)
-        moved = offset @ self.directions.astype(np.float64)
-        square = self.rest * np.square(offset).sum(-1) + np.square(moved) @ self.weights
-        return np.sqrt(np.maximum(square, 0.0).min(axis=1) / self.means.shape[1])
+        directions = self.directions.astype(np.float64)
+        along = offset @ directions
+        across = offset - along @ directions.T
+        square = np.square(along) @ self.weights + self.rest * np.square(across).sum(-1)
+        return np.sqrt(square.min(axis=1) / self.means.shape[1])
 
 
-def fit_distance(embedding: np.ndarray, labels: np.ndarray) -> EmbeddingDistance:
+def fit_distance(
+    embedding: np.ndarray, labels: np.ndarray, max_directions: int = MAX_DIRECTIONS
+) -> EmbeddingDistance:
     """Fit the distance on training trials.
 
     Args:
         embedding: float [N, D]; rows that are not finite are left out.
         labels: int [N], the class of each; each class weighs the same.
+        max_directions: leading directions that are kept.
 
     Raises:
         MetricError: fewer than two trials of a class are left, or they are all the same.
@@ -73,10 +78,10 @@ def fit_distance(embedding: np.ndarray, labels: np.ndarray) -> EmbeddingDistance
     floor = _LEAST_VARIANCE * variances.mean()
     if not floor > 0:
         raise MetricError("the embeddings of all training trials are the same")
-    num_kept = min(MAX_DIRECTIONS, len(variances))
+    num_kept = min(max_directions, len(variances))
     beyond = variances[num_kept:]
     rest = 1 / max(float(beyond.mean()) if len(beyond) else 0.0, floor)
-    weights = 1 / np.maximum(variances[:num_kept], floor) - rest
+    weights = 1 / np.maximum(variances[:num_kept], floor)
     return EmbeddingDistance(
         means, directions[:, :num_kept].astype(np.float32), weights.astype(np.float32), rest
     )

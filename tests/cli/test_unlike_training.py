@@ -127,6 +127,19 @@ def test_python_and_streams_say_the_same(run, made, capsys):
         assert first["score"] == pytest.approx(said["windows"][0]["score"], abs=1e-5)
 
 
+def test_an_explanation_says_so_too(run, made, tmp_path, capsys):
+    files = [str(made / "files" / f"{name}.wav") for name in ("like", "unlike")]
+    flags = [f"--output={tmp_path}", "--no-progress", "--max-gradients=2", "--spans=4"]
+    assert main(["explain", f"--workdir={run}", *files, *flags]) == 0
+    said = {
+        name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("like", "unlike")
+    }
+    assert said["like"]["reason"] is None
+    assert REASON in said["unlike"]["reason"]
+    assert said["unlike"]["verdict"] == "cannot judge"
+    capsys.readouterr()
+
+
 def test_windows_come_together_as_their_scores_do(run, made, capsys):
     path = made / "files" / "unlike.wav"
     flags = ["--windows", "--aggregate=mean"]

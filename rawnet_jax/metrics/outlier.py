@@ -9,6 +9,7 @@ and adversarial attacks", NeurIPS 2018 (nearest class mean, tied covariance); Ti
 "Probabilistic principal component analysis", JRSS B 61 (1999) (one variance for the rest).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,10 +102,15 @@ def upper_bound(distance: np.ndarray, share: float) -> float:
         share: above 0, below 1.
 
     Raises:
-        MetricError: more than the share of them are not finite, or there are none.
+        MetricError: there are too few to lie beyond, or more than the share are not finite.
     """
     kept = np.sort(np.where(np.isfinite(distance), distance, np.inf))
     num_beyond = int(share * len(kept))
-    if not len(kept) or not np.isfinite(kept[-1 - num_beyond]):
-        raise MetricError("no distance of genuine dev speech to set a bound by")
+    if not num_beyond:
+        raise MetricError(
+            f"{len(kept)} clips of genuine dev speech; at a share of {share:g} there must be at "
+            f"least {math.ceil(1 / share)}"
+        )
+    if not np.isfinite(kept[-1 - num_beyond]):
+        raise MetricError("the distances of genuine dev speech must be finite")
     return float(kept[-1 - num_beyond])

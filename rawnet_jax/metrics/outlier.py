@@ -81,7 +81,7 @@ def fit_distance(
         raise MetricError("the embeddings of all training trials are the same")
     num_kept = min(max_directions, len(variances))
     beyond = variances[num_kept:]
-    rest = 1 / max(float(beyond.mean()) if len(beyond) else 0.0, floor)
+    rest = float(1 / max(beyond.mean() if len(beyond) else 0.0, floor))
     weights = 1 / np.maximum(variances[:num_kept], floor)
     return EmbeddingDistance(
         means, directions[:, :num_kept].astype(np.float32), weights.astype(np.float32), rest

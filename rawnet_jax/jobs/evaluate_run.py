@@ -187,6 +187,8 @@ def _evaluate_one(
     history = epoch_history(model.workdir)
     results = Results([summary], context, history=history, cannot_judge=cannot_judge)
     show(format_summaries([summary], (), context.warnings))
+    if figures is not None:
+        show(f"\n  Unlike training: {figures.details}")
     if config.note:
         show(f"\n  Note: {config.note}")
     show()

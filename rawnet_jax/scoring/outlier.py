@@ -141,7 +141,8 @@ def load_outlier_rule(workdir: Path) -> OutlierRule | None:
         found = None if version is None else version.tolist()
         raise DataError(f"{path}: schema_version {found}; it must be {_SCHEMA_VERSION}")
     rest, *bound = (float(arrays[name]) for name in _NUMBERS)
-    measure = EmbeddingDistance(*(arrays[name] for name in _ARRAYS), rest)
+    means, directions, weights = (arrays[name] for name in _ARRAYS)
+    measure = EmbeddingDistance(means, directions, weights, rest)
     return OutlierRule(measure, OutlierBound(*bound), int(arrays["step"]))
 
 

@@ -14,7 +14,6 @@ One window is judged of each clip. The last column is the share that the input g
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +127,12 @@ def kinds(arguments: argparse.Namespace, run: Run) -> Iterator[tuple[str, Clips]
         yield f"speech of {arguments.speech.name}", Clips(read(str(path)) for path in chosen)
 
 
+def _labels(clips: Any) -> np.ndarray:
+    labels = labels_of(clips.trials)
+    assert labels is not None
+    return labels
+
+
 def _pieces(folder: Path) -> Iterator[np.ndarray]:
     for path in sorted(folder.glob("*.flac")):
         sound = read(str(path))
@@ -137,8 +142,8 @@ def _pieces(folder: Path) -> Iterator[np.ndarray]:
 
 def _genuine(run: Run, num: int, rng: np.random.Generator) -> list[np.ndarray]:
     cache = load_scoring_cache(run.config.data, "eval", progress=False)
-    labels = labels_of(cache.trials)
-    chosen = rng.permutation(np.flatnonzero(np.equal(labels, Label.BONAFIDE)))[:num]
+    labels = _labels(cache)
+    chosen = rng.permutation(np.flatnonzero(labels == Label.BONAFIDE))[:num]
     return [from_int16(cache.waveform(position)) for position in chosen.tolist()]
 
 
@@ -157,12 +162,11 @@ def main(arguments: argparse.Namespace) -> None:
     network = Network(run)
     data = run.config.data
     drawn = load_drawn_cache(data, run.config.eval.outlier_clips, progress=False)
-    labels = labels_of(drawn.trials)
-    assert labels is not None
+    labels = _labels(drawn)
     candidates = distances(network(drawn)[0], labels)
     dev = load_scoring_cache(data, "dev", progress=False)
-    of_dev, dev_labels = network(dev), labels_of(dev.trials)
-    genuine = np.equal(dev_labels, Label.BONAFIDE)
+    of_dev, dev_labels = network(dev), _labels(dev)
+    genuine = dev_labels == Label.BONAFIDE
     bounds = {
         name: outlier.upper_bound(measure(*of_dev)[genuine], arguments.share)
         for name, measure in candidates.items()
@@ -176,9 +180,9 @@ def main(arguments: argparse.Namespace) -> None:
 
     for name in ("dev", "eval"):
         cache = load_scoring_cache(data, name, progress=False)
-        refused, keys = beyond(network(cache)), labels_of(cache.trials)
+        refused, keys = beyond(network(cache)), _labels(cache)
         for label in Label:
-            shares = [float(row[np.equal(keys, label)].mean()) for row in refused]
+            shares = [float(row[keys == label].mean()) for row in refused]
             print(_row(f"{name}, {label.key}", [*shares, np.nan]))
     for name, clips in kinds(arguments, run):
         shares = [float(row.mean()) for row in beyond(network(clips))]
@@ -192,4 +196,4 @@ if __name__ == "__main__":
     parser.add_argument("--speech", type=Path, help="folder of other genuine speech")
     parser.add_argument("--share", type=float, default=0.01, help="of genuine dev clips beyond")
     parser.add_argument("--num", type=int, default=20, help="clips of a kind")
-    sys.exit(main(parser.parse_args()))
+    main(parser.parse_args())

@@ -74,6 +74,7 @@ def run(made):
     assert main(["evaluate", f"--workdir={workdir}", *FAST]) == 0
     # What is unlike training shall not be told by its score here.
     point = load_operating_point(workdir)
+    assert point is not None
     save_operating_point(workdir, dataclasses.replace(point, lowest=None, highest=None))
     return workdir
 
@@ -85,6 +86,7 @@ def score(run, path, capsys, *more):
 
 def test_evaluate_leaves_the_rule_and_says_what_it_refuses(run):
     rule = load_outlier_rule(run)
+    assert rule is not None
     assert (rule.step, rule.bound.share) == (3, 0.1)
     record = json.loads((run / "eval" / "metrics.json").read_text())
     found = record["cannot_judge"]["unlike_training"]

@@ -156,7 +156,7 @@ def _evaluate_one(
     keeps, num_fitted = options.checkpoint == BEST and "dev" in clips, 0
     if keeps and config.eval.outlier_share:
         data = train_data(read_config(model.workdir), config)
-        run, num_fitted = with_measured_distance(run, data, progress)
+        run, num_fitted = with_measured_distance(run, data, clips["dev"].trials, progress)
     scored = {name: _measured(c, run.score(c, progress), config.gate) for name, c in clips.items()}
     if jax.process_index():
         return run.step

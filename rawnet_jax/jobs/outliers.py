@@ -2,14 +2,14 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from rawnet_jax.config import DataConfig
 from rawnet_jax.data.partitions import load_drawn_cache
-from rawnet_jax.data.trial import labels_of
+from rawnet_jax.data.trial import Trial, labels_of
 from rawnet_jax.errors import DataError, MetricError
 from rawnet_jax.evaluation.outliers import OutlierFigures, refusals_by_class
 from rawnet_jax.labels import Label
@@ -23,12 +23,15 @@ Partition = tuple[np.ndarray, np.ndarray | None]
 """Distances of clips and of their first windows, float [N, 2], and labels int [N]."""
 
 
-def with_measured_distance(run: Run, data: DataConfig, progress: bool) -> tuple[Run, int]:
+def with_measured_distance(
+    run: Run, data: DataConfig, dev: Sequence[Trial], progress: bool
+) -> tuple[Run, int]:
     """Fit the distance from training and return a run that measures it, without a bound yet.
 
     Args:
         run: one network; ``config.eval.outlier_clips`` of each class are drawn.
         data: the corpus that it was trained on.
+        dev: trials that the bound is to be set by; nothing is read where they are too few.
         progress: whether to draw bars.
 
     Returns:
@@ -37,6 +40,7 @@ def with_measured_distance(run: Run, data: DataConfig, progress: bool) -> tuple[
     """
     config = run.config.eval
     try:
+        upper_bound(np.zeros(sum(t.label == Label.BONAFIDE for t in dev)), config.outlier_share)
         drawn = load_drawn_cache(data, config.outlier_clips, progress, this_share())
         labels = labels_of(drawn.trials)
         assert labels is not None  # train has labels

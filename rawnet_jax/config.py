@@ -249,6 +249,10 @@ class EvalConfig(Section):
     aggregate: str = one_of("", "mean", "max_spoof", "trimmed")
     window_samples: int = at_least(0, 0)  # length of a window; 0 = config.data.num_samples
     window_hop: float = at_least(0.5, 0.001)  # from one window to the next, in windows; at most 1
+    # share of genuine dev speech that may be unlike training; what is farther away from it gets no
+    # verdict; 0 = anything gets one
+    outlier_share: float = at_least(0.01, 0.0)
+    outlier_clips: int = at_least(500, 2)  # of each class of train, drawn to say what is like it
 
 
 @dataclass

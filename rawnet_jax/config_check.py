@@ -104,6 +104,10 @@ def _check_combinations(config: Config) -> None:
                 f"{name} is {batch_size} of {length} samples each; together it must be at most "
                 f"{MAX_BATCH_SAMPLES} samples"
             )
+    if not config.eval.outlier_share < 1:
+        raise ConfigError(
+            f"config.eval.outlier_share is {config.eval.outlier_share:g}; it must be below 1"
+        )
     if data.resident == "on" and streams(data):
         raise ConfigError(
             "config.data.resident=on cuts clips on the devices, in rows of one length and as they "

@@ -268,7 +268,7 @@ class Detector:
         kind = output.suffix.lower().removeprefix(".")
         check_format(kind, run.config.model.name)
         program = program_of(run).with_decision(
-            self.decision.calibration, self.decision.point, licence
+            self.decision.calibration, self.decision.point, licence, run.outliers
         )
         content = WRITERS[kind](program)
         clips = make_check_clips(program, [], run.config.data.audio)

@@ -31,7 +31,9 @@ from rawnet_jax.presets.variables import stored_variables
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.runtime import start_runtime
 from rawnet_jax.scoring.clips import ClipScores, score_clips
+from rawnet_jax.scoring.embedder import Embedder
 from rawnet_jax.scoring.model_watch import no_finite_score
+from rawnet_jax.scoring.outlier import OutlierRule, load_outlier_rule, with_distance
 from rawnet_jax.scoring.recordings import Recipe, recipe_of
 from rawnet_jax.scoring.scorer import Scorer
 from rawnet_jax.scoring.streaming import StreamingScorer, hop_of_seconds
@@ -54,7 +56,8 @@ _HOW_FLAGS = tuple(
     f"--config.eval.{name}" for name in ("aggregate", "window_samples", "window_hop")
 )
 _OF_DATA = ("num_samples", "pad", "bucket_samples")  # what decides a clip's row in a batch
-_WITHOUT_EFFECT = ("batch_size", "spoof_threshold", "action")  # on a score
+# On a score.
+_WITHOUT_EFFECT = ("batch_size", "spoof_threshold", "action", "outlier_share", "outlier_clips")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,7 @@ class Run:
         point: the threshold that evaluation chose on dev; None = it has not.
         members: the runs whose mean score is this one's; empty but for an averaged system, which
             has the variables of its first member.
+        outliers: the rule on what is unlike training; None = there is none.
     """
 
     workdir: Path
@@ -83,6 +87,7 @@ class Run:
     mesh: Mesh
     point: OperatingPoint | None = None
     members: tuple["Run", ...] = ()
+    outliers: OutlierRule | None = None
 
     @classmethod
     def open(
@@ -122,7 +127,9 @@ class Run:
             found = [f"--config.eval.{name}={value}" for name, value in point.how.items()]
             config = with_overrides(config, found)
         start_runtime(config.runtime)
-        return replace(cls.load(config, workdir, checkpoint), point=point)
+        run = replace(cls.load(config, workdir, checkpoint), point=point)
+        rule = load_outlier_rule(workdir) if config.eval.outlier_share else None
+        return replace(run, outliers=rule if rule and rule.step == run.step else None)
 
     @classmethod
     def load(cls, config: Config, workdir: Path, checkpoint: str = BEST) -> "Run":
@@ -166,6 +173,7 @@ class Run:
             is_best=self.checkpoint == BEST,
             prior=prior,
             threshold=threshold,
+            outliers=None if self.outliers is None else self.outliers.bound,
         )
 
     @property
@@ -186,6 +194,10 @@ class Run:
     @cached_property
     def _scorer(self) -> Scorer:
         return Scorer(self.model, self.mesh)
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(self.model, self.mesh, self.variables)
 
     def stream(
         self,
@@ -216,6 +228,7 @@ class Run:
             pad=self.config.data.pad,
             bucket_samples=tuple(self.config.data.bucket_samples),
             gate=self.config.gate if self.config.gate.enabled else None,
+            measure=None if self.outliers is None else self.outliers.measure,
             sample_rate_hz=sample_rate_hz,
             channel=channel,
         )
@@ -236,30 +249,43 @@ class Run:
             )
         return self
 
-    def score(self, clips: WaveformSource, progress: bool, title: str = "scoring") -> ClipScores:
+    def score(
+        self,
+        clips: WaveformSource,
+        progress: bool,
+        title: str = "scoring",
+        *,
+        embeds: bool = False,
+    ) -> ClipScores:
         """Score every clip of a list once, shared among all processes.
 
         Args:
             clips: as they are stored; they are cut or filled here as the config says.
             progress: whether to draw a bar.
             title: of the bar.
+            embeds: give the embeddings of clips as `ClipScores.more`; not of an averaged system.
 
         Returns:
             A score per clip, in the order of the list: of its first part or, by
-            ``config.eval.aggregate``, of its windows; and what the gate refused.
+            ``config.eval.aggregate``, of its windows; and what the gate refused. With a rule on
+            what is unlike training, `ClipScores.more` is the distance.
 
         Raises:
             CheckpointError: no clip has a finite score: the model is at fault.
         """
-        share = this_share()
+        share, score_batch = this_share(), self.score_batch
+        num_more = 0 if self.outliers is None else 1
+        if embeds:
+            score_batch, num_more = self._embedder, self._embedder.width(self.recipe.window)
         with BatchBars(progress)(title, -(-len(clips) // share.count), unit="clip") as bar:
             found = score_clips(
                 clips,
-                self.score_batch,
+                score_batch,
                 self.recipe,
                 batch_size=self.config.eval.batch_size // share.count,
                 num_threads=self.config.data.num_threads,
                 share=share,
+                num_more=num_more,
                 tick=bar.update,
             )
         judged = np.delete(found.score, [row.position for row in found.refused])
@@ -276,8 +302,11 @@ class Run:
             num_samples: int32 [B], 0 in rows that hold nothing.
 
         Returns:
-            float32 [B], NaN in rows that hold nothing.
+            float32 [B], or with a rule on what is unlike training [B, 2]: score and distance; NaN
+            in rows that hold nothing.
         """
+        if self.outliers is not None:
+            return with_distance(self._embedder(waveform, num_samples), self.outliers.measure)
         if self.members:
             found = [member.score_batch(waveform, num_samples) for member in self.members]
             return np.asarray(np.mean(found, axis=0, dtype=np.float64), np.float32)
@@ -347,4 +376,6 @@ def _chosen(workdir: Path, folders: Sequence[Path], seed: int | str | None) -> P
 
 
 def _averaged(workdir: Path, members: Sequence[Run]) -> Run:
-    return replace(members[0], workdir=workdir, point=None, members=tuple(members))
+    """Return the mean of several; there is no embedding of it, so no rule on what is unlike it."""
+    alone = tuple(replace(member, outliers=None) for member in members)
+    return replace(alone[0], workdir=workdir, point=None, members=alone)

@@ -4,6 +4,8 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from rawnet_jax.config import DataConfig
 from rawnet_jax.data.balance import group_numbers
 from rawnet_jax.data.cache import Cache, open_or_build
@@ -102,6 +104,22 @@ def load_listed_cache(
     ledger = ProblemLedger(config.problems)
     clips = load_partition(config, partition, ledger)
     return _opened(clips, config, partition, ledger, progress, share)
+
+
+def load_drawn_cache(
+    config: DataConfig, per_class: int, progress: bool, share: Share = ALONE
+) -> Clips:
+    """Open, or decode, at most so many train clips of each class, drawn by ``config.split_seed``.
+
+    Other args and errors are those of `load_scoring_cache`; of the other clips no file is read.
+    """
+    ledger = ProblemLedger(config.problems)
+    clips, _ = load_train_and_dev(config, ledger)
+    order = np.random.default_rng(config.split_seed).permutation(len(clips)).tolist()
+    drawn: list[int] = []
+    for label in Label:
+        drawn += [number for number in order if clips[number].trial.label == label][:per_class]
+    return _opened([clips[n] for n in sorted(drawn)], config, "train", ledger, progress, share)
 
 
 def _opened(

@@ -1,6 +1,7 @@
 """A network as a function of one clip: scores, gradients by the waveform, attention."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -13,6 +14,7 @@ from rawnet_jax.contract import is_real
 from rawnet_jax.explain.attention import AttentionMap, read_attention
 from rawnet_jax.mesh import make_mesh, replicated, split_rows
 from rawnet_jax.run import Run
+from rawnet_jax.scoring.embedder import embedded
 from rawnet_jax.scoring.file_scorer import Rows
 
 SCORE_BATCH = 16
@@ -95,6 +97,15 @@ class ClipModel:
             float32 [score_rows].
         """
         return np.asarray(self._score(self._variables, waveform, num_samples))
+
+    def embedding(self, waveform: np.ndarray) -> np.ndarray:
+        """Return the network's embedding of a clip, float32 [D].
+
+        Args:
+            waveform: float32 [n], n <= `window`.
+        """
+        found = jax.jit(partial(embedded, self._model))
+        return np.asarray(found(self._variables, *self._batch([waveform], 1)))[0, 1:]
 
     def gradient(
         self, waveforms: np.ndarray, progress: tqdm | None = None

@@ -11,6 +11,7 @@ from rawnet_jax.config import Config, GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.calibration import Calibration
+from rawnet_jax.scoring.outlier import OutlierBound
 from rawnet_jax.scoring.speech import MIN_SHARE, OFF
 from rawnet_jax.scoring.verdict import OperatingPoint
 from rawnet_jax.scoring.windows import hop_samples
@@ -52,18 +53,22 @@ def describe(
         "labels": {label.key: int(label) for label in Label},
         "score_direction": "higher = more bona fide",
         "software_license": "Apache-2.0",
-        **how_to_read(None, None, ""),
+        **how_to_read(None, None, "", None),
     }
 
 
 def how_to_read(
-    calibration: Calibration | None, threshold: OperatingPoint | None, licence: str
+    calibration: Calibration | None,
+    threshold: OperatingPoint | None,
+    licence: str,
+    outliers: OutlierBound | None,
 ) -> dict[str, Any]:
     """Return the part of the metadata that `Program.with_decision` sets; see there."""
     return {
-        "outputs": _outputs(calibration),
+        "outputs": _outputs(calibration, outliers),
         "threshold": None if threshold is None else _threshold(threshold),
         "calibration": None if calibration is None else calibration.to_dict(),
+        "unlike_training": None if outliers is None else _unlike_training(outliers),
         "license": licence or "not stated by whoever trained it",
     }
 
@@ -78,11 +83,25 @@ def _inputs(num_samples: int, takes_num_samples: bool) -> dict[str, str]:
     return inputs
 
 
-def _outputs(calibration: Calibration | None) -> dict[str, str]:
+def _outputs(calibration: Calibration | None, outliers: OutlierBound | None) -> dict[str, str]:
     outputs = {"score": "float32 [B], higher = more bona fide"}
     if calibration is not None:
         outputs["llr"] = "float32 [B], natural logarithm of the likelihood ratio, bona fide / spoof"
+    if outliers is not None:
+        outputs["distance"] = "float32 [B], from what the network was trained on, about 1 there"
     return outputs
+
+
+def _unlike_training(bound: OutlierBound) -> dict[str, Any]:
+    """Return which rows are unlike anything in training, by the output ``distance``."""
+    return {
+        "output": "distance",
+        "highest": bound.clip,
+        "highest_of_window": bound.window,
+        "share": bound.share,
+        "rule": "no verdict above highest: share of genuine dev speech lies there; highest is of "
+        "the mean over the windows that a score is of, highest_of_window of one",
+    }
 
 
 def _speech(gate: GateConfig) -> dict[str, Any] | None:

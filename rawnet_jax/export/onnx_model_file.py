@@ -15,6 +15,7 @@ from rawnet_jax.export.metadata_strings import from_strings
 from rawnet_jax.export.stamp import check_file
 from rawnet_jax.metrics.calibration import calibration_from_dict
 from rawnet_jax.regular_file import read_regular
+from rawnet_jax.scoring.outlier import OutlierBound
 from rawnet_jax.scoring.recordings import Recipe
 from rawnet_jax.scoring.verdict import DecisionRule, OperatingPoint
 
@@ -95,13 +96,22 @@ class OnnxDetector:
         )
 
     def score_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
-        """Score float32 [B, T] with int32 [B] samples per row; returns float32 [B]."""
-        found = np.full(len(waveform), np.nan, np.float32)
+        """Score float32 [B, T] with int32 [B] samples per row; see `ScoringModel`."""
+        outputs = ["score"] if self._outliers is None else ["score", "distance"]
+        found = np.full((len(waveform), len(outputs)), np.nan, np.float32)
         used = num_samples > 0
         feeds = {"waveform": waveform[used], "num_samples": num_samples[used].astype(np.int32)}
         feeds = {name: rows for name, rows in feeds.items() if name in self._inputs}
-        found[used] = self._session.run(["score"], feeds)[0]
-        return found
+        found[used] = np.stack(self._session.run(outputs, feeds), axis=1)
+        return found if len(outputs) > 1 else found[:, 0]
+
+    @property
+    def _outliers(self) -> OutlierBound | None:
+        """How far from training may be what is judged; files of older versions do not say."""
+        noted = self._metadata.get("unlike_training")
+        if noted is None:
+            return None
+        return OutlierBound(noted["share"], noted["highest"], noted["highest_of_window"])
 
     def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> DecisionRule:
         """Return the decision rule that is noted in the file.
@@ -121,5 +131,6 @@ class OnnxDetector:
         else:
             is_llr = noted["of"] == "llr"
             point = OperatingPoint(noted["value"], noted["rule"], is_llr, None, {}, *bounds)
-        notes = ("no calibration: no log-likelihood ratio and no P(spoof)",)
-        return DecisionRule(point, calibration, prior, () if calibration is not None else notes)
+        notes: tuple[str, ...] = ("no calibration: no log-likelihood ratio and no P(spoof)",)
+        notes = () if calibration is not None else notes
+        return DecisionRule(point, calibration, prior, notes, self._outliers)

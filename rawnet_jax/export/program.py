@@ -7,6 +7,7 @@ is its `metadata`, which goes into the file too.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -19,14 +20,21 @@ from rawnet_jax.config import Config
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.export.metadata import describe, how_to_read
 from rawnet_jax.metrics.calibration import AffineCalibration, Calibration, IsotonicCalibration
+from rawnet_jax.metrics.outlier import EmbeddingDistance
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.run import Run
+from rawnet_jax.scoring.embedder import embedded
+from rawnet_jax.scoring.outlier import OutlierRule
 from rawnet_jax.scoring.verdict import OperatingPoint
+
+DISTANCE = "distance"
+"""Name of the output: how far each row is from what the network was trained on."""
 
 _BATCH = 16
 
 Outputs = dict[str, Any]
-"""``score`` [B] and, with a calibration, ``llr`` [B]; float32."""
+"""``score`` [B], with a calibration ``llr`` [B], with a rule on what is unlike training
+``distance`` [B]; float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +49,7 @@ class Program:
             that is a second input.
         metadata: see `rawnet_jax.export.metadata.describe`.
         calibration: from scores to log-likelihood ratios; None = there is none.
+        measure: from embeddings to the distance from training; None = it is not measured.
     """
 
     model: nn.Module
@@ -49,9 +58,14 @@ class Program:
     takes_num_samples: bool
     metadata: dict[str, Any]
     calibration: Calibration | None = None
+    measure: EmbeddingDistance | None = None
 
     def with_decision(
-        self, calibration: Calibration | None, threshold: OperatingPoint | None, licence: str = ""
+        self,
+        calibration: Calibration | None,
+        threshold: OperatingPoint | None,
+        licence: str = "",
+        outliers: OutlierRule | None = None,
     ) -> "Program":
         """Return this program with what its scores are read by.
 
@@ -59,9 +73,12 @@ class Program:
             calibration: of its scores; None = there is none.
             threshold: of its scores, or of their likelihood ratios; None = there is none.
             licence: of the trained parameters, in words; "" = nobody has said.
+            outliers: the rule on what is unlike training; None = there is none.
         """
-        metadata = self.metadata | how_to_read(calibration, threshold, licence)
-        return replace(self, calibration=calibration, metadata=metadata)
+        bound = None if outliers is None else outliers.bound
+        metadata = self.metadata | how_to_read(calibration, threshold, licence, bound)
+        measure = None if outliers is None else outliers.measure
+        return replace(self, calibration=calibration, measure=measure, metadata=metadata)
 
     @property
     def step(self) -> int:
@@ -76,7 +93,8 @@ class Program:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs, in order."""
-        return ("score",) if self.calibration is None else ("score", "llr")
+        llr = () if self.calibration is None else ("llr",)
+        return ("score", *llr, *(() if self.measure is None else (DISTANCE,)))
 
     def specs(self, batch: Any) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Return shapes and types of the inputs.
@@ -98,15 +116,18 @@ class Program:
             num_samples: int32 [B], at least 1: samples of a row that are clip; None = all of them.
 
         Returns:
-            ``score`` [B], higher = more bona fide, and ``llr`` [B], natural logarithm, where there
-            is a calibration.
+            ``score`` [B], higher = more bona fide; ``llr`` [B], natural logarithm, where there is a
+            calibration; ``distance`` [B] where there is a rule on what is unlike training.
         """
         if num_samples is None:
             num_samples = jnp.full(waveform.shape[:1], self.num_samples, jnp.int32)
         output: Any = self.model.apply(self.variables, waveform, num_samples, train=False)
-        if self.calibration is None:
-            return {"score": output.score}
-        return {"score": output.score, "llr": calibrated(output.score, self.calibration)}
+        found = {"score": output.score}
+        if self.calibration is not None:
+            found["llr"] = calibrated(output.score, self.calibration)
+        if self.measure is not None:
+            found[DISTANCE] = distance_from(self.measure, output.embedding)
+        return found
 
 
 def program_of(run: Run, *, num_samples: int | None = None) -> Program:
@@ -185,6 +206,20 @@ def _interpolated(score: jax.Array, calibration: IsotonicCalibration) -> jax.Arr
     return base + (inner - left) * rise
 
 
+def distance_from(measure: EmbeddingDistance, embedding: jax.Array) -> jax.Array:
+    """Return the distances of embeddings [B, D], float32, as `EmbeddingDistance` does."""
+    nearest = None
+    for mean in measure.means:
+        offset = embedding - mean
+        along = offset @ measure.directions
+        across = offset - along @ measure.directions.T
+        square = (jnp.square(along) * measure.weights).sum(axis=1)
+        square = square + np.float32(measure.rest) * jnp.square(across).sum(axis=1)
+        nearest = square if nearest is None else jnp.minimum(nearest, square)
+    assert nearest is not None
+    return jnp.sqrt(nearest * np.float32(1 / measure.means.shape[1]))
+
+
 def reads_num_samples(model: nn.Module, variables: dict[str, Any], num_samples: int) -> bool:
     """Return whether a network's score depends on ``num_samples`` when it scores."""
 
@@ -205,23 +240,25 @@ def reads_num_samples(model: nn.Module, variables: dict[str, Any], num_samples: 
 
 
 def flax_scores(program: Program, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
-    """Return what Flax itself says of clips, float32 [N]: what an exported file is held against.
+    """Return what Flax itself says of clips, float32 [N]; see `flax_rows`."""
+    return flax_rows(program, waveform, num_samples)[:, 0]
+
+
+def flax_rows(program: Program, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
+    """Return what an exported file is held against: scores and embeddings, float32 [N, 1 + D].
 
     Args:
         program: its network and parameters are read, nothing else of it.
         waveform: float32 [N, T].
         num_samples: int32 [N].
     """
-
-    @jax.jit
-    def score(variables: dict[str, Any], *rows: np.ndarray) -> jax.Array:
-        output: Any = program.model.apply(variables, *rows, train=False)
-        return output.score
-
+    found = jax.jit(partial(embedded, program.model))
     # All batches have one shape: the last one reaches back into the one before.
     size = min(len(waveform), _BATCH)
-    scores = np.zeros(len(waveform), np.float32)
+    kept: dict[int, np.ndarray] = {}
     for start in range(0, len(waveform), size):
-        rows = slice(max(min(start, len(waveform) - size), 0), start + size)
-        scores[rows] = score(program.variables, waveform[rows], num_samples[rows])
-    return scores
+        first = max(min(start, len(waveform) - size), 0)
+        rows = slice(first, first + size)
+        part = np.asarray(found(program.variables, waveform[rows], num_samples[rows]))
+        kept |= dict(enumerate(part, first))
+    return np.stack(list(kept.values()))

@@ -17,7 +17,7 @@ from rawnet_jax.data.audio import read_waveform
 from rawnet_jax.data.loader import crop_or_pad
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.onnx_speech import OUTPUT as SPEECH
-from rawnet_jax.export.program import Program, flax_scores
+from rawnet_jax.export.program import DISTANCE, Program, flax_rows
 from rawnet_jax.export.stamp import check_file
 from rawnet_jax.regular_file import read_regular
 from rawnet_jax.scoring.speech import FRAME, SHORT, SILERO, total_speech_s
@@ -53,6 +53,8 @@ class Difference:
         score: largest difference of a score.
         llr: largest difference of a log-likelihood ratio from the calibration of the file's own
             score, as a share of it where it is above 1; None without a calibration.
+        distance: largest difference of a distance from training, as a share of it where it is above
+            1; None where it is not measured.
         num_clips: clips that were compared.
         num_real: how many of them are recordings.
     """
@@ -61,11 +63,12 @@ class Difference:
     llr: float | None
     num_clips: int
     num_real: int
+    distance: float | None = None
 
     @property
     def largest(self) -> float:
-        """The larger of both."""
-        return max(self.score, self.llr or 0.0)
+        """The largest of all."""
+        return float(np.max([self.score, self.llr or 0.0, self.distance or 0.0]))  # or NaN
 
 
 def make_check_clips(program: Program, paths: Sequence[Path], audio: AudioConfig) -> CheckClips:
@@ -152,14 +155,18 @@ def compare(path: Path, kind: str, program: Program, clips: CheckClips) -> Diffe
         ExportError: it does not run, or finds other speech.
     """
     found = run_exported(path, kind, program, clips.waveform, clips.num_samples)
-    wanted = flax_scores(program, clips.waveform, clips.num_samples)
-    score, llr = found["score"], None
+    rows = flax_rows(program, clips.waveform, clips.num_samples)
+    wanted = rows[:, 0]
+    score, llr, distance = found["score"], None, None
     if program.calibration is not None:
         ratio = program.calibration.apply(score)
         llr = _largest((found["llr"] - ratio) / np.maximum(np.abs(ratio), 1.0))
+    if program.measure is not None:
+        far = program.measure(rows[:, 1:])
+        distance = _largest((found[DISTANCE] - far) / np.maximum(far, 1.0))
     if SPEECH in found:
         _check_speech(path, found[SPEECH], clips)
-    return Difference(_largest(score - wanted), llr, len(wanted), clips.num_real)
+    return Difference(_largest(score - wanted), llr, len(wanted), clips.num_real, distance)
 
 
 def _check_speech(path: Path, found: np.ndarray, clips: CheckClips) -> None:

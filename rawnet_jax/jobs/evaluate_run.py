@@ -24,12 +24,14 @@ from rawnet_jax.evaluation.cannot_judge import (
     worst_case_eer,
 )
 from rawnet_jax.evaluation.columns import ATTACK, columns_of
+from rawnet_jax.evaluation.outliers import OutlierFigures
 from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.evaluation.seeds import SeedRun
 from rawnet_jax.evaluation.summary import ScoredSystem, Summary
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.measuring import AssessingOptions
 from rawnet_jax.jobs.options import RunOptions
+from rawnet_jax.jobs.outliers import bounded, with_measured_distance
 from rawnet_jax.jobs.processes import ProcessOptions, joined
 from rawnet_jax.jobs.seeds import report_seeds
 from rawnet_jax.jobs.trained_run import (
@@ -39,6 +41,7 @@ from rawnet_jax.jobs.trained_run import (
     models_of,
     rule_text,
     run_details,
+    train_data,
 )
 from rawnet_jax.presets.files import is_preset
 from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
@@ -48,11 +51,11 @@ from rawnet_jax.reports.tables import format_summaries
 from rawnet_jax.run import AVERAGED, Run, configs_of, this_share
 from rawnet_jax.runtime import start_runtime
 from rawnet_jax.scoring.clips import ClipScores
+from rawnet_jax.scoring.outlier import range_of, remove_outlier_rule, save_outlier_rule
 from rawnet_jax.scoring.verdict import (
     CALIBRATION_JSON,
     OperatingPoint,
     how_scored,
-    range_of,
     save_calibration,
     save_operating_point,
 )
@@ -77,6 +80,7 @@ class _Scored(NamedTuple):
     found: ClipScores
     trials: list[Trial]
     score: np.ndarray
+    distance: np.ndarray  # [K, 2] of clip and first window; [K, 0] where it is not measured
 
 
 def evaluate_run(options: EvaluateRunOptions) -> int:
@@ -150,6 +154,12 @@ def _evaluate_one(
     """Score one model and say everything about it; returns the checkpoint's step."""
     config, output = model.config, model.output
     run = Run.load(config, model.workdir, options.checkpoint)
+    # A preset keeps the rule that it came with.
+    fits = options.checkpoint == BEST and "dev" in clips and not is_preset(model.workdir)
+    num_fitted = 0
+    if fits and config.eval.outlier_share:
+        data = train_data(read_config(model.workdir), config)
+        run, num_fitted = with_measured_distance(run, data, clips["dev"].trials, progress)
     scored = {name: _measured(c, run.score(c, progress), config.gate) for name, c in clips.items()}
     if jax.process_index():
         return run.step
@@ -169,11 +179,19 @@ def _evaluate_one(
         write_scores(output / "dev_scores.txt", score_table(dev.trials, dev.score))
         system = replace(system, dev_scores=dev.score, dev_labels=labels_of(dev.trials))
     context = _context(options, title, config, run.step, clips, gate)
+    cannot_judge = gate.record()
+    figures = _keep_outlier_rule(model.workdir, run, num_fitted, scored) if fits else None
+    if figures is not None:
+        details = {**context.details, "unlike training": figures.details}
+        context = replace(context, details=details)
+        cannot_judge["unlike_training"] = figures.record()
     assessing = replace(assessing, spoof_threshold=config.eval.spoof_threshold)
     (summary,) = assess([system], assessing)
     history = epoch_history(model.workdir)
-    results = Results([summary], context, history=history, cannot_judge=gate.record())
+    results = Results([summary], context, history=history, cannot_judge=cannot_judge)
     show(format_summaries([summary], (), context.warnings))
+    if figures is not None:
+        show(f"\n  Unlike training: {figures.details}")
     if config.note:
         show(f"\n  Note: {config.note}")
     show()
@@ -195,11 +213,33 @@ def _measured(clips: Clips, found: ClipScores, gate: GateConfig) -> _Scored:
     Raises:
         DataError: nothing is left.
     """
+    distance = np.concatenate([found.more, found.more_of_first], axis=1)
     if gate.action != "refuse":
-        return _Scored(clips, found, clips.trials, found.score)
+        return _Scored(clips, found, clips.trials, found.score, distance)
     refused = {row.position for row in found.refused}
     kept = kept_positions(len(clips), refused)
-    return _Scored(clips, found, [clips.trials[i] for i in kept.tolist()], found.score[kept])
+    trials = [clips.trials[i] for i in kept.tolist()]
+    return _Scored(clips, found, trials, found.score[kept], distance[kept])
+
+
+def _keep_outlier_rule(
+    workdir: Path, run: Run, num_fitted: int, scored: Mapping[str, _Scored]
+) -> OutlierFigures | None:
+    """Leave the rule on what is unlike training where whoever scores finds it.
+
+    Returns:
+        What it does to the trials; None where there is none: it is not asked for, or not fitted.
+    """
+    if not run.config.eval.outlier_share:
+        remove_outlier_rule(workdir)
+    if run.outliers is None:
+        return None
+    partitions = {name: (part.distance, labels_of(part.trials)) for name, part in scored.items()}
+    found = bounded(run.outliers, num_fitted, partitions)
+    if found is None:
+        return None
+    save_outlier_rule(workdir, found[0])
+    return found[1]
 
 
 def _cannot_judge(scored: Mapping[str, _Scored], gate: GateConfig) -> CannotJudge:

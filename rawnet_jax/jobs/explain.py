@@ -90,6 +90,7 @@ class _Job:
         run = Run.open(options.workdir, options.checkpoint, options.settings)
         self._config, self._step = run.config, run.step
         self._model = clip_model_of(run)
+        self._outliers = run.outliers
         self._decision = run.decision(prior=options.p_spoof, threshold=options.threshold)
         for note in self._decision.notes:
             complain(f"note: {note}")
@@ -104,7 +105,7 @@ class _Job:
         """
         choice = self._choice(path)
         found = explain(choice.waveform, self._model, self._settings, self._options.progress)
-        said = self._verdict(found.score)
+        said = self._verdict(found.score, self._distance(choice.waveform))
         text = _text(said)
         point = self._decision.point
         threshold = None if point.on_llr else point.threshold
@@ -154,10 +155,17 @@ class _Job:
             raise MetricError(str(refusal))
         return waveform
 
-    def _verdict(self, score: float) -> dict[str, Any]:
-        said = verdict_record(score, self._decision)
+    def _distance(self, window: np.ndarray) -> float | None:
+        """Return how far a window is from training; None where that is not measured."""
+        if self._outliers is None:
+            return None
+        return float(self._outliers.measure(self._model.embedding(window)[None])[0])
+
+    def _verdict(self, score: float, distance: float | None) -> dict[str, Any]:
+        said = verdict_record(score, self._decision, distance, of_window=True)
         prior = None if said["p_spoof"] is None else self._decision.prior
-        return said | {"prior": prior, "reason": self._decision.refusal(score)}
+        reason = self._decision.refusal(score, distance, of_window=True)
+        return said | {"prior": prior, "reason": reason}
 
     def _run_record(self) -> dict[str, Any]:
         run = {

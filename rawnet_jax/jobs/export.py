@@ -91,14 +91,19 @@ def _program(options: ExportOptions, run: Run) -> Program:
     program = program_of(run, num_samples=options.num_samples)
     decision = run.decision(threshold=options.threshold)
     licence = options.licence or _licence_noted(options.workdir)
-    program = program.with_decision(decision.calibration, decision.point, licence)
+    # Eight bits are too few for it: the distance counts what lies far outside the ranges seen.
+    outliers = None if options.quantize else run.outliers
+    program = program.with_decision(decision.calibration, decision.point, licence, outliers)
+    notes = list(decision.notes)
+    if run.outliers is not None and outliers is None:
+        notes.append("8-bit files do not tell what is unlike training; the run refuses that")
     say_written(
         [
             ("run", f"{options.workdir}, checkpoint {options.checkpoint}, step {program.step}"),
             ("input", program.metadata["inputs"]["waveform"]),
             ("threshold", decision.point.text),
             ("licence", program.metadata["license"]),
-            *(("note", note) for note in decision.notes),
+            *(("note", note) for note in notes),
         ]
     )
     return program

@@ -122,8 +122,9 @@ def window_record(found: "TimedScore", window_s: float, decision: DecisionRule) 
     start_s = round(max(0.0, found.time_s - window_s), 6)  # not 0.01999999999999999
     bounds = {"start_s": start_s, "end_s": found.time_s}
     if math.isfinite(found.score):
-        said = verdict_record(found.score, decision)
-        return bounds | said | {"reason": decision.refusal(found.score)}
+        said = verdict_record(found.score, decision, found.distance, of_window=True)
+        refusal = decision.refusal(found.score, found.distance, of_window=True)
+        return bounds | said | {"reason": refusal}
     reason = SCORE_NOT_FINITE
     if found.refusal is not None:
         reason = f"{found.refusal.reason}: {found.refusal.detail}"

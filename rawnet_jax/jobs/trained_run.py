@@ -10,7 +10,7 @@ import flax
 import jax
 import numpy as np
 
-from rawnet_jax.config import Config
+from rawnet_jax.config import Config, DataConfig
 from rawnet_jax.config_file import read_config, with_overrides
 from rawnet_jax.data.loader import WaveformSource
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
@@ -66,12 +66,8 @@ def models_of(
 
 def dev_clips(trained: Config, config: Config, progress: bool) -> Clips | None:
     """Open the dev clips that training selected on; None, with a warning, where there are none."""
-    # A run that is evaluated on another corpus keeps the dev clips of its own, if it has one: a
-    # preset and imported weights have none.
-    is_own = config.data.corpus == trained.data.corpus or not trained.data.root
-    data = config.data if is_own else trained.data
     try:
-        cache = load_scoring_cache(data, "dev", progress, this_share())
+        cache = load_scoring_cache(train_data(trained, config), "dev", progress, this_share())
     except DataError as error:
         _LOG.warning("dev is not scored, so nothing is calibrated: %s", error)
         return None
@@ -80,6 +76,15 @@ def dev_clips(trained: Config, config: Config, progress: bool) -> Clips | None:
         _LOG.warning("dev is not scored, so nothing is calibrated: it lacks bona fide speech")
         return None
     return cache
+
+
+def train_data(trained: Config, config: Config) -> DataConfig:
+    """Return the corpus of train and dev: a run that is evaluated on another keeps its own.
+
+    A preset and imported weights have none of their own.
+    """
+    is_own = config.data.corpus == trained.data.corpus or not trained.data.root
+    return config.data if is_own else trained.data
 
 
 def run_details(config: Config, checkpoint: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from rawnet_jax.reports.canvas import (
 )
 from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import FileScore
-from rawnet_jax.scoring.verdict import CANNOT_JUDGE, DecisionRule, Record
+from rawnet_jax.scoring.verdict import CANNOT_JUDGE, DecisionRule, Record, window_records
 
 SIZE = (9.2, 4.6)
 _WAVE_COLOUR = "#6b7280"
@@ -78,8 +78,8 @@ def time_line_of(found: FileScore, record: Record, decision: DecisionRule) -> Ti
         value, label, whole = value.copy(), "log-likelihood ratio", record["llr"]
         known = np.isfinite(value)
         value[known] = calibration.apply(value[known])
-    refused = [bool(np.isfinite(s) and decision.refusal(float(s))) for s in found.windows.score]
-    value[refused] = np.nan
+    said = [said["verdict"] for _, _, said in window_records(found.windows, decision)]
+    value[np.array(said) == CANNOT_JUDGE] = np.nan
     if record["verdict"] == CANNOT_JUDGE:
         whole = None
     return TimeLine(

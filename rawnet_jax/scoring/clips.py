@@ -13,9 +13,10 @@ from rawnet_jax.scoring.file_scorer import FileScore, score_files
 from rawnet_jax.scoring.gate import Reason
 from rawnet_jax.scoring.recordings import Recipe
 from rawnet_jax.scoring.speech import OFF
-from rawnet_jax.scoring.windows import ScoreBatch, aggregate
+from rawnet_jax.scoring.windows import ScoreBatch
 
 _REASONS = tuple(Reason)
+_NUM_COLUMNS = 7  # of what `_numbers` returns, before `more`
 
 
 class Refused(NamedTuple):
@@ -36,12 +37,17 @@ class ClipScores:
         refused: clips that cannot be judged, in order; they have a score nevertheless.
         num_windows: windows over all clips.
         num_windows_skipped: windows that do not count, of clips of which others do.
+        more: float64 [N, D], what else is known of a clip: the mean over the windows that its score
+            is of; see `ScoreBatch`.
+        more_of_first: float64 [N, D], the same of its first window that counts.
     """
 
     score: np.ndarray
     refused: tuple[Refused, ...]
     num_windows: int
     num_windows_skipped: int
+    more: np.ndarray
+    more_of_first: np.ndarray
 
 
 def score_clips(
@@ -52,6 +58,7 @@ def score_clips(
     batch_size: int,
     num_threads: int = 1,
     share: Share = ALONE,
+    num_more: int = 0,
     tick: Callable[[], object] = lambda: None,
 ) -> ClipScores:
     """Score every clip of a list once; each process scores its share, and all get all scores.
@@ -63,6 +70,7 @@ def score_clips(
         batch_size: of this process.
         num_threads: that read clips.
         share: of this process.
+        num_more: D, the numbers that `score_batch` gives of a row beside its score.
         tick: called once per clip.
     """
     owner = clips.owner
@@ -77,7 +85,7 @@ def score_clips(
     rows = recipe.rows(batch_size, recipe.bucket_samples)
     recordings = [(str(position), partial(clips.waveform, position)) for position in mine]
     found = score_files(recordings, score_batch, reading, rows, num_threads=num_threads)
-    numbers = np.zeros((len(mine), 7))
+    numbers = np.zeros((len(mine), _NUM_COLUMNS + 2 * num_more))
     for row, position, one in zip(numbers, mine, found, strict=True):
         row[:] = _numbers(position, one, recipe.aggregation)
         tick()
@@ -85,23 +93,26 @@ def score_clips(
 
 
 def _numbers(position: int, found: FileScore, aggregation: str) -> tuple[float, ...]:
-    """Return position, score, windows, windows that do not count, and reason (from 1), value and
-    limit of a refusal.
+    """Return position, score, windows, windows that do not count, reason (from 1), value and limit
+    of a refusal, then `more` and `more_of_first`.
     """
     windows, refusal = found.windows, found.refusal
     if refusal is not None:  # then nothing counts, and the score is that of everything
-        score = aggregate(windows.score, aggregation)
-        reason = 1 + _REASONS.index(refusal.reason)
-        return position, score, len(windows), 0, reason, refusal.value, refusal.limit
+        windows = replace(windows, counted=np.ones(len(windows), bool))
+        of_refusal = (1 + _REASONS.index(refusal.reason), refusal.value, refusal.limit)
+    else:
+        of_refusal = (0, 0.0, 0.0)
     score = windows.aggregate(aggregation)
-    skipped = np.count_nonzero(~windows.counted)
-    return position, score, len(windows), int(skipped), 0, 0, 0
+    skipped = int(np.count_nonzero(~windows.counted))
+    more = (*windows.aggregate_more(aggregation), *windows.aggregate_more(""))
+    return position, score, len(windows), skipped, *of_refusal, *more
 
 
 def _together(tables: Sequence[np.ndarray]) -> ClipScores:
     """Put the clips of all processes into the order of the list."""
     table = np.concatenate([part.view(np.float64) for part in tables])
     table = table[np.argsort(table[:, 0])]
+    more, more_of_first = np.split(table[:, _NUM_COLUMNS:], 2, axis=1)
     return ClipScores(
         score=table[:, 1].astype(np.float32),
         refused=tuple(
@@ -110,4 +121,6 @@ def _together(tables: Sequence[np.ndarray]) -> ClipScores:
         ),
         num_windows=int(table[:, 2].sum()),
         num_windows_skipped=int(table[:, 3].sum()),
+        more=more,
+        more_of_first=more_of_first,
     )

@@ -59,6 +59,8 @@ class FileScore:
         watched: what the watcher of this file had become in the end; None without.
         notes: what a listener should know of the file.
         scored_from_s: where the first window begins that has a say in the score.
+        distance: how far the windows that the score is of are from what the network was trained on,
+            their mean; None where that is not known.
     """
 
     path: str
@@ -73,6 +75,7 @@ class FileScore:
     watched: Any = None
     notes: tuple[str, ...] = ()
     scored_from_s: float = 0.0
+    distance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,7 @@ class _Tally:
     windows: list[tuple[int, int]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     counted: list[bool] = field(default_factory=list)
+    more: dict[int, np.ndarray] = field(default_factory=dict)  # of windows that have any
     refusal: Refusal | None = None  # of one window
     num_missing: int = 0
     end: End | None = None
@@ -184,7 +188,7 @@ class _Tally:
         samples = np.array(self.windows, np.int64).reshape(-1, 2)
         bounds = samples / SAMPLE_RATE_HZ
         scores, kept = np.array(self.scores, np.float32), np.array(self.counted, bool)
-        windows = WindowScores(bounds[:, 0], bounds[:, 1], scores, kept)
+        windows = WindowScores(bounds[:, 0], bounds[:, 1], scores, kept, self._more())
         counted = kept if aggregation else _only(kept, seeks)
         refusal = self.end.refusal or (None if counted.any() else self.refusal)
         outcome, score, reason = self._outcome(windows, refusal, aggregation)
@@ -202,7 +206,15 @@ class _Tally:
             refusal=refusal,
             watched=self.watched,
             notes=self.end.notes,
+            distance=_distance(windows, aggregation) if outcome == Outcome.SCORED else None,
         )
+
+    def _more(self) -> np.ndarray:
+        width = len(next(iter(self.more.values()), ()))
+        found = np.full((len(self.windows), width), np.nan, np.float32)
+        for number, row in self.more.items():
+            found[number] = row
+        return found
 
     def _outcome(
         self, windows: WindowScores, refusal: Refusal | None, aggregation: str
@@ -218,6 +230,13 @@ class _Tally:
         if not np.isfinite(score):
             return Outcome.CANNOT_JUDGE, None, SCORE_NOT_FINITE
         return Outcome.SCORED, score, ""
+
+
+def _distance(windows: WindowScores, aggregation: str) -> float | None:
+    """Return how far a recording is from training; None where that is not known."""
+    if windows.more.shape[1] != 1:
+        return None
+    return float(windows.aggregate_more(aggregation)[0])
 
 
 def _only(kept: np.ndarray, seeks: bool) -> np.ndarray:
@@ -311,7 +330,10 @@ class _Batches:
 
     def _collect(self) -> None:
         future, places = self._flying.popleft()
-        scores = np.asarray(future.result())
-        for (tally, number), score in zip(places, scores.tolist(), strict=False):
-            tally.scores[number] = score
+        found = np.asarray(future.result())
+        rows = found.reshape(len(found), -1)  # of a score alone, or with more behind it
+        for (tally, number), row in zip(places, rows, strict=False):
+            tally.scores[number] = float(row[0])
+            if len(row) > 1:
+                tally.more[number] = row[1:].copy()
             tally.num_missing -= 1

@@ -28,7 +28,11 @@ class ScoringModel(Protocol):
         """Return the number of devices that a batch is split over."""
 
     def score_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
-        """Score float32 [B, T] with int32 [B] samples per row, 0 in empty rows; returns [B]."""
+        """Score float32 [B, T] with int32 [B] samples per row, 0 in empty rows.
+
+        Returns:
+            [B]; or [B, 2] with the distance from training behind each score.
+        """
 
     def decision(self, *, prior: float = 0.5, threshold: float | None = None) -> DecisionRule:
         """Return the decision rule."""

@@ -14,12 +14,13 @@ import numpy as np
 from rawnet_jax.config import GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import ConfigError
+from rawnet_jax.metrics.outlier import EmbeddingDistance
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.scoring.file_scorer import Rows
 from rawnet_jax.scoring.gate import Refusal, gate_refusal
 from rawnet_jax.scoring.speech import check_detector
 from rawnet_jax.scoring.streaming_conv1d import CarriedConv1D, plan_frames
-from rawnet_jax.scoring.streaming_engine import Engine, WholeWindows
+from rawnet_jax.scoring.streaming_engine import UNHEARD, Engine, Heard, WholeWindows
 from rawnet_jax.scoring.streaming_input import StreamInput
 
 
@@ -35,14 +36,22 @@ class TimedScore(_TimeAndScore):
         time_s: where the window ends, in seconds from the beginning of the stream.
         score: higher = more bona fide; NaN where the window cannot be judged.
         refusal: why it cannot be judged; None where it can.
+        distance: from what the network was trained on; None where it is not known.
     """
 
     refusal: Refusal | None
+    distance: float | None
 
-    def __new__(cls, time_s: float, score: float, refusal: Refusal | None = None) -> "TimedScore":
+    def __new__(
+        cls,
+        time_s: float,
+        score: float,
+        refusal: Refusal | None = None,
+        distance: float | None = None,
+    ) -> "TimedScore":
         """Make a pair that knows why it has no score."""
         pair = super().__new__(cls, time_s, score)
-        pair.refusal = refusal
+        pair.refusal, pair.distance = refusal, distance
         return pair
 
 
@@ -70,6 +79,7 @@ class StreamingScorer:
         gate: GateConfig | None = None,
         sample_rate_hz: int = SAMPLE_RATE_HZ,
         channel: int | None = None,
+        measure: EmbeddingDistance | None = None,
     ) -> None:
         """Prepare for a stream.
 
@@ -84,6 +94,7 @@ class StreamingScorer:
             gate: windows that it refuses get NaN; None = score all.
             sample_rate_hz: of what is pushed; other rates than 16 kHz are resampled (soxr, "HQ").
             channel: take this one instead of the average of all; 1 = the first.
+            measure: of the distance from training; None = it is not measured.
 
         Raises:
             ConfigError: a number makes no sense, or the detector of speech is not installed.
@@ -97,9 +108,10 @@ class StreamingScorer:
         self._rows = Rows((window,), 1, pad, bucket_samples)
         self._rate = sample_rate_hz
         plan = plan_frames(model, window, hop) if isinstance(model, Conv1DClassifier) else None
-        self._engine: Engine = WholeWindows(model, variables)
+        self._measure, embeds = measure, measure is not None
+        self._engine: Engine = WholeWindows(model, variables, embeds)
         if plan is not None:
-            self._engine = CarriedConv1D(plan, variables)
+            self._engine = CarriedConv1D(plan, variables, embeds)
         self.reset()
 
     @property
@@ -148,11 +160,11 @@ class StreamingScorer:
             length = min(self._num_samples, self.window)
             heard = np.concatenate((self._window, self._next[: self._num_next]))[-length:]
             refusal = self._refusal(heard)
-            score = float("nan")
+            last = UNHEARD
             if refusal is None:
                 row = np.zeros(self.window, np.float32)
-                score = self._engine.score_alone(row, self._rows.fill(row, heard))
-            found.append(TimedScore(self._num_samples / SAMPLE_RATE_HZ, score, refusal))
+                last = self._engine.score_alone(row, self._rows.fill(row, heard))
+            found.append(self._timed(last, refusal))
         self.reset()
         return found
 
@@ -176,9 +188,15 @@ class StreamingScorer:
         """Take the window that is now complete."""
         is_full = self._num_samples >= self.window
         refusal = self._refusal(self._window) if is_full else None
-        score = self._engine.advance(self._window, is_full and refusal is None)
-        time_s = self._num_samples / SAMPLE_RATE_HZ
-        return [TimedScore(time_s, score, refusal)] if is_full else []
+        found = self._engine.advance(self._window, is_full and refusal is None)
+        return [self._timed(found, refusal)] if is_full else []
+
+    def _timed(self, found: Heard, refusal: Refusal | None) -> TimedScore:
+        """Return what was found of the window that ends now."""
+        distance = None
+        if self._measure is not None and found.embedding is not None:
+            distance = float(self._measure(found.embedding[None])[0])
+        return TimedScore(self._num_samples / SAMPLE_RATE_HZ, found.score, refusal, distance)
 
     def _refusal(self, waveform: np.ndarray) -> Refusal | None:
         if self._gate is None:

@@ -28,7 +28,7 @@ import numpy as np
 from rawnet_jax.models.conv1d import AttentiveStatisticsPooling, Conv1DClassifier
 from rawnet_jax.nn.layers import BatchNorm, max_pool_1d
 from rawnet_jax.nn.lengths import Extent
-from rawnet_jax.scoring.streaming_engine import WholeWindows
+from rawnet_jax.scoring.streaming_engine import UNHEARD, Heard, WholeWindows, heard
 
 Pads = tuple[tuple[int, int], ...]
 """Zeros on the left and on the right of every convolution's input."""
@@ -141,37 +141,42 @@ class CarriedConv1D:
     of a tail, and the pooling over all.
     """
 
-    def __init__(self, plan: FramePlan, variables: dict[str, Any]) -> None:
+    def __init__(self, plan: FramePlan, variables: dict[str, Any], embeds: bool = False) -> None:
         """Prepare a network; it is compiled with the first window.
 
         Args:
             plan: of its windows.
             variables: ``{"params", "batch_stats"}``.
+            embeds: give embeddings beside scores.
         """
         self._plan = plan
         self._variables = variables
-        self._whole = WholeWindows(plan.model, variables)
-        self._step = jax.jit(partial(_score_next, plan), donate_argnums=1)
+        self._whole = WholeWindows(plan.model, variables, embeds)
+        self._step = jax.jit(partial(_score_next, plan, embeds), donate_argnums=1)
         self.restart()
 
     def restart(self) -> None:
         """See `Engine.restart`."""
         self._middle = jnp.zeros((self._plan.num_middle, self._plan.model.channels[-1]))
 
-    def advance(self, window: np.ndarray, wanted: bool) -> float:
+    def advance(self, window: np.ndarray, wanted: bool) -> Heard:
         """See `Engine.advance`."""
-        self._middle, score = self._step(self._variables, self._middle, window)
-        return float(score) if wanted else float("nan")
+        self._middle, *found = self._step(self._variables, self._middle, window)
+        return heard(*found) if wanted else UNHEARD
 
-    def score_alone(self, window: np.ndarray, num_samples: int) -> float:
+    def score_alone(self, window: np.ndarray, num_samples: int) -> Heard:
         """See `Engine.score_alone`."""
         return self._whole.score_alone(window, num_samples)
 
 
 def _score_next(
-    plan: FramePlan, variables: dict[str, Any], middle: jax.Array, window: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Return the frames to carry on and the score of a window."""
+    plan: FramePlan,
+    embeds: bool,
+    variables: dict[str, Any],
+    middle: jax.Array,
+    window: jax.Array,
+) -> tuple[jax.Array, ...]:
+    """Return the frames to carry on, the score of a window and, if asked for, its embedding."""
     none = (0,) * len(plan.pads)
     left, right = zip(*plan.pads, strict=True)
     frames = partial(_frames, plan.model, variables)
@@ -182,7 +187,8 @@ def _score_next(
         parts.insert(0, frames(window[plan.head], tuple(zip(left, none, strict=True))))
     if plan.num_tail:
         parts.append(frames(window[plan.tail], tuple(zip(none, right, strict=True))))
-    return middle, _score(plan.model, variables["params"], jnp.concatenate(parts))
+    score, embedding = _score(plan.model, variables["params"], jnp.concatenate(parts))
+    return (middle, score, embedding) if embeds else (middle, score)
 
 
 def _frames(
@@ -201,8 +207,10 @@ def _frames(
     return x[0]
 
 
-def _score(model: Conv1DClassifier, params: dict[str, Any], frames: jax.Array) -> jax.Array:
-    """Return the score of all frames [T, C] of a window."""
+def _score(
+    model: Conv1DClassifier, params: dict[str, Any], frames: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return the score of all frames [T, C] of a window, and its embedding [D]."""
     x, extent = frames[None], Extent(jnp.ones(1, bool))
     if model.pooling == "mean":
         x = extent.mean(x, 1)
@@ -212,7 +220,7 @@ def _score(model: Conv1DClassifier, params: dict[str, Any], frames: jax.Array) -
         attention = AttentiveStatisticsPooling(model.attention_features)
         x = _apply(attention, {"params": params["attention"]}, x, extent)
     x = nn.relu(_apply(nn.Dense(model.hidden_features), {"params": params["hidden"]}, x))
-    return _apply(nn.Dense(1), {"params": params["head"]}, x)[0, 0]
+    return _apply(nn.Dense(1), {"params": params["head"]}, x)[0, 0], x[0]
 
 
 def _apply(module: nn.Module, variables: dict[str, Any], *inputs: Any) -> jax.Array:

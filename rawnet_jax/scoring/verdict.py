@@ -19,6 +19,7 @@ from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.labels import Label, spoof_probability
 from rawnet_jax.metrics.calibration import Calibration, calibration_from_dict
 from rawnet_jax.scoring.file_scorer import FileScore, Outcome
+from rawnet_jax.scoring.outlier import OUTLIER_FILE, OutlierBound, refusal_by
 from rawnet_jax.scoring.windows import WindowScores
 
 Record = dict[str, Any]
@@ -29,7 +30,7 @@ CALIBRATION_JSON = "calibration.json"
 THRESHOLD_JSON = "threshold.json"
 """Beside ``config.json``, of the run's best checkpoint; a calibration also lies among results."""
 
-FITTED_FILES = (CALIBRATION_JSON, THRESHOLD_JSON)
+FITTED_FILES = (CALIBRATION_JSON, THRESHOLD_JSON, OUTLIER_FILE)
 """All that was fitted for a run and decides its verdicts; a preset has copies of them."""
 
 CANNOT_JUDGE = Outcome.CANNOT_JUDGE.value
@@ -100,12 +101,14 @@ class DecisionRule:
         calibration: None = there is none.
         prior: of spoof, for P(spoof); it moves no threshold.
         notes: what a user must know of these; each one sentence.
+        outliers: how far from training may be what is judged; None = there is no such bound.
     """
 
     point: OperatingPoint
     calibration: Calibration | None = None
     prior: float = 0.5
     notes: tuple[str, ...] = ()
+    outliers: OutlierBound | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.prior < 1:
@@ -123,11 +126,19 @@ class DecisionRule:
         label = Label.BONAFIDE if judged >= self.point.threshold else Label.SPOOF
         return Verdict(float(score), llr, p_spoof, label)
 
-    def refusal(self, score: float) -> str | None:
-        """Return why there is no verdict on a finite score; None where there is one."""
+    def refusal(
+        self, score: float, distance: float | None = None, *, of_window: bool = False
+    ) -> str | None:
+        """Return why there is no verdict on a finite score; None where there is one.
+
+        Args:
+            score: of a clip or window.
+            distance: how far it is from training; None = that is not known.
+            of_window: whether it is a single window.
+        """
         low, high = self.point.lowest, self.point.highest
         if (low is None or score >= low) and (high is None or score <= high):
-            return None
+            return refusal_by(self.outliers, distance, of_window=of_window)
         judged = " to ".join(f"{bound:+.4g}" for bound in (low, high) if bound is not None)
         if low is None or high is None:
             judged = f"{'up to' if low is None else 'from'} {judged}"
@@ -143,9 +154,11 @@ class DecisionRule:
         """Return all that decides a verdict, ready for JSON."""
         point = asdict(self.point)
         calibration = None if self.calibration is None else self.calibration.to_dict()
-        return {"prior": self.prior, "calibration": calibration} | {
-            name: point[name] for name in ("threshold", "rule", "on_llr", "lowest", "highest")
-        }
+        return (
+            {"prior": self.prior, "calibration": calibration}
+            | {name: point[name] for name in ("threshold", "rule", "on_llr", "lowest", "highest")}
+            | ({} if self.outliers is None else {"outliers": asdict(self.outliers)})
+        )
 
     @property
     def text(self) -> str:
@@ -160,25 +173,6 @@ def how_scored(config: EvalConfig) -> dict[str, Any]:
     """Return the settings that decide the score of a clip."""
     found = {name: getattr(config, name) for name in _HOW}
     return found if config.aggregate else {"aggregate": ""}
-
-
-def range_of(scores: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the lowest and highest score that a verdict is given on.
-
-    They are those of the dev scores, and once their span more on either side. The extremes of more
-    trials of the same kind lie a little outside; those of other corpora and of single windows lie
-    farther out, and still within. What is no speech may score tens of spans away.
-
-    Args:
-        scores: float [N] of dev.
-
-    Returns:
-        (None, None) where the scores span nothing.
-    """
-    if not len(scores) or not np.ptp(scores) > 0:
-        return None, None
-    low, high = float(np.min(scores)), float(np.max(scores))
-    return low - (high - low), high + (high - low)
 
 
 def save_operating_point(workdir: Path, point: OperatingPoint) -> None:
@@ -257,6 +251,7 @@ def load_decision(
     is_best: bool = True,
     prior: float = 0.5,
     threshold: float | None = None,
+    outliers: OutlierBound | None = None,
 ) -> DecisionRule:
     """Read by what the scores of a run are judged.
 
@@ -269,6 +264,7 @@ def load_decision(
             not used for another.
         prior: of spoof.
         threshold: use this one, of scores as they are, instead of the run's.
+        outliers: see `DecisionRule`.
 
     Raises:
         ConfigError: a number is out of range.
@@ -302,7 +298,7 @@ def load_decision(
         notes.append("no calibration: no log-likelihood ratio and no P(spoof)")
     else:
         notes += calibration.warnings
-    return DecisionRule(point, calibration, prior, tuple(notes))
+    return DecisionRule(point, calibration, prior, tuple(notes), outliers)
 
 
 def _other_way(point: OperatingPoint, now: EvalConfig) -> list[str]:
@@ -331,7 +327,7 @@ def record_of(found: FileScore, decision: DecisionRule, *, time_line: bool = Fal
             ``spoof_s``, the spans that windows of spoof cover: [start, end] in seconds.
     """
     windows = found.windows
-    record: Record = {"path": found.path} | verdict_record(found.score, decision)
+    record: Record = {"path": found.path} | verdict_record(found.score, decision, found.distance)
     if found.score is None:
         record["verdict"] = found.outcome.value
     record |= {
@@ -344,21 +340,19 @@ def record_of(found: FileScore, decision: DecisionRule, *, time_line: bool = Fal
         "notes": list(found.notes),
     }
     if found.score is not None:
-        record["reason"] = decision.refusal(found.score)
+        record["reason"] = decision.refusal(found.score, found.distance)
     if time_line:
         record["spoof_s"] = spoof_spans(windows, decision)
-        record["windows"] = [
-            {"start_s": start, "end_s": end} | verdict_record(score, decision)
-            for start, end, score in _rows(windows)
-        ]
+        rows = window_records(windows, decision)
+        record["windows"] = [{"start_s": start, "end_s": end} | said for start, end, said in rows]
     return record
 
 
 def spoof_spans(windows: WindowScores, decision: DecisionRule) -> list[list[float]]:
     """Return what the windows that are called spoof cover: [start, end] in s, apart and rising."""
     spans: list[list[float]] = []
-    for start, end, score in _rows(windows):
-        if score is None or verdict_record(score, decision)["verdict"] != Label.SPOOF.key:
+    for start, end, said in window_records(windows, decision):
+        if said["verdict"] != Label.SPOOF.key:
             continue
         if spans and start <= spans[-1][1]:
             spans[-1][1] = end
@@ -367,22 +361,35 @@ def spoof_spans(windows: WindowScores, decision: DecisionRule) -> list[list[floa
     return spans
 
 
-def _rows(windows: WindowScores) -> Iterator[tuple[float, float, float | None]]:
-    """Yield start, end and score of each window; None = it cannot be judged."""
-    for start, end, score in zip(windows.start_s, windows.end_s, windows.score, strict=True):
-        yield float(start), float(end), None if np.isnan(score) else float(score)
+def window_records(
+    windows: WindowScores, decision: DecisionRule
+) -> Iterator[tuple[float, float, Record]]:
+    """Yield start, end and `verdict_record` of each window."""
+    rows = (windows.start_s, windows.end_s, windows.score, windows.distance)
+    for start, end, score, distance in zip(*(row.tolist() for row in rows), strict=True):
+        known = None if math.isnan(score) else score
+        yield start, end, verdict_record(known, decision, distance, of_window=True)
 
 
-def verdict_record(score: float | None, decision: DecisionRule) -> Record:
+def verdict_record(
+    score: float | None,
+    decision: DecisionRule,
+    distance: float | None = None,
+    *,
+    of_window: bool = False,
+) -> Record:
     """Return verdict, score, log-likelihood ratio and P(spoof) of a score; None = no score.
 
-    A score that `DecisionRule.refusal` refuses stays, and nothing is concluded from it.
+    A score that `DecisionRule.refusal` refuses stays, and nothing is concluded from it; of an
+    unknown kind of input, its likelihood ratio stays, too. The other arguments are of `refusal`.
     """
     if score is None:
         return {"verdict": CANNOT_JUDGE, "score": None, "llr": None, "p_spoof": None}
     if decision.refusal(score) is not None:
         return {"verdict": CANNOT_JUDGE, "score": score, "llr": None, "p_spoof": None}
     said = decision(score)
+    if decision.refusal(score, distance, of_window=of_window) is not None:
+        return {"verdict": CANNOT_JUDGE, "score": score, "llr": said.llr, "p_spoof": None}
     return {
         "verdict": said.label.key,
         "score": said.score,

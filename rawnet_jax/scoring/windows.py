@@ -5,7 +5,7 @@ not grow with the length of a recording. All batches have one shape, so there is
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from rawnet_jax.errors import ConfigError, MetricError
 
 ScoreBatch = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From waveform float32 [B, window] and num_samples int32 [B], 0 in rows without a window, to
-scores [B]."""
+scores [B]; or to [B, 1 + D], where D more numbers are known of a row: its distance from what the
+network was trained on, see `rawnet_jax.scoring.outlier`, or its embedding."""
 
 TRIMMED_SHARE = 0.2
 """Of the windows, at either end, that a trimmed mean leaves out: a mean of the middle 60 %."""
@@ -28,12 +29,14 @@ class WindowScores:
         end_s: float64 [K], where it ends; within the recording.
         score: float32 [K], higher = more bona fide; NaN where a window has none.
         counted: bool [K], whether the gate lets it count.
+        more: float32 [K, D], what else is known of a window, NaN where nothing; D = 0 as a rule.
     """
 
     start_s: np.ndarray
     end_s: np.ndarray
     score: np.ndarray
     counted: np.ndarray
+    more: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def __len__(self) -> int:
         return len(self.score)
@@ -46,6 +49,16 @@ class WindowScores:
             ConfigError: see `aggregate`.
         """
         return aggregate(self.score[self.counted], aggregation)
+
+    def aggregate_more(self, aggregation: str) -> np.ndarray:
+        """Return float64 [D], the mean of `more` over the windows that `aggregate` goes by."""
+        deciding = deciding_windows(self.score[self.counted], aggregation)
+        return self.more[self.counted][deciding].mean(axis=0, dtype=np.float64)
+
+    @property
+    def distance(self) -> np.ndarray:
+        """Return float32 [K], how far each window is from training; NaN where it is not known."""
+        return self.more[:, 0] if self.more.shape[1] == 1 else np.full(len(self), np.nan)
 
 
 def hop_samples(window: int, hop: float) -> int:
@@ -77,17 +90,27 @@ def aggregate(scores: np.ndarray, aggregation: str) -> float:
         ConfigError: `aggregation` is none of these.
     """
     scores = np.asarray(scores, np.float64)
+    return float(scores[deciding_windows(scores, aggregation)].mean())
+
+
+def deciding_windows(scores: np.ndarray, aggregation: str) -> np.ndarray:
+    """Return int64 [M], the windows whose mean is the score of a recording; see `aggregate`.
+
+    Raises:
+        MetricError: there is no score.
+        ConfigError: `aggregation` is none of those.
+    """
     if not len(scores):
         raise MetricError("no window can be judged, so there is no score for the whole")
     if not aggregation:
-        return float(scores[0])
+        return np.zeros(1, np.int64)
     if aggregation == "max_spoof":
-        return float(scores.min())
+        return np.argmin(scores, keepdims=True)
     if aggregation == "trimmed":
         cut = int(TRIMMED_SHARE * len(scores))
-        return float(np.sort(scores)[cut : len(scores) - cut].mean())
+        return np.argsort(scores)[cut : len(scores) - cut]
     if aggregation == "mean":
-        return float(scores.mean())
+        return np.arange(len(scores))
     raise ConfigError(f"aggregate is {aggregation!r}; it must be one of mean, max_spoof, trimmed")
 
 

@@ -39,9 +39,9 @@ def lists_scored(monkeypatch):
     sizes: list[int] = []
     score = Run.score
 
-    def noted(self, clips, *rest):
+    def noted(self, clips, *rest, **more):
         sizes.append(len(clips))
-        return score(self, clips, *rest)
+        return score(self, clips, *rest, **more)
 
     monkeypatch.setattr(Run, "score", noted)
     return sizes

@@ -9,6 +9,7 @@ from rawnet_jax.config import Config
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.calibration import CALIBRATION_KINDS, AffineCalibration, fit_calibration
+from rawnet_jax.scoring.outlier import range_of
 from rawnet_jax.scoring.verdict import (
     CALIBRATION_JSON,
     THRESHOLD_JSON,
@@ -18,7 +19,6 @@ from rawnet_jax.scoring.verdict import (
     load_calibration,
     load_decision,
     load_operating_point,
-    range_of,
     save_calibration,
     save_operating_point,
     verdict_record,

@@ -3,8 +3,10 @@
 Each process has one CPU device, and talks to the others as hosts do.
 """
 
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -156,9 +158,9 @@ def epoch_figures(workdir: Path):
 def test_evaluation_equals_one_process(alone, tmp_path):
     from rawnet_jax.cli.main import main
 
-    workdir, _ = alone
+    workdir = shutil.copytree(alone[0], tmp_path / "run")
     arguments = ["evaluate", "--workdir", str(workdir), "--no-progress", "--no-bootstrap"]
-    arguments += ["--no-dev", "--config.data.divide_clips=True"]
+    arguments += ["--config.data.divide_clips=True", "--config.eval.outlier_share=0.5"]
     assert main([*arguments, "--output", str(tmp_path / "one")]) == 0
     ended = run_processes(2, [*arguments, "--output", str(tmp_path / "two")])
     assert [status for status, _, _ in ended] == [0, 0], ended
@@ -168,6 +170,13 @@ def test_evaluation_equals_one_process(alone, tmp_path):
         assert a.split()[:-1] == b.split()[:-1]
         if a:
             assert float(a.split()[-1]) == pytest.approx(float(b.split()[-1]), abs=1e-5)
+    unlike = [
+        json.loads((tmp_path / n / "metrics.json").read_text())["cannot_judge"]["unlike_training"]
+        for n in ("one", "two")
+    ]
+    bounds = [found.pop("highest_distance") for found in unlike]
+    assert bounds[0] == pytest.approx(bounds[1], rel=1e-3)
+    assert unlike[0]["num_fitted"] == unlike[1]["num_fitted"] > 4
 
 
 @pytest.mark.slow

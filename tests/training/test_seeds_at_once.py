@@ -11,7 +11,7 @@ from rawnet_jax.config_file import load_config, read_config
 from rawnet_jax.data.score_file import read_scores
 from rawnet_jax.errors import ConfigError, TrainingError
 from rawnet_jax.run import Run
-from rawnet_jax.scoring.verdict import range_of
+from rawnet_jax.scoring.outlier import range_of
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.writer import epoch_history
 

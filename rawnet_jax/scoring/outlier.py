@@ -1,0 +1,174 @@
+"""What is unlike anything that a network was trained on, told by its score and by its embedding.
+
+A network answers whatever it is given. A score far outside those of dev is no verdict; nor is one
+whose embedding is farther from those of training than nearly all genuine speech of dev. `evaluate`
+fits both and leaves the second in the work directory, for the checkpoint that it was found with.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rawnet_jax.atomic_file import write_bytes_atomically
+from rawnet_jax.errors import DataError
+from rawnet_jax.metrics.outlier import EmbeddingDistance
+from rawnet_jax.regular_file import read_regular
+
+OUTLIER_FILE = "outlier.safetensors"
+"""Beside ``config.json``, of the run's best checkpoint."""
+
+_SCHEMA_VERSION = 1
+_DIGEST = "sha256"
+_ARRAYS = ("means", "directions", "weights")  # float32
+_NUMBERS = ("rest", "share", "clip", "window")  # float64 []
+_COUNTS = ("step", "schema_version")  # int64 []
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierBound:
+    """How far from training may be what is judged.
+
+    Attributes:
+        share: of genuine dev speech that was to lie beyond.
+        clip: the largest distance of a clip, that of the windows which its score is of.
+        window: the largest distance of a single window.
+    """
+
+    share: float
+    clip: float
+    window: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutlierRule:
+    """A distance and its bound, as `evaluate` found them.
+
+    Attributes:
+        measure: from embeddings to distances.
+        bound: on the distance.
+        step: of the checkpoint.
+    """
+
+    measure: EmbeddingDistance
+    bound: OutlierBound
+    step: int
+
+
+def refusal_by(
+    bound: OutlierBound | None, distance: float | None, *, of_window: bool = False
+) -> str | None:
+    """Return why there is no verdict at this distance; None where there is one.
+
+    Args:
+        bound: None = any distance is judged.
+        distance: from training; None or NaN = it is not known.
+        of_window: whether it is that of a single window.
+    """
+    if bound is None or distance is None:
+        return None
+    highest = bound.window if of_window else bound.clip
+    if not distance > highest:  # NaN is not
+        return None
+    return (
+        f"unlike anything this model was trained on: distance {distance:.3g}; up to {highest:.3g} "
+        "is judged"
+    )
+
+
+def with_distance(found: np.ndarray, measure: EmbeddingDistance) -> np.ndarray:
+    """Return float32 [B, 2], score and distance, of float32 [B, 1 + D], score and embedding."""
+    distance = measure(found[:, 1:])
+    return np.stack([found[:, 0], distance.astype(np.float32)], axis=1)
+
+
+def save_outlier_rule(workdir: Path, rule: OutlierRule) -> None:
+    """Write `OUTLIER_FILE` into a work directory, whole or not at all.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    measure, bound = rule.measure, rule.bound
+    arrays = {name: np.ascontiguousarray(getattr(measure, name), np.float32) for name in _ARRAYS}
+    numbers = (measure.rest, bound.share, bound.clip, bound.window)
+    arrays |= {name: np.array(v, np.float64) for name, v in zip(_NUMBERS, numbers, strict=True)}
+    counts = (rule.step, _SCHEMA_VERSION)
+    arrays |= {name: np.array(v, np.int64) for name, v in zip(_COUNTS, counts, strict=True)}
+    write_bytes_atomically(workdir / OUTLIER_FILE, save(arrays | {_DIGEST: _digest_of(arrays)}))
+
+
+def remove_outlier_rule(workdir: Path) -> None:
+    """Remove what `save_outlier_rule` wrote, if it is there.
+
+    Raises:
+        DataError: it cannot be removed.
+    """
+    path = workdir / OUTLIER_FILE
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be removed: {error.strerror}") from error
+
+
+def load_outlier_rule(workdir: Path) -> OutlierRule | None:
+    """Read what `save_outlier_rule` wrote; None where there is none.
+
+    Raises:
+        DataError: the file cannot be read or is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    path = workdir / OUTLIER_FILE
+    if not path.exists():
+        return None
+    cure = "evaluate the run again, or delete the file"
+    try:
+        arrays = load(read_regular(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: damaged: {error}; {cure}") from error
+    noted = arrays.pop(_DIGEST, None)
+    if noted is None or not np.array_equal(noted, _digest_of(arrays)):
+        raise DataError(f"{path}: damaged: its SHA-256 must be the one that it notes; {cure}")
+    version = arrays.get("schema_version")
+    if version is None or version.tolist() != _SCHEMA_VERSION:
+        found = None if version is None else version.tolist()
+        raise DataError(f"{path}: schema_version {found}; it must be {_SCHEMA_VERSION}")
+    rest, *bound = (float(arrays[name]) for name in _NUMBERS)
+    means, directions, weights = (arrays[name] for name in _ARRAYS)
+    measure = EmbeddingDistance(means, directions, weights, rest)
+    return OutlierRule(measure, OutlierBound(*bound), int(arrays["step"]))
+
+
+def _digest_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the SHA-256 of names, shapes, types and values, uint8 [32]."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return np.frombuffer(digest.digest(), np.uint8)
+
+
+def range_of(scores: np.ndarray) -> tuple[float | None, float | None]:
+    """Return the lowest and highest score that a verdict is given on.
+
+    They are those of the dev scores, and once their span more on either side. The extremes of more
+    trials of the same kind lie a little outside; those of other corpora and of single windows lie
+    farther out, and still within. What is no speech may score tens of spans away.
+
+    Args:
+        scores: float [N] of dev.
+
+    Returns:
+        (None, None) where the scores span nothing.
+    """
+    if not len(scores) or not np.ptp(scores) > 0:
+        return None, None
+    low, high = float(np.min(scores)), float(np.max(scores))
+    return low - (high - low), high + (high - low)

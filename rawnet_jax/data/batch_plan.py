@@ -234,9 +234,8 @@ class BatchPlan:
         lot = generator.integers(2**64, size=count, dtype=np.uint64)
         if together > 1:
             order = (order[:, None] * together + np.arange(together)).reshape(-1)
-            crop_at, crop_length, lot = (
-                np.repeat(each, together) for each in (crop_at, crop_length, lot)
-            )
+            crop_at, crop_length = crop_at.repeat(together), crop_length.repeat(together)
+            lot = lot.repeat(together)
         buckets = range(len(self._bounds))[::-1]
         batches = np.concatenate([self._batches_of(bucket, order, clip) for bucket in buckets])
         length = np.repeat(self._bounds[::-1], self._batches[::-1])

@@ -211,8 +211,8 @@ def test_dtypes_stay():
 
 def test_both_sides_of_a_pair_get_the_same_draws():
     steps: dict[str, dict[str, Any]] = {"coloured_noise": {"probability": 0.5}, "gain": {}}
-    clip = np.repeat(clips()[::2], 2, axis=0)
-    num_samples = np.repeat(NUM_SAMPLES[::2], 2)
+    clip = jnp.repeat(clips()[::2], 2, axis=0)
+    num_samples = jnp.repeat(NUM_SAMPLES[::2], 2)
     for by_pair in (False, True):
         chain = make_chain(augment_config(steps, by_pair=by_pair))
         out = np.asarray(chain.apply(Banks(), KEY, clip, num_samples)[0])

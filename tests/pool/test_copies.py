@@ -56,14 +56,16 @@ def test_a_copy_goes_through_the_laws_of_its_source(made):
     assert len(copies) == 2 * len(real) > 30
     for copy in copies:
         source = rows[copy["source"]]
-        assert source["label"] == "bonafide" and source["source"] == source["utterance"]
+        assert source["label"] == "bonafide"
+        assert source["source"] == source["utterance"]
         same = [name for name in copy if name.startswith("law_")] + [
             "speaker",
             "start_s",
             "licence",
         ]
         assert [copy[name] for name in same] == [source[name] for name in same]
-        assert copy["settings"] and not source["settings"]
+        assert copy["settings"]
+        assert not source["settings"]
         a, b = (soundfile.read(root / "pool" / row["path"])[0] for row in (source, copy))
         assert len(a) == len(b)
         assert not np.array_equal(a, b)
@@ -111,7 +113,7 @@ def test_models_are_named_where_they_are_missing_or_wrong(made, tmp_path):
     plan = make_plan(table, root / "clones", allow_missing=True)
     assert plan.problems == ("vocoder ours: no ours in a folder of vocoders (--vocoders)",)
     (tmp_path / "ours").mkdir()
-    with pytest.raises(DataError, match="vocoder ours: .*is no vocoder"):
+    with pytest.raises(DataError, match=r"vocoder ours: .*is no vocoder"):
         make_plan(table, root / "clones", allow_missing=True, vocoders=tmp_path)
     for rows, told in (
         ('[[vocoder]]\nname = "x"\nfamily = "fam-train"\n', "x: it must have a model, or be one"),

@@ -60,9 +60,9 @@ def read_piper_decoder(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not shapes["rates"] or "last" not in params:
         raise DataError(f"{path}: has no HiFi-GAN decoder; it must be a Piper voice")
     fields = _fields(shapes)
-    for name in [name for name in params if name.startswith(_BLOCK)]:
-        up, kernel = divmod(int(name.removeprefix(_BLOCK)), len(fields["kernels"]))
-        params[f"block_{up}_{kernel}"] = params.pop(name)
+    for block in [key for key in params if key.startswith(_BLOCK)]:
+        up, kernel = divmod(int(block.removeprefix(_BLOCK)), len(fields["kernels"]))
+        params[f"block_{up}_{kernel}"] = params.pop(block)
     return fields, params
 
 

@@ -130,6 +130,10 @@ class DataConfig(Section):
     # in training an epoch is divided equally over the values of the first of these, each part over
     # those of the second, and so on; () = each clip once
     balance: tuple[str, ...] = some_of("class", "attack", "speaker")
+    # column of the train list that names the bona fide clip that a spoof clip is a copy of, such as
+    # source: in training, rows 2i and 2i + 1 are then a bona fide clip and a fake; "" = no pairs
+    pairs: str = ""
+    unpaired_share: float = at_least(0.0, 0.0)  # of these pairs, those whose fake is no copy
     host_augment: HostAugmentConfig = field(default_factory=HostAugmentConfig)
 
     cache_dir: str = ""  # decoded audio; "" = $RAWNET_JAX_CACHE or ~/.cache/rawnet_jax
@@ -169,6 +173,8 @@ class AugmentConfig(Section):
     exclusive: tuple[str, ...] = ()
     # name -> its fields and its probability for a clip; a name that chain lacks is left out
     steps: ConfigDict = field(default_factory=ConfigDict)
+    # rows 2i and 2i + 1 get the same draws: with config.data.pairs, both sides of a pair
+    by_pair: bool = False
     # folders, and folders in them, of audio files: of MUSAN, RIRS_NOISES (each takes what is its
     # own there) or any others
     noise_dir: str = ""  # what "noise" adds

@@ -113,6 +113,15 @@ def _check_combinations(config: Config) -> None:
             "config.data.resident=on cuts clips on the devices, in rows of one length and as they "
             "were recorded; with config.data.bucket_samples or host_augment use auto or off"
         )
+    if data.unpaired_share > 1:
+        raise ConfigError(
+            f"config.data.unpaired_share is {data.unpaired_share:g}; it must be at most 1"
+        )
+    if config.augment.by_pair and not data.pairs:
+        raise ConfigError(
+            "config.augment.by_pair is set; config.data.pairs must name a column beside it, or "
+            "rows that have nothing in common get the same draws"
+        )
     if data.bucket_samples and dispatch > 1:
         raise ConfigError(
             f"config.train.steps_per_dispatch is {dispatch}; with config.data.bucket_samples a "

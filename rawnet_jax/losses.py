@@ -66,6 +66,43 @@ def cross_entropy(
     return -log_p.mean(axis=1)
 
 
+def pair_ranking(
+    output: ModelOutput,
+    label: jax.Array,
+    weight: jax.Array,
+    *,
+    smoothing: float = 0.0,
+    margin: float = 2.0,
+    ranking_weight: float = 1.0,
+) -> jax.Array:
+    """Cross-entropy, and within each pair the bona fide clip ranked above its fake.
+
+    Rows 2i and 2i + 1 are a pair, as ``config.data.pairs`` makes them. What both sides have in
+    common (speaker, words, channel) cancels in the difference of their log odds. The ranking term
+    is the logistic one of Burges et al., Learning to rank using gradient descent (ICML 2005), with
+    a margin.
+
+    Args:
+        output: as in `cross_entropy`.
+        label: int32 [B].
+        weight: float32 [B]; a pair of which a row has weight 0 has no ranking term.
+        smoothing: as in `cross_entropy`.
+        margin: log odds that the bona fide clip shall be ahead by.
+        ranking_weight: factor on the ranking term.
+
+    Returns:
+        float32 [B], in nats; of branches the mean.
+    """
+    classifier = cross_entropy(output, label, weight, smoothing=smoothing)
+    branches = output.logits.reshape(len(label), -1, len(Label))
+    log_odds = branches[..., Label.BONAFIDE] - branches[..., Label.SPOOF]
+    partner = jnp.arange(len(label)) ^ 1
+    ahead = (label - label[partner])[:, None] * (log_odds - log_odds[partner])
+    ranked = (label != label[partner]) & (weight > 0) & (weight[partner] > 0)
+    ranking = jnp.where(ranked, jax.nn.softplus(margin - ahead).mean(axis=1), 0.0)
+    return classifier + ranking_weight * ranking
+
+
 def focal(
     output: ModelOutput, label: jax.Array, weight: jax.Array, *, gamma: float = 2.0
 ) -> jax.Array:
@@ -277,6 +314,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "am_softmax": am_softmax,
     "triplet_hard": triplet_hard,
     "eabn": eabn,
+    "pair_ranking": pair_ranking,
 }
 
 

@@ -21,6 +21,7 @@ from rawnet_jax.losses import (
     focal,
     loss_config,
     make_loss,
+    pair_ranking,
     row_weights,
     triplet_center,
     triplet_hard,
@@ -282,3 +283,24 @@ def test_fields_of_a_loss_are_checked():
         loss_config("oc_softmax", alpa=3)
     with pytest.raises(ConfigError, match="unknown config field 'gamma'"):
         make_loss(LossConfig(name="bce", fields=loss_config("focal").fields))
+
+
+def test_a_pair_is_ranked_by_the_difference_of_its_log_odds():
+    log_odds = np.array([2.0, -1.0, 0.5, 1.5, 3.0, 0.0, 1.0, 1.0], np.float32)
+    logits = jnp.stack([jnp.zeros(8), log_odds], axis=1)
+    label = jnp.array([1, 0, 0, 1, 1, 1, 1, 0])
+    weight = jnp.array([1.0, 1, 1, 1, 1, 1, 1, 0])
+    output = ModelOutput(jnp.asarray(log_odds), logits, jnp.zeros((8, 1)))
+    found = pair_ranking(output, label, weight, margin=2.0, ranking_weight=3.0)
+    ahead = np.array([3.0, 3.0, 1.0, 1.0])  # of the two pairs that have both classes and count
+    ranking = np.concatenate([3.0 * np.log1p(np.exp(2.0 - ahead)), np.zeros(4)])
+    expected = np.asarray(cross_entropy(output, label, weight)) + ranking
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    moved = ModelOutput(output.score, logits + jnp.array([0.0, 5.0]), output.embedding)
+    again = pair_ranking(moved, label, weight, margin=2.0, ranking_weight=3.0)
+    np.testing.assert_allclose(
+        again - cross_entropy(moved, label, weight),
+        found - cross_entropy(output, label, weight),
+        rtol=1e-5,
+        atol=1e-6,
+    )

@@ -67,10 +67,12 @@ class Chain:
         steps: what to apply; none = nothing at all.
         mesh: devices over whose first axis the rows of a batch are divided; None = one device.
             Without it, XLA gathers the whole batch on every device for a Fourier transform.
+        by_pair: rows 2i and 2i + 1 get the same draws.
     """
 
     steps: tuple[Step, ...]
     mesh: Mesh | None = None
+    by_pair: bool = False
 
     @property
     def needs(self) -> frozenset[str]:
@@ -82,8 +84,8 @@ class Chain:
     ) -> tuple[jax.Array, jax.Array]:
         """Augment a batch.
 
-        Row i depends on the key, on i and on itself alone: neither on the other rows nor on the
-        number of devices.
+        Row i depends on the key, on i (`by_pair`: on i // 2) and on itself alone: neither on the
+        other rows nor on the number of devices.
 
         Args:
             banks: with the fields that `needs` names, made for clips of T samples; the same on
@@ -97,7 +99,8 @@ class Chain:
         """
         if not self.steps:
             return waveform, num_samples
-        keys = jax.random.split(key, waveform.shape[0])
+        together = 2 if self.by_pair else 1
+        keys = jnp.repeat(jax.random.split(key, waveform.shape[0] // together), together)
         rows = jax.vmap(self._apply_to_clip, in_axes=(None, 0, 0, 0))
         if self.mesh is not None and self.mesh.size > 1:
             split, whole = PartitionSpec(self.mesh.axis_names[0]), PartitionSpec()
@@ -150,7 +153,7 @@ def make_chain(config: AugmentConfig, mesh: Mesh | None = None) -> Chain:
             f"config.augment.exclusive: the probabilities of {', '.join(config.exclusive)} add up "
             f"to {total:g}; it must be 1 at most, as a clip gets one of them at most"
         )
-    return Chain(tuple(steps), mesh)
+    return Chain(tuple(steps), mesh, config.by_pair)
 
 
 def _step(name: str, given: dict[str, Any], position: int) -> Step:

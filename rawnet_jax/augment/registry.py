@@ -85,6 +85,7 @@ def augment_config(
     noise_dir: str = "",
     rir_dir: str = "",
     exclusive: Sequence[str] = (),
+    by_pair: bool = False,
 ) -> AugmentConfig:
     """Return the config section of a chain, all its fields spelt out.
 
@@ -94,6 +95,7 @@ def augment_config(
         noise_dir: folder of noises.
         rir_dir: folder of impulse responses.
         exclusive: names of steps of which a clip gets one at most.
+        by_pair: both sides of a pair get the same draws.
 
     Raises:
         ConfigError: for an unknown name or field, or a wrong value.
@@ -102,6 +104,7 @@ def augment_config(
     return AugmentConfig(
         chain=tuple(steps),
         exclusive=tuple(exclusive),
+        by_pair=by_pair,
         steps=ConfigDict(complete),
         noise_dir=noise_dir,
         rir_dir=rir_dir,

@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a table of your own (default: the project's)",
     )
     parser.add_argument(
+        "--vocoders",
+        type=Path,
+        metavar="DIR",
+        help="folder of the trained vocoders that the table names (the project's: vocoders/ in its "
+        "repository), which copy every bona fide piece",
+    )
+    parser.add_argument(
         "--allow-missing",
         action="store_true",
         help="go on without clones and files that are missing; the pool says which",

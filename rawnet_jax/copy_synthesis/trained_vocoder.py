@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from rawnet_jax.copy_synthesis.vocoder import Settings, Vocoder
+from rawnet_jax.copy_synthesis.equalised import equalised
+from rawnet_jax.copy_synthesis.vocoder import Between, OneOf, Settings, Vocoder
 from rawnet_jax.errors import CheckpointError, DataError
 from rawnet_jax.vocoders.files import SETTINGS_NAME, WEIGHTS_NAME, read_settings
+
+_SETTINGS = (OneOf("equal_bands", (0, 40, 80, 160, 320)), Between("equal_share", 0.5, 1.0))
+"""Mel bands in which a copy is equalised, 0 = it is not, and how far: see `equalised`."""
 
 
 def is_trained_vocoder(path: Path) -> bool:
@@ -31,7 +35,7 @@ def trained_row(path: Path) -> Vocoder:
         "_".join(path.name.split()),
         f"neural {family}",
         functools.partial(_copied, path),
-        (),
+        _SETTINGS,
         f"{family}, trained by train-vocoder for {facts.get('steps', '?')} steps",
         "that of the speech it learned from",
         "jax",
@@ -40,9 +44,11 @@ def trained_row(path: Path) -> Vocoder:
 
 
 def _copied(
-    path: Path, waveform: np.ndarray, _settings: Settings, _rng: np.random.Generator
+    path: Path, waveform: np.ndarray, settings: Settings, _rng: np.random.Generator
 ) -> np.ndarray:
-    return np.asarray(_loaded(path).copy(waveform))
+    copy = np.asarray(_loaded(path).copy(waveform))
+    bands = int(settings["equal_bands"])
+    return equalised(waveform, copy, bands, float(settings["equal_share"])) if bands else copy
 
 
 @functools.cache

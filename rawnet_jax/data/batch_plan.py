@@ -11,6 +11,7 @@ import numpy as np
 
 from rawnet_jax.config_check import check_buckets
 from rawnet_jax.data.balance import Balance
+from rawnet_jax.data.pairs import Pairs
 from rawnet_jax.errors import ConfigError
 
 CROPS = ("first", "random")
@@ -44,7 +45,7 @@ class _Epoch(NamedTuple):
 
     order: np.ndarray  # int64 [batches, batch_size] of draws, -1 = filler
     length: np.ndarray  # int64 [batches], of their rows
-    clip: np.ndarray  # int64 [draws], ascending
+    clip: np.ndarray  # int64 [draws]
     crop_at: np.ndarray  # float64 [draws] in [0, 1): place of the crop
     crop_length: np.ndarray  # float64 [draws] in [0, 1): its length
     lot: np.ndarray  # uint64 [draws]
@@ -78,6 +79,7 @@ class BatchPlan:
         seed: int = 0,
         num_epochs: int = 1,
         groups: np.ndarray | None = None,
+        pairs: Pairs | None = None,
         owner: np.ndarray | None = None,
         num_owners: int = 1,
     ) -> None:
@@ -100,6 +102,8 @@ class BatchPlan:
             seed: of orders and crops.
             num_epochs: after which the batches end.
             groups: of a `Balance`; None = each clip once.
+            pairs: rows 2i and 2i + 1 of a batch are one of its pairs, cut at one place; None = no
+                pairs.
             owner: int [N], which process alone can read a clip: its rows of a batch are then
                 drawn from its own clips. None = any process can read any clip.
             num_owners: processes among which a batch is divided; must divide `batch_size`.
@@ -135,6 +139,9 @@ class BatchPlan:
         if groups is not None:
             self._balance = Balance(groups, self._owner, self._bucket, seed)
             self._bucket = self._balance.bucket
+        self._pairs = pairs
+        if pairs is not None:
+            _check_pairs(batch_size, len(self._bounds), groups, self._num_owners)
         self._epochs: dict[int, _Epoch] = {}
         self._lock = threading.Lock()
         self._batches = self._count_batches(drop_last)
@@ -210,6 +217,8 @@ class BatchPlan:
             return self._epochs[number], batch
 
     def _clips(self, number: int) -> np.ndarray:
+        if self._pairs is not None:
+            return self._pairs.clips(number)
         if self._balance is not None:
             return self._balance.clips(number)
         return np.arange(len(self._lengths))
@@ -217,10 +226,16 @@ class BatchPlan:
     def _draw(self, number: int) -> _Epoch:
         clip = self._clips(number)
         generator = np.random.default_rng([self._seed, number])
-        permutation = generator.permutation(len(clip))
-        order = permutation if self._shuffle else np.arange(len(clip))
-        crop_at, crop_length = generator.random(len(clip)), generator.random(len(clip))
-        lot = generator.integers(2**64, size=len(clip), dtype=np.uint64)
+        together = 1 if self._pairs is None else 2  # draws that keep together and share all chance
+        count = len(clip) // together
+        permutation = generator.permutation(count)
+        order = permutation if self._shuffle else np.arange(count)
+        crop_at, crop_length = generator.random(count), generator.random(count)
+        lot = generator.integers(2**64, size=count, dtype=np.uint64)
+        if together > 1:
+            order = (order[:, None] * together + np.arange(together)).reshape(-1)
+            crop_at, crop_length = crop_at.repeat(together), crop_length.repeat(together)
+            lot = lot.repeat(together)
         buckets = range(len(self._bounds))[::-1]
         batches = np.concatenate([self._batches_of(bucket, order, clip) for bucket in buckets])
         length = np.repeat(self._bounds[::-1], self._batches[::-1])
@@ -241,6 +256,20 @@ class BatchPlan:
             filled[: len(own)] = own
             rows[:, owner] = filled.reshape(count, share)
         return rows.reshape(count, self.batch_size)
+
+
+def _check_pairs(
+    batch_size: int, num_buckets: int, groups: np.ndarray | None, num_owners: int
+) -> None:
+    if batch_size % 2:
+        raise ConfigError(f"batch_size is {batch_size}; it must be even with config.data.pairs")
+    for name, is_set in (
+        ("bucket_samples", num_buckets > 1),
+        ("balance", groups is not None),
+        ("divide_clips", num_owners > 1),
+    ):
+        if is_set:
+            raise ConfigError(f"config.data.pairs: config.data.{name} must not be set beside it")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from rawnet_jax.config import DataConfig, EvalConfig, TrainConfig
 from rawnet_jax.data.balance import group_numbers
 from rawnet_jax.data.host_augment import make_host_chain
 from rawnet_jax.data.loader import BatchSource, WaveformSource
+from rawnet_jax.data.pairs import Pairs, source_positions
 
 
 def training_source(
@@ -25,6 +26,10 @@ def training_source(
     Raises:
         ConfigError: if the config asks for what these clips or this machine cannot give.
     """
+    pairs = None
+    if data.pairs:
+        source = source_positions(cache.trials, data.pairs)
+        pairs = Pairs(cache.trials, source, data.unpaired_share, train.seed)
     return BatchSource(
         cache,
         batch_size=train.batch_size,
@@ -38,6 +43,7 @@ def training_source(
         seed=train.seed,
         num_epochs=train.num_epochs,
         groups=group_numbers(cache.trials, data.balance) if data.balance else None,
+        pairs=pairs,
         change=make_host_chain(data.host_augment, cache),
         process_index=process_index,
         process_count=process_count,

@@ -23,6 +23,7 @@ class PoolOptions:
     output: Path | None
     report: Path | None
     table: Path | None
+    vocoders: Path | None
     allow_missing: bool
     dry_run: bool
     num_workers: int
@@ -52,7 +53,12 @@ def build_pool(options: PoolOptions) -> int:
     table = read_table(options.table or OWN_TABLE)
     if options.clones.is_dir():
         _tell_clones(table, options.clones)
-    plan = make_plan(table, options.clones, allow_missing=options.allow_missing or options.dry_run)
+    plan = make_plan(
+        table,
+        options.clones,
+        allow_missing=options.allow_missing or options.dry_run,
+        vocoders=options.vocoders,
+    )
     for problem in plan.problems:
         complain(f"differs from the table: {problem}")
     _tell_plan(plan)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.config import Config, DataConfig
+from rawnet_jax.digest import digest_of
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.jobs.options import at_least
 from rawnet_jax.json_text import parsed_json
@@ -37,6 +38,7 @@ class TrainVocoderOptions:
     learning_rate: float
     seed: int
     save_every: int
+    start_from: Path | None
     progress: bool
 
     def __post_init__(self) -> None:
@@ -70,22 +72,32 @@ def train_vocoder(options: TrainVocoderOptions) -> int:
     from rawnet_jax.training.workdir import held
     from rawnet_jax.vocoders.families import VocoderSpec
     from rawnet_jax.vocoders.mel import MelSetting
+    from rawnet_jax.vocoders.piper import FAMILY, read_piper_decoder
 
     start_runtime(Config().runtime)
     try:
         mel = MelSetting(options.bands, options.hop, options.size, high_hz=options.high_hz)
     except ValueError as error:
         raise ConfigError(f"spectrogram: {error}") from error
-    spec = VocoderSpec(options.family, mel)
+    structure: dict[str, Any] = {}
+    start: dict[str, Any] = {}
+    if options.start_from is not None:
+        if options.family != FAMILY:
+            raise ConfigError(f"--start-from: --family must be {FAMILY}")
+        structure, start = read_piper_decoder(options.start_from)
+    spec = VocoderSpec(options.family, mel, structure)
     spec.build()
     named = {"num_steps": options.steps}
     named |= {f.name: getattr(options, f.name) for f in fields(Recipe) if f.name not in named}
     recipe = Recipe(**named)
     with held(options.output):
         settings = {"spec": spec.to_dict(), "recipe": asdict(recipe)}
-        _same_or_new(options.output / RECIPE_NAME, settings)
+        facts = {"started_from": digest_of(start)} if start else {}
+        _same_or_new(options.output / RECIPE_NAME, settings | facts)
         caches = recordings_below(options.input, DataConfig(), progress=options.progress)
-        trainer = VocoderTrainer(spec, recipe, options.output, caches, progress=options.progress)
+        trainer = VocoderTrainer(
+            spec, recipe, options.output, caches, start=start, progress=options.progress
+        )
         vocoder = trainer.run()
     show(
         f"{options.output}: {options.family}, {vocoder.num_values:,} values, mel distance on dev "

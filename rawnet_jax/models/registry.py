@@ -13,6 +13,7 @@ from rawnet_jax.export_formats import FORMATS
 from rawnet_jax.models import aasist, eabn, lfcc_resnet18, rawnet2
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.models.lfcc_modulation import LfccModulation
+from rawnet_jax.models.spectral_resnet import SpectralResNet
 from rawnet_jax.models.torch_names import TorchNames
 
 
@@ -107,6 +108,12 @@ MODELS: dict[str, ModelSpec] = {
         num_samples=24_160,  # 150 frames
         source="this project; Wu et al., Synthetic speech detection using temporal modulation "
         "feature, ICASSP 2013",
+    ),
+    "spectral_resnet": ModelSpec(
+        SpectralResNet,
+        num_params=0,
+        num_samples=24_160,
+        source="this project",
     ),
     "eabn_efficientnet_a0": ModelSpec(
         eabn.Eabn,

@@ -150,7 +150,12 @@ def _make_all(
     journal.keep([n for n, made in journal.records.items() if _is_whole(folder, made)])
     todo = [(n, each) for n, each in enumerate(recordings) if n not in journal.records]
     results = task_results(
-        PieceMaker(folder, plan.git_dirs, plan.table.seed),
+        PieceMaker(
+            folder,
+            plan.git_dirs,
+            plan.table.seed,
+            {each.name: each.row for each in plan.vocoders},
+        ),
         [each for _, each in todo],
         num_workers=num_workers,
         progress=progress,

@@ -31,10 +31,14 @@ _LAWS = (
     "level_dbfs",
 )
 _COLUMNS = (
-    *("path", "label", "speaker", "attack", "utterance", "system", "family", "group", *FOLDS),
+    *("path", "label", "speaker", "attack", "utterance", "system", "family", "source", "settings"),
+    *("group", *FOLDS),
     *("language", "channel", "licence", "repository", "commit", "source_path", "source_blob"),
     *("start_s", "sha256", *(f"law_{name}" for name in _LAWS)),
 )
+
+_LIST_COLUMNS = ("path", "label", "speaker", "attack", "utterance_id", "source", "family")
+"""Of the lists for ``config.data.corpus=manifest``: `config.data.pairs` reads ``source``."""
 
 
 def write_papers(
@@ -64,6 +68,8 @@ def write_papers(
     (folder / PROTOCOL_FOLDER).mkdir(exist_ok=True)
     for name, chosen in protocols(pieces).items():
         write_lines(folder / PROTOCOL_FOLDER / name, [piece.line for piece in chosen])
+        table = Path(name).with_suffix("").with_suffix(".csv").name
+        _write_csv(folder / PROTOCOL_FOLDER / table, _LIST_COLUMNS, map(_list_row, chosen))
     _write_licences(folder, plan.sources, pieces)
     write_lines(folder / "README.md", _page(plan, pieces, record))
 
@@ -81,7 +87,8 @@ def _row(piece: Piece) -> Row:
     laws = made["laws"]
     row = (
         *(f"flac/{piece.name}.flac", recording.label, recording.speaker, piece.attack, piece.name),
-        *(recording.system, recording.family, recording.group),
+        *(recording.system, recording.family, made["source"], _text(made["settings"])),
+        recording.group,
         *(piece.parts[fold] for fold in FOLDS),
         *(recording.language, recording.channel, recording.licence),
         *(recording.repository, recording.commit),
@@ -89,6 +96,18 @@ def _row(piece: Piece) -> Row:
         *(made["start_s"], made["sha256"], *(_law(laws[name]) for name in _LAWS)),
     )
     return [None if cell == NOWHERE else cell for cell in row]  # blank, as tables have it
+
+
+def _text(settings: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def _list_row(piece: Piece) -> Row:
+    recording = piece.recording
+    return (
+        *(f"flac/{piece.name}.flac", recording.label, recording.speaker, piece.attack, piece.name),
+        *(piece.made["source"], recording.family),
+    )
 
 
 def _law(value: Any) -> Any:

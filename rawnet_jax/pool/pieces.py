@@ -12,6 +12,7 @@ import soundfile
 
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
+from rawnet_jax.copy_synthesis.vocoder import Vocoder, copy_of
 from rawnet_jax.data.audio import Encoded, from_int16, read_waveform
 from rawnet_jax.errors import AudioError, DataError
 from rawnet_jax.pool.clones import BlobReader
@@ -63,11 +64,13 @@ class PieceMaker:
         folder: of the pool.
         git_dirs: clone of each repository.
         seed: of every draw.
+        vocoders: by the name of their copies' system.
     """
 
     folder: Path
     git_dirs: Mapping[str, Path]
     seed: int
+    vocoders: Mapping[str, Vocoder]
 
     def __call__(self, recording: Recording) -> Made:
         """Write the pieces of one recording.
@@ -109,10 +112,13 @@ class PieceMaker:
                 break
             if np.sqrt(np.mean(np.square(part, dtype=np.float64))) > _SILENT_RMS:
                 name = f"{recording.name}_{number}"
-                samples = dressed(part, laws, rng)
+                signal, settings = self._copied(recording, number, part)
+                samples = dressed(signal, laws, rng)
                 pieces.append(
                     {
                         "utterance": name,
+                        "source": f"{recording.source.name}_{number}",
+                        "settings": settings,
                         "sha256": self._write(name, samples),
                         "num_samples": len(samples),
                         "start_s": round(at / SAMPLE_RATE_HZ, 4),
@@ -123,6 +129,17 @@ class PieceMaker:
                 )
             at += len(part)
         return pieces
+
+    def _copied(
+        self, recording: Recording, number: int, part: np.ndarray
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the piece, or its copy by the recording's vocoder, and what was drawn for it."""
+        if not recording.vocoder:
+            return part, {}
+        vocoder = self.vocoders[recording.vocoder]
+        rng = generator(self.seed, f"{recording.key}\n#{number}\n~{recording.vocoder}")
+        settings = vocoder.draw(rng)
+        return copy_of(np.asarray(part, np.float32), vocoder, settings, rng), settings
 
     def _write(self, name: str, samples: np.ndarray) -> str:
         """Write a piece and return the SHA-256 of its file."""

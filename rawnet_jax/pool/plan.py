@@ -4,10 +4,11 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from rawnet_jax.copy_synthesis.model_files import digests
 from rawnet_jax.data.protocols import AUDIO_EXTENSIONS
 from rawnet_jax.errors import DataError
 from rawnet_jax.pool.clones import (
@@ -20,9 +21,20 @@ from rawnet_jax.pool.clones import (
     read_blobs,
     require_commits,
 )
-from rawnet_jax.pool.table import Choice, Rule, Source, Table, choose, group_of, speaker_name
+from rawnet_jax.pool.pool_vocoders import PoolVocoder, pool_vocoders
+from rawnet_jax.pool.table import (
+    FAKE,
+    REAL,
+    Choice,
+    Rule,
+    Source,
+    Table,
+    choose,
+    group_of,
+    speaker_name,
+)
 
-LAWS_VERSION = 1
+LAWS_VERSION = 2
 """Raised whenever the same table and clones give other samples."""
 
 
@@ -44,6 +56,7 @@ class Recording:
         channel: what it went through.
         group: where the table puts it.
         pieces: that may be taken of it.
+        vocoder: whose copy of it this is; "" = it is the recording itself.
     """
 
     repository: str
@@ -59,16 +72,26 @@ class Recording:
     channel: str
     group: str
     pieces: int
+    vocoder: str = ""
 
     @property
     def key(self) -> str:
-        """What every draw for it starts from: where it is from, and nothing of its class."""
+        """What every draw for it starts from: where it is from, and nothing of its class.
+
+        A copy has that of its source, and so the same laws.
+        """
         return "\n".join((self.repository, *self.paths))
 
     @property
     def name(self) -> str:
         """First part of the names of its pieces."""
-        return f"P_{hashlib.sha256(self.key.encode()).hexdigest()[:12]}"
+        text = f"{self.key}\n~{self.vocoder}" if self.vocoder else self.key
+        return f"P_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    @property
+    def source(self) -> "Recording":
+        """The recording that this is a copy of, or this one."""
+        return replace(self, vocoder="") if self.vocoder else self
 
 
 @dataclass(slots=True)
@@ -104,17 +127,39 @@ class PoolPlan:
         sources: that are there.
         missing: sources without a clone.
         problems: one line for each thing that differs from the table.
+        vocoders: that copy every bona fide recording.
     """
 
     table: Table
     sources: tuple[SourcePlan, ...]
     missing: tuple[Source, ...]
     problems: tuple[str, ...]
+    vocoders: tuple[PoolVocoder, ...] = ()
 
     @property
     def recordings(self) -> list[Recording]:
-        """Of all sources, in the order of the table."""
-        return [each for source in self.sources for each in source.recordings]
+        """Of all sources, in the order of the table, each followed by its copies."""
+        return [
+            one
+            for source in self.sources
+            for each in source.recordings
+            for one in (each, *self._copies(each))
+        ]
+
+    def _copies(self, recording: Recording) -> list[Recording]:
+        if recording.label != REAL:
+            return []
+        return [
+            replace(
+                recording,
+                label=FAKE,
+                system=each.name,
+                family=each.family,
+                group=self.table.families[each.family],
+                vocoder=each.name,
+            )
+            for each in self.vocoders
+        ]
 
     @property
     def git_dirs(self) -> dict[str, Path]:
@@ -128,16 +173,20 @@ class PoolPlan:
             "laws": LAWS_VERSION,
             "table": self.table.digest,
             "recordings": [asdict(each) for each in self.recordings],
+            "vocoders": {each.name: digests(each.row) for each in self.vocoders},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def make_plan(table: Table, clones: Path, *, allow_missing: bool) -> PoolPlan:
+def make_plan(
+    table: Table, clones: Path, *, allow_missing: bool, vocoders: Path | None = None
+) -> PoolPlan:
     """Look at the clones and choose recordings.
 
     Args:
         table: what to take.
         clones: folder of clones.
+        vocoders: folder of the trained vocoders that the table names; None = there is none.
         allow_missing: go on without sources or files that are not there; `PoolPlan.problems` names
             them.
 
@@ -149,6 +198,9 @@ def make_plan(table: Table, clones: Path, *, allow_missing: bool) -> PoolPlan:
     places = [(source, find_clone(clones, source)) for source in table.source]
     missing = tuple(source for source, place in places if place is None)
     problems = [f"{each.repository}: no clone; {clone_line(each, clones)}" for each in missing]
+    rows, lacking = pool_vocoders(table, vocoders)
+    if lacking and not allow_missing:
+        raise DataError("; ".join(lacking) + "; --allow-missing goes on without its copies")
     if missing and not allow_missing:
         raise DataError(
             f"{len(missing)} of {len(places)} clones are missing in {clones} (--allow-missing goes "
@@ -166,7 +218,7 @@ def make_plan(table: Table, clones: Path, *, allow_missing: bool) -> PoolPlan:
         raise DataError("; ".join(problems[len(missing) :]) + "; --allow-missing goes on without")
     if not any(each.recordings for each in plans):
         raise DataError(f"{clones}: no recording to take")
-    return PoolPlan(table, tuple(plans), missing, tuple(problems))
+    return PoolPlan(table, tuple(plans), missing, (*problems, *lacking), rows)
 
 
 def _differences(plan: SourcePlan) -> list[str]:

@@ -102,6 +102,21 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VocoderRow:
+    """A vocoder that makes a copy of every bona fide piece.
+
+    Attributes:
+        name: system of its copies. Without a model, one of `copy_synthesis.table.VOCODERS`.
+        family: engine family of its copies.
+        model: folder of a trained vocoder, below the folder that the user names; "" = none.
+    """
+
+    name: str
+    family: str
+    model: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A whole table.
 
@@ -114,6 +129,7 @@ class Table:
         left_out: speakers that are left out.
         aliases: other names of speakers.
         source: the repositories.
+        vocoder: what copies bona fide pieces.
         digest: SHA-256 of the text.
     """
 
@@ -125,6 +141,7 @@ class Table:
     left_out: tuple[LeftOut, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     source: tuple[Source, ...]
+    vocoder: tuple[VocoderRow, ...] = ()
     digest: str = ""
 
 
@@ -167,6 +184,10 @@ def read_table(path: Path = OWN_TABLE) -> Table:
     content["left_out"] = tuple(
         _made(LeftOut, f"{path}: left_out {number}", each)
         for number, each in _tables(path, content, "left_out")
+    )
+    content["vocoder"] = tuple(
+        _made(VocoderRow, f"{path}: vocoder {number}", each)
+        for number, each in _tables(path, content, "vocoder")
     )
     table = _made(Table, str(path), {**content, "digest": hashlib.sha256(text).hexdigest()})
     _check(path, table)
@@ -263,6 +284,16 @@ def _check(path: Path, table: Table) -> None:
     for family, group in table.families.items():
         if group not in GROUPS:
             raise ConfigError(f"{path}: family {family} is in {group!r}, none of {_GROUP_LIST}")
+    vocoders = Counter(each.name for each in table.vocoder)
+    for each in table.vocoder:
+        if each.family not in table.families:
+            raise ConfigError(
+                f"{path}: vocoder {each.name}: family {each.family!r} is not in [families]"
+            )
+        if vocoders[each.name] > 1 or len(each.name.split()) != 1:
+            raise ConfigError(
+                f"{path}: vocoder {each.name!r}: the name must be one word, and there once"
+            )
     names = Counter(source.repository for source in table.source)
     for source in table.source:
         if names[source.repository] > 1:

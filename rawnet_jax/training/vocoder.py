@@ -1,7 +1,7 @@
 """Training a vocoder on a folder of recordings; it resumes where it stopped."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -107,6 +107,7 @@ class VocoderTrainer:
         workdir: where log, checkpoint and the vocoder go.
         caches: clips to train on and to measure on.
         discriminators: which the vocoder is trained against.
+        start: parameters of the generator by their first name, in place of drawn ones.
         progress: whether to show a bar.
     """
 
@@ -118,6 +119,7 @@ class VocoderTrainer:
         caches: tuple[Cache, Cache],
         *,
         discriminators: Discriminators | None = None,
+        start: Mapping[str, Any] | None = None,
         progress: bool = True,
     ) -> None:
         self.spec, self.recipe, self.workdir = spec, recipe, workdir
@@ -126,6 +128,7 @@ class VocoderTrainer:
         self.source = self._batches(caches[0], recipe.batch_size, shuffle=True)
         self.dev = self._batches(caches[1], min(recipe.batch_size, len(caches[1])), shuffle=False)
         self.bars = BatchBars(progress)
+        self._start_params = start or {}
         self._steps = {
             is_adversarial: jax.jit(partial(step, parts=self.parts), donate_argnums=0)
             for is_adversarial, step in ((False, spectral_step), (True, adversarial_step))
@@ -191,7 +194,8 @@ class VocoderTrainer:
             first_state, self.parts, recipe.seed, recipe.segment
         )
         if not steps_saved(self.workdir, LATEST):
-            return jax.jit(make)(), 0
+            state = jax.jit(make)()
+            return state.replace(generator={**state.generator, **self._start_params}), 0
         template = {"state": jax.eval_shape(make)}
         found, step = restore_variables(self.workdir, LATEST, template, replicated(make_mesh()))
         say(f"resuming from step {step} of {recipe.num_steps} in {self.workdir}")

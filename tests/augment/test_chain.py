@@ -207,3 +207,15 @@ def test_dtypes_stay():
     chain = make_chain(augment_config({"speed": {}}))
     shapes = jax.eval_shape(chain.apply, Banks(), KEY, jnp.zeros((2, 300)), jnp.ones(2, jnp.int32))
     assert [shape.dtype for shape in shapes] == [jnp.float32, jnp.int32]
+
+
+def test_both_sides_of_a_pair_get_the_same_draws():
+    steps: dict[str, dict[str, Any]] = {"coloured_noise": {"probability": 0.5}, "gain": {}}
+    clip = jnp.repeat(clips()[::2], 2, axis=0)
+    num_samples = jnp.repeat(NUM_SAMPLES[::2], 2)
+    for by_pair in (False, True):
+        chain = make_chain(augment_config(steps, by_pair=by_pair))
+        out = np.asarray(chain.apply(Banks(), KEY, clip, num_samples)[0])
+        alike = [np.array_equal(out[n], out[n + 1]) for n in (0, 4, 6)]
+        assert alike == [by_pair] * 3
+        assert not np.array_equal(out[4], out[6])

@@ -16,9 +16,11 @@ from rawnet_jax.cli.main import main
 from rawnet_jax.config import thawed
 from rawnet_jax.config_file import read_config, save_config
 from rawnet_jax.jobs import chosen_run
+from rawnet_jax.metrics.outlier import fit_distance
 from rawnet_jax.presets import catalog
 from rawnet_jax.presets.files import read_preset
 from rawnet_jax.run import Run
+from rawnet_jax.scoring.outlier import OutlierBound, OutlierRule, save_outlier_rule
 from rawnet_jax.scoring.verdict import FITTED_FILES
 from tests.docs_examples import DOCS, blocks, run_console
 from tests.small_run import STEP, write_run
@@ -40,6 +42,10 @@ def made(tmp_path_factory):
     config = thawed(read_config(folder / "run"))
     config.data.root = "/home/of/somebody"
     save_config(config, folder / "run")
+    rows = np.random.default_rng(0).standard_normal((40, 5))
+    bound = OutlierBound(0.01, 1e6, 1e6)  # nothing is refused
+    rule = OutlierRule(fit_distance(rows, np.arange(40) % 2), bound, STEP)
+    save_outlier_rule(folder / "run", rule)
     card = folder / "own.md"
     card.write_text("# small\n\nFails on tones.\n", encoding="utf-8")
     words = ["--summary=A test", "--licence=CC0", f"--card={card}", "--figure=dev EER=25 %"]

@@ -111,9 +111,10 @@ MODELS: dict[str, ModelSpec] = {
     ),
     "spectral_resnet": ModelSpec(
         SpectralResNet,
-        num_params=0,
+        num_params=567_602,
         num_samples=24_160,
-        source="this project",
+        source="this project; blocks of Zhang et al., IEEE SPL 2021 (arXiv 2010.13995)",
+        loss="pair_ranking",
     ),
     "eabn_efficientnet_a0": ModelSpec(
         eabn.Eabn,

@@ -11,8 +11,8 @@ those of `rawnet_jax.models.lfcc_resnet18` (Zhang et al., IEEE SPL 2021), and so
     attentive statistics - Dense = embedding - Dense                 [B, 2]
 
 Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``logits [B, 2]``,
-score = log odds of bona fide speech, ``embedding [B, 64]``. Any T works; only the samples that are
-the clip's count.
+score = log odds of bona fide speech, ``embedding [B, 64]``. Any T works; what is not the clip's is
+taken for silence or, with `variable_length`, is no part of it.
 """
 
 import functools
@@ -48,6 +48,8 @@ class SpectralResNet(nn.Module):
         blocks: in each stage.
         embedding_features: width of the embedding.
         dropout: of the embedding's input.
+        variable_length: a clip keeps its own frames, however many, and padding behind them is no
+            part of it (`rawnet_jax.nn.lengths`).
     """
 
     frame_length: int = 512
@@ -57,6 +59,7 @@ class SpectralResNet(nn.Module):
     blocks: tuple[int, ...] = (1, 2, 2, 2)
     embedding_features: int = 64
     dropout: float = 0.2
+    variable_length: bool = False
 
     @nn.compact
     def __call__(
@@ -94,7 +97,7 @@ class SpectralResNet(nn.Module):
         powers = power(emphasised[:, at], _waves(size))
         x = jnp.log(powers + _POWER_FLOOR).swapaxes(1, 2)[..., None]
         own = jnp.clip(1 + (num_samples - size) // hop, 1, count)
-        extent = Extent(is_real(num_samples), own)
+        extent = Extent(is_real(num_samples), own if self.variable_length else None)
         return extent.cleared(x - extent.mean(x, 2, keepdims=True)), extent
 
 

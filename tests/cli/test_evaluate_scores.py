@@ -132,7 +132,7 @@ ROWS = {
     "bad replicates": (["--replicates=-1"], r"--replicates -1"),
     "bad level": (["--level=95"], r"--level 95"),
     "asv file": (["--asv-scores={place}/trials.txt"], r"trials.txt:1: 8 columns"),
-    "a flag of runs": (["--no-dev"], r"--no-dev: goes with --workdir only"),
+    "a flag of runs": (["--no-dev"], r"--no-dev: goes with a trained run only"),
     "an override": (["--config.note=x"], r"belongs to a trained run"),
     "a flag of scores": (None, r"--names: goes with --scores only"),
 }
@@ -157,10 +157,9 @@ def test_one_line_and_a_non_zero_exit(place, tmp_path, capsys, name):
 
 
 def test_run_or_scores_but_not_both(place, capsys):
-    for arguments in (["evaluate"], evaluate(place, "--workdir=x")):
-        with pytest.raises(SystemExit) as stop:
-            main(arguments)
-        assert stop.value.code == 2
+    with pytest.raises(SystemExit) as stop:
+        main(evaluate(place, "--workdir=x"))
+    assert stop.value.code == 2
     assert "not allowed with" in capsys.readouterr().err
 
 

@@ -61,6 +61,8 @@ LFCC |= {"pooled_features": 4, "embedding_features": 5}
 LFCC_LEAST = {"stem_features": 2, "channels": (2, 3), "blocks": (1, 1), "pooled_features": 3}
 LFCC_LEAST |= {"embedding_features": 3, "pooling_noise": 0.0}
 MODULATION = {"hidden_features": 3, "feature_dropout": 0.0, "hidden_dropout": 0.0}
+SPECTRAL = {"frame_length": 128, "hop_length": 32, "stem_features": 2, "channels": (2, 3)}
+SPECTRAL |= {"blocks": (1, 1), "embedding_features": 3, "dropout": 0.0}
 
 EABN = {"attention_features": (1, 2), "slice_frames": 8, "slice_hop": 4, "embedding_features": 3}
 EABN_LEAST = {"attention_features": (1, 2), "embedding_features": 3, "mask_probability": 0.0}
@@ -89,6 +91,12 @@ CASES = {
         LFCC | {"hidden_features": 3},
         # BatchNorm of two clips' logarithms magnifies the rounding of the clips' levels.
         Padded(1_500, 830, 2_477, LFCC_LEAST | MODULATION, atol=1e-5),
+        attention=("pooling weight",),
+    ),
+    "spectral_resnet": Case(
+        1_600,
+        SPECTRAL,
+        Padded(1_500, 830, 2_477, SPECTRAL, atol=1e-5),
         attention=("pooling weight",),
     ),
     "rawnet2_eurecom": Case(300, RAWNET2 | {"num_taps": 9, "filterbank": "mel"}, RAWNET2_MEL),

@@ -157,7 +157,9 @@ def test_a_trained_vocoder_is_a_model_of_vocode(trained, tmp_path) -> None:
     assert set(digests(row)) == {"vocoder.json", "weights.safetensors"}
     waveform = (0.05 * np.sin(np.arange(20_000) / 20)).astype(np.float32)
     rng = np.random.default_rng(0)
-    copy = copy_of(waveform, row, row.draw(rng), rng)
+    plain = {"rate": 1.0, "equal_bands": 0, "equal_share": 1.0, "band_share": 1.0, "band_place": 0}
+    assert set(plain) == set(row.draw(rng))
+    copy = copy_of(waveform, row, plain, rng)
     # `vocode` gives every vocoder its input at one level, and the copy the level of its source.
     gain = 0.05 / np.sqrt(np.mean(waveform**2, dtype=np.float64))
     wanted = Vocoder.load(trained).copy((gain * waveform.astype(np.float64)).astype(np.float32))

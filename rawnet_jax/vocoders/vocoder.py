@@ -49,15 +49,16 @@ class Vocoder:
             raise CheckpointError(f"{folder}: damaged: {error}") from error
         if digest_of(params) != facts.get("sha256"):
             raise CheckpointError(f"{path}: damaged: its SHA-256 differs from {SETTINGS_NAME}'s")
+        params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), params)
         return cls(spec, params, facts)
 
     def save(self, folder: Path) -> None:
-        """Write the vocoder; the settings last, which name the digest of the weights.
+        """Write the vocoder, in 16 bit; the settings last, which name the digest of the weights.
 
         Raises:
             DataError: a file cannot be written.
         """
-        params = jax.device_get(self.params)
+        params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float16), self.params)
         facts = {**self.facts, "spec": self.spec.to_dict(), "sha256": digest_of(params)}
         write_bytes_atomically(folder / WEIGHTS_NAME, packed(params))
         write_text_atomically(folder / SETTINGS_NAME, json.dumps(facts, indent=2) + "\n")

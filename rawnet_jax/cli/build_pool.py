@@ -43,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "repository), which copy every bona fide piece",
     )
     parser.add_argument(
+        "--clean",
+        action="store_true",
+        help="genuine speech alone, without the test part, before noise, codec and band: what "
+        "train-vocoder learns from",
+    )
+    parser.add_argument(
         "--allow-missing",
         action="store_true",
         help="go on without clones and files that are missing; the pool says which",

@@ -24,6 +24,7 @@ class PoolOptions:
     report: Path | None
     table: Path | None
     vocoders: Path | None
+    clean: bool
     allow_missing: bool
     dry_run: bool
     num_workers: int
@@ -58,6 +59,7 @@ def build_pool(options: PoolOptions) -> int:
         options.clones,
         allow_missing=options.allow_missing or options.dry_run,
         vocoders=options.vocoders,
+        is_clean=options.clean,
     )
     for problem in plan.problems:
         complain(f"differs from the table: {problem}")

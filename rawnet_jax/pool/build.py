@@ -102,7 +102,8 @@ def build(
             "made_with": versions(),
         }
         write_papers(folder, plan, pieces, record)
-        write_confounds(folder)
+        if not plan.is_clean:  # there is one class
+            write_confounds(folder)
         problem_rows = sorted(each.problem for each in made.values() if each.problem)
         write_lines(folder / "left_out.txt", problem_rows)
         _write_sums(folder, pieces)
@@ -155,6 +156,7 @@ def _make_all(
             plan.git_dirs,
             plan.table.seed,
             {each.name: each.row for each in plan.vocoders},
+            plan.is_clean,
         ),
         [each for _, each in todo],
         num_workers=num_workers,

@@ -181,6 +181,22 @@ def joined(pieces: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def levelled(waveform: np.ndarray) -> np.ndarray:
+    """Return a piece at -26 dB of full scale RMS, less where its peak would be clipped.
+
+    Args:
+        waveform: float [n], n >= 1; not silent.
+
+    Returns:
+        int16 [n].
+    """
+    signal = np.asarray(waveform, np.float64)
+    signal = signal - signal.mean()
+    signal = signal * 10 ** (-26 / 20) / max(_rms(signal), 1e-9)
+    signal = signal * min(1.0, _MAX_PEAK / max(float(np.abs(signal).max()), 1e-9))
+    return to_int16(signal.astype(np.float32))[0]
+
+
 def dressed(waveform: np.ndarray, laws: PieceLaws, rng: np.random.Generator) -> np.ndarray:
     """Take a piece through band, noise, codec and level.
 

@@ -19,11 +19,13 @@ from rawnet_jax.pool.clones import BlobReader
 from rawnet_jax.pool.features import measured
 from rawnet_jax.pool.laws import (
     LENGTH_S,
+    PieceLaws,
     draw_piece,
     draw_recording,
     dressed,
     generator,
     joined,
+    levelled,
     trimmed,
 )
 from rawnet_jax.pool.plan import Recording
@@ -65,12 +67,14 @@ class PieceMaker:
         git_dirs: clone of each repository.
         seed: of every draw.
         vocoders: by the name of their copies' system.
+        is_clean: pieces go through no law but those of cutting.
     """
 
     folder: Path
     git_dirs: Mapping[str, Path]
     seed: int
     vocoders: Mapping[str, Vocoder]
+    is_clean: bool = False
 
     def __call__(self, recording: Recording) -> Made:
         """Write the pieces of one recording.
@@ -113,7 +117,7 @@ class PieceMaker:
             if np.sqrt(np.mean(np.square(part, dtype=np.float64))) > _SILENT_RMS:
                 name = f"{recording.name}_{number}"
                 signal, settings = self._copied(recording, number, part)
-                samples = dressed(signal, laws, rng)
+                samples = levelled(signal) if self.is_clean else dressed(signal, laws, rng)
                 pieces.append(
                     {
                         "utterance": name,
@@ -122,7 +126,7 @@ class PieceMaker:
                         "sha256": self._write(name, samples),
                         "num_samples": len(samples),
                         "start_s": round(at / SAMPLE_RATE_HZ, 4),
-                        "laws": asdict(laws),
+                        "laws": _said(laws, self.is_clean),
                         "source_features": before,
                         "features": measured(from_int16(samples)),
                     }
@@ -151,6 +155,13 @@ class PieceMaker:
         except OSError as error:
             raise DataError(f"{path}: cannot be written: {error.strerror}") from None
         return hashlib.sha256(stream.getvalue()).hexdigest()
+
+
+def _said(laws: PieceLaws, is_clean: bool) -> dict[str, Any]:
+    """Return the laws that a piece went through; of a clean one, its length alone."""
+    if not is_clean:
+        return asdict(laws)
+    return dict.fromkeys(asdict(laws)) | {"length_s": laws.length_s}
 
 
 def piece_path(folder: Path, name: str) -> Path:

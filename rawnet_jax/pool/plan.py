@@ -128,6 +128,8 @@ class PoolPlan:
         missing: sources without a clone.
         problems: one line for each thing that differs from the table.
         vocoders: that copy every bona fide recording.
+        is_clean: genuine speech alone, but for the test group's, before the laws: what vocoders
+            learn from.
     """
 
     table: Table
@@ -135,6 +137,7 @@ class PoolPlan:
     missing: tuple[Source, ...]
     problems: tuple[str, ...]
     vocoders: tuple[PoolVocoder, ...] = ()
+    is_clean: bool = False
 
     @property
     def recordings(self) -> list[Recording]:
@@ -144,6 +147,7 @@ class PoolPlan:
             for source in self.sources
             for each in source.recordings
             for one in (each, *self._copies(each))
+            if not self.is_clean or (each.label == REAL and each.group != "test")
         ]
 
     def _copies(self, recording: Recording) -> list[Recording]:
@@ -170,7 +174,7 @@ class PoolPlan:
     def digest(self) -> str:
         """SHA-256 of the table and of all that is taken; equal plans give equal pools."""
         content = {
-            "laws": LAWS_VERSION,
+            "laws": "clean" if self.is_clean else LAWS_VERSION,
             "table": self.table.digest,
             "recordings": [asdict(each) for each in self.recordings],
             "vocoders": {each.name: digests(each.row) for each in self.vocoders},
@@ -179,7 +183,12 @@ class PoolPlan:
 
 
 def make_plan(
-    table: Table, clones: Path, *, allow_missing: bool, vocoders: Path | None = None
+    table: Table,
+    clones: Path,
+    *,
+    allow_missing: bool,
+    vocoders: Path | None = None,
+    is_clean: bool = False,
 ) -> PoolPlan:
     """Look at the clones and choose recordings.
 
@@ -187,6 +196,7 @@ def make_plan(
         table: what to take.
         clones: folder of clones.
         vocoders: folder of the trained vocoders that the table names; None = there is none.
+        is_clean: see `PoolPlan`; no vocoder is then needed.
         allow_missing: go on without sources or files that are not there; `PoolPlan.problems` names
             them.
 
@@ -198,7 +208,7 @@ def make_plan(
     places = [(source, find_clone(clones, source)) for source in table.source]
     missing = tuple(source for source, place in places if place is None)
     problems = [f"{each.repository}: no clone; {clone_line(each, clones)}" for each in missing]
-    rows, lacking = pool_vocoders(table, vocoders)
+    rows, lacking = ((), ()) if is_clean else pool_vocoders(table, vocoders)
     if lacking and not allow_missing:
         raise DataError("; ".join(lacking) + "; --allow-missing goes on without its copies")
     if missing and not allow_missing:
@@ -218,7 +228,7 @@ def make_plan(
         raise DataError("; ".join(problems[len(missing) :]) + "; --allow-missing goes on without")
     if not any(each.recordings for each in plans):
         raise DataError(f"{clones}: no recording to take")
-    return PoolPlan(table, tuple(plans), missing, (*problems, *lacking), rows)
+    return PoolPlan(table, tuple(plans), missing, (*problems, *lacking), rows, is_clean)
 
 
 def _differences(plan: SourcePlan) -> list[str]:

@@ -125,3 +125,20 @@ def test_models_are_named_where_they_are_missing_or_wrong(made, tmp_path):
                 table_with(tmp_path / "b.toml", commits, rows), root / "clones", allow_missing=True
             )
     shutil.rmtree(tmp_path / "ours")
+
+
+def test_a_clean_pool_is_genuine_speech_before_the_laws(made, tmp_path):
+    root, commits, rows = made
+    table = table_with(tmp_path / "c.toml", commits, ROWS)
+    plan = make_plan(table, root / "clones", allow_missing=False, is_clean=True)
+    built = build(plan, tmp_path / "clean", num_workers=1, progress=False)
+    real = {n for n, r in rows.items() if r["label"] == "bonafide" and r["group"] != "test"}
+    assert built.num_pieces == {"bonafide": len(real)}
+    assert {path.stem for path in (tmp_path / "clean/flac").iterdir()} == real
+    for name in real:
+        clean = soundfile.read(tmp_path / f"clean/flac/{name}.flac")[0]
+        assert len(clean) == len(soundfile.read(root / "pool" / rows[name]["path"])[0])
+        assert np.sqrt(np.mean(clean**2)) == pytest.approx(10 ** (-26 / 20), rel=0.01)
+    header, row, *_ = csv_rows((tmp_path / "clean/manifest.csv").read_text(encoding="utf-8"))
+    said = {name: value for name, value in zip(header, row, strict=True) if "law_" in name}
+    assert [name for name, value in said.items() if value] == ["law_length_s"]

@@ -50,9 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--start-from",
         type=Path,
-        metavar="VOICE.onnx",
-        help="a Piper voice of low or medium quality, whose decoder hifigan_v3 starts from: "
-        "better copies in a fraction of the steps; the voice's licence counts",
+        metavar="PATH",
+        help="begin with what another vocoder of the family learned, in layers of the same shape: "
+        "a folder of train-vocoder, or for hifigan_v3 a Piper voice (.onnx) of low or medium "
+        "quality, whose licence then counts",
     )
     flags.add_progress(parser)
 

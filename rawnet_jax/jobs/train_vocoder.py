@@ -72,19 +72,13 @@ def train_vocoder(options: TrainVocoderOptions) -> int:
     from rawnet_jax.training.workdir import held
     from rawnet_jax.vocoders.families import VocoderSpec
     from rawnet_jax.vocoders.mel import MelSetting
-    from rawnet_jax.vocoders.piper import FAMILY, read_piper_decoder
 
     start_runtime(Config().runtime)
     try:
         mel = MelSetting(options.bands, options.hop, options.size, high_hz=options.high_hz)
     except ValueError as error:
         raise ConfigError(f"spectrogram: {error}") from error
-    structure: dict[str, Any] = {}
-    start: dict[str, Any] = {}
-    if options.start_from is not None:
-        if options.family != FAMILY:
-            raise ConfigError(f"--start-from: --family must be {FAMILY}")
-        structure, start = read_piper_decoder(options.start_from)
+    structure, start = _start(options)
     spec = VocoderSpec(options.family, mel, structure)
     spec.build()
     named = {"num_steps": options.steps}
@@ -104,6 +98,25 @@ def train_vocoder(options: TrainVocoderOptions) -> int:
         f"{vocoder.facts['dev_mel_distance']:.3f}"
     )
     return 0
+
+
+def _start(options: TrainVocoderOptions) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return fields of the generator, and parameters that it starts from; both may be empty."""
+    from rawnet_jax.vocoders.piper import FAMILY, read_piper_decoder
+    from rawnet_jax.vocoders.vocoder import Vocoder
+
+    path = options.start_from
+    if path is None:
+        return {}, {}
+    family = FAMILY
+    if path.is_dir():
+        vocoder = Vocoder.load(path)
+        family = vocoder.spec.family
+    if family != options.family:
+        raise ConfigError(f"--start-from {path}: is a {family}; --family must be the same")
+    if path.is_dir():
+        return dict(vocoder.spec.fields), dict(vocoder.params)
+    return read_piper_decoder(path)
 
 
 def _same_or_new(path: Path, settings: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -107,7 +108,8 @@ class VocoderTrainer:
         workdir: where log, checkpoint and the vocoder go.
         caches: clips to train on and to measure on.
         discriminators: which the vocoder is trained against.
-        start: parameters of the generator by their first name, in place of drawn ones.
+        start: parameters of the generator by their first name, in place of drawn ones; those of
+            layers that have another shape here are not used.
         progress: whether to show a bar.
     """
 
@@ -195,7 +197,13 @@ class VocoderTrainer:
         )
         if not steps_saved(self.workdir, LATEST):
             state = jax.jit(make)()
-            return state.replace(generator={**state.generator, **self._start_params}), 0
+            drawn = state.generator
+            fitting = {
+                name: layer
+                for name, layer in self._start_params.items()
+                if jax.tree.map(jnp.shape, layer) == jax.tree.map(jnp.shape, drawn.get(name))
+            }
+            return state.replace(generator={**drawn, **fitting}), 0
         template = {"state": jax.eval_shape(make)}
         found, step = restore_variables(self.workdir, LATEST, template, replicated(make_mesh()))
         say(f"resuming from step {step} of {recipe.num_steps} in {self.workdir}")

@@ -151,6 +151,19 @@ def test_the_command_trains_and_refuses_other_settings(
     assert "has other settings" in capsys.readouterr().err
 
 
+def test_another_vocoder_is_a_start_where_its_layers_fit(trained, caches, tmp_path) -> None:
+    old = Vocoder.load(trained)
+    spec = VocoderSpec("vocos", MelSetting(30, 128, 512), dict(SPEC.fields))
+    small = Discriminators((4, 4), (4, 4), periods=(2,), resolutions=((256, 64),))
+    new = VocoderTrainer(
+        spec, RECIPE, tmp_path, caches, discriminators=small, start=old.params, progress=False
+    )
+    params = new._start()[0].generator
+    assert params["embed"]["kernel"].shape != old.params["embed"]["kernel"].shape
+    for name in ("block_0", "head", "last_norm"):
+        jax.tree.map(np.testing.assert_array_equal, params[name], old.params[name])
+
+
 def test_a_trained_vocoder_is_a_model_of_vocode(trained, tmp_path) -> None:
     (row,) = model_vocoders([trained])
     assert row.family == "neural vocos"

@@ -136,7 +136,7 @@ def test_a_lost_process_ends_the_run_and_a_restart_goes_on(tiny_config, tmp_path
     assert killed[lost][0] == -signal.SIGKILL
     status, _, errors = killed[1 - lost]
     assert status == EXIT_LOST, errors
-    assert errors.count(f"process {lost} of 2 is gone, so process {1 - lost} ends too") == 1
+    assert errors.count(f"process {lost} of 2 is gone, so process {1 - lost} ends too") == 1, errors
     assert "Traceback" not in errors
     assert read_log(workdir)[-1]["step"] < 12
     if lost == 1:

@@ -164,13 +164,16 @@ class Peers:
             for link in list(self._links.values()):
                 with contextlib.suppress(OSError):
                     link.sendall(f"{lost}\n".encode())
-            # One piece, or what other threads and processes print may come between.
-            sys.stderr.write(
+            text = (
                 f"error: process {lost} of {self._count} is gone, so process {self._own} ends too; "
                 f"the output of process {lost} tells why. Start all of them again with the same "
                 "command: a training resumes from its last checkpoint\n"
             )
-            sys.stderr.flush()
+            # One write of the system, past what other threads do with the stream at this moment.
+            try:
+                os.write(sys.stderr.fileno(), text.encode())
+            except (OSError, ValueError):  # a stream that is no file, as notebooks have
+                sys.stderr.write(text)
             sys.stdout.flush()
             self._exit(EXIT_LOST)
 

@@ -81,6 +81,8 @@ class Pairs:
             others[trials[position].attack_id or ""].append(position)
         self._others = [np.array(others[attack], np.int64) for attack in sorted(others)]
         self._share, self._seed = other_share, seed
+        # Which of its copies a clip begins with.
+        self._first = np.random.default_rng([seed, 0, _PARTNER_STREAM]).permutation(len(self._real))
         alone = sum(len(found) == 0 for found in self._copies)
         if (other_share > 0 or alone) and not self._others:
             raise ConfigError(
@@ -92,13 +94,12 @@ class Pairs:
     def clips(self, epoch: int) -> np.ndarray:
         """Return int64 [2 P]: bona fide clips, each followed by its fake."""
         generator = np.random.default_rng([self._seed, epoch, _PARTNER_STREAM])
-        rank = np.random.default_rng([self._seed, 0, _PARTNER_STREAM]).permutation(len(self._real))
         from_others = generator.random(len(self._real)) < self._share
         draws = generator.integers(2**31, size=(len(self._real), 2))
         partner = np.empty(len(self._real), np.int64)
         for number, copies in enumerate(self._copies):
             if len(copies) and not from_others[number]:
-                partner[number] = copies[(epoch + rank[number]) % len(copies)]
+                partner[number] = copies[(epoch + self._first[number]) % len(copies)]
                 continue
             attack = self._others[draws[number, 0] % len(self._others)]
             partner[number] = attack[draws[number, 1] % len(attack)]

@@ -11,6 +11,7 @@ from rawnet_jax.data.balance import group_numbers
 from rawnet_jax.data.cache import Cache, open_or_build
 from rawnet_jax.data.corpus import load_partition
 from rawnet_jax.data.divided_cache import ALONE, DividedCache, Share, open_divided
+from rawnet_jax.data.pairs import Pairs, source_positions
 from rawnet_jax.data.splits import load_train_and_dev
 from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import DataError
@@ -52,7 +53,7 @@ def training_clips(config: DataConfig, ledger: ProblemLedger) -> tuple[list[Clip
     """Return the clips to train and to select on, before anything is decoded.
 
     Raises:
-        ConfigError: the train clips lack what ``config.balance`` goes by.
+        ConfigError: the train clips lack what ``config.balance`` or ``pairs`` goes by.
         DataError: there are none, a class is lacking, or what the ledger raises.
     """
     train, dev = load_train_and_dev(config, ledger)
@@ -64,13 +65,15 @@ def require_trainable(train: Sequence[Trial], dev: Sequence[Trial], config: Data
     """Check that a network can be trained and selected on these trials.
 
     Raises:
-        ConfigError: the train clips lack what ``config.balance`` goes by.
+        ConfigError: the train clips lack what ``config.balance`` or ``pairs`` goes by.
         DataError: a class is lacking.
     """
     _require_both_classes(train, "train", config)
     _require_both_classes(dev, "dev", config)
     if config.balance:
         group_numbers(train, config.balance)
+    if config.pairs:
+        Pairs(train, source_positions(train, config.pairs), config.unpaired_share, seed=0)
 
 
 def load_scoring_cache(

@@ -34,10 +34,10 @@ dev scores. docs/metrics.md explains every metric.
 """
 
 _ROBUSTNESS_ONLY = ("limit", "conditions", "noise_dir", "rir_dir")
-_NOT_ROBUSTNESS = ("asv_scores", "by", "coordinator")
+_NOT_ROBUSTNESS = ("asv_scores", "by", "coordinator", "dev_scores")
 _RUN_ONLY = ("checkpoint", "dev", "robustness", *_ROBUSTNESS_ONLY)
 _SCORES_ONLY = (
-    *("protocol", "corpus", "names", "dev_scores", "dev_protocol", "dev_corpus"),
+    *("protocol", "corpus", "names", "dev_protocol", "dev_corpus"),
     *("where", "allow_missing", "one_means"),
 )
 
@@ -104,7 +104,8 @@ def _add_score_arguments(group: argparse._ArgumentGroup) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="scores of the same systems on development trials: for threshold and calibration",
+        help="scores of the same systems on development trials: for threshold and calibration; of "
+        "a trained run, with keys, in place of its own: of all folds of a cross-validation",
     )
     group.add_argument("--dev-protocol", type=Path, metavar="FILE", help="list of those trials")
     group.add_argument(

@@ -120,6 +120,21 @@ def read_scores(path: str | Path, one_means: str = UNSTATED) -> ScoreTable:
     return ScoreTable(names, scores, labels, attack_ids)
 
 
+def pooled_scores(paths: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of all files together, float64 [N], and their labels, int8 [N].
+
+    Raises:
+        DataError: see `read_scores`; or a file has no keys.
+    """
+    tables = [(path, read_scores(path)) for path in paths]
+    labels = []
+    for path, table in tables:
+        if table.labels is None:
+            raise DataError(f"{path}: it must have keys, bonafide or spoof, beside the scores")
+        labels.append(table.labels)
+    return np.concatenate([table.scores for _, table in tables]), np.concatenate(labels)
+
+
 def parse_scores(path: str | Path, values: Sequence[str], numbers: Sequence[int]) -> np.ndarray:
     """Return the numbers, float64 [N], that a column of a score file holds.
 

@@ -14,8 +14,9 @@ from rawnet_jax.config import Config, GateConfig
 from rawnet_jax.config_file import read_config
 from rawnet_jax.data.join import align_scores
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
-from rawnet_jax.data.score_file import read_scores, score_table, write_scores
+from rawnet_jax.data.score_file import pooled_scores, read_scores, score_table, write_scores
 from rawnet_jax.data.trial import Trial, labels_of
+from rawnet_jax.errors import ConfigError
 from rawnet_jax.evaluation.assess import AssessOptions, assess
 from rawnet_jax.evaluation.cannot_judge import (
     CannotJudge,
@@ -68,6 +69,7 @@ class EvaluateRunOptions(AssessingOptions, RunOptions, ProcessOptions):
     """Options of ``evaluate --workdir``, named as its flags; see ``evaluate --help``."""
 
     dev: bool
+    dev_scores: Sequence[Path] | None
 
 
 class _Scored(NamedTuple):
@@ -98,6 +100,7 @@ def evaluate_run(options: EvaluateRunOptions) -> int:
 
 def _evaluate_models(options: EvaluateRunOptions, trained: Config, config: Config) -> None:
     progress = options.progress and jax.process_index() == 0
+    given = pooled_scores(options.dev_scores) if options.dev_scores else None
     cache = load_scoring_cache(config.data, options.partition, progress, this_share())
     has_labels = labels_of(cache.trials) is not None
     clips = {options.partition: cache}
@@ -108,7 +111,9 @@ def _evaluate_models(options: EvaluateRunOptions, trained: Config, config: Confi
     models = models_of(
         *(config, options.workdir, options.overrides, options.output, options.partition)
     )
-    steps = [_evaluate_one(options, model, assessing, clips, progress) for model in models]
+    if len(models) > 1 and given is not None:
+        raise ConfigError(f"--dev-scores: {options.workdir} has several seeds; it takes one")
+    steps = [_evaluate_one(options, model, assessing, clips, given, progress) for model in models]
     if len(models) > 1 and jax.process_index() == 0 and has_labels:
         show()
         runs = [
@@ -149,6 +154,7 @@ def _evaluate_one(
     model: Model,
     assessing: AssessOptions,
     clips: Mapping[str, Clips],
+    given: tuple[np.ndarray, np.ndarray | None] | None,
     progress: bool,
 ) -> int:
     """Score one model and say everything about it; returns the checkpoint's step."""
@@ -177,7 +183,9 @@ def _evaluate_one(
     system = ScoredSystem(title, main.score, labels, columns.get(ATTACK), columns)
     if dev is not None and dev is not main:
         write_scores(output / "dev_scores.txt", score_table(dev.trials, dev.score))
-        system = replace(system, dev_scores=dev.score, dev_labels=labels_of(dev.trials))
+        given = given or (dev.score, labels_of(dev.trials))
+    if given is not None:
+        system = replace(system, dev_scores=given[0], dev_labels=given[1])
     context = _context(options, title, config, run.step, clips, gate)
     cannot_judge = gate.record()
     figures = _keep_outlier_rule(model.workdir, run, num_fitted, scored) if fits else None
@@ -198,12 +206,7 @@ def _evaluate_one(
     say_written([("scores", output / "scores.txt")])
     say_written(write_results(output, results))
     if options.checkpoint == BEST:
-        bounds = (None, None) if dev is None else range_of(dev.score)
-        kept = model.workdir
-        if is_preset(kept):
-            kept = output
-            say_written([("preset", f"stays as it is; threshold and calibration are in {output}")])
-        _keep_operating_point(kept, config, summary, run.step, bounds)
+        _keep_decision(model, summary, run.step, system.dev_scores)
     return run.step
 
 
@@ -260,6 +263,17 @@ def _cannot_judge(scored: Mapping[str, _Scored], gate: GateConfig) -> CannotJudg
     return CannotJudge(refused, totals, rows, worst)
 
 
+def _keep_decision(
+    model: Model, summary: Summary, step: int, dev_scores: np.ndarray | None
+) -> None:
+    bounds = (None, None) if dev_scores is None else range_of(dev_scores)
+    kept = model.workdir
+    if is_preset(kept):
+        kept = model.output
+        say_written([("preset", f"stays as it is; threshold and calibration are in {kept}")])
+    _keep_operating_point(kept, model.config, summary, step, bounds)
+
+
 def _keep_operating_point(
     workdir: Path,
     config: Config,
@@ -289,7 +303,9 @@ def _context(
     details = {"corpus": f"{config.data.corpus}, partition {options.partition}"}
     details |= run_details(config, f"{options.checkpoint}, step {step}")
     details["dev"] = "not scored"
-    if "dev" in clips and options.partition != "dev":
+    if options.dev_scores:
+        details["dev"] = f"scores of {', '.join(map(str, options.dev_scores))}"
+    elif "dev" in clips and options.partition != "dev":
         details["dev"] = f"{len(clips['dev']):,} trials, for threshold and calibration"
     details["left out"] = left_out(clips[options.partition])
     details["cannot be judged"] = gate.details if config.gate.enabled else "not looked for"

@@ -200,6 +200,19 @@ def test_a_run_is_calibrated_on_its_dev_clips(tiny_config, tmp_path, capsys):
     (same,) = json.loads((again / "metrics.json").read_text())["systems"]
     for name in ("eer", "min_dcf", "cllr", "threshold", "calibrated"):
         assert same[name] == system[name]
+    # Scores of other folds beside its own, in place of its own alone.
+    other = tmp_path / "fold2.txt"
+    other.write_text("".join(f"X{n} A09 spoof {20 + n}\nY{n} - bonafide {n}\n" for n in range(30)))
+    pooled = ["--dev-scores", str(out / "dev_scores.txt"), str(other)]
+    assert main(["evaluate", f"--workdir={run}", *FAST, *pooled]) == 0
+    found = load_calibration(run / "calibration.json")
+    assert found != load_calibration(again / "calibration.json")
+    assert main(["evaluate", *files, str(other), f"--output={again}", *FAST]) == 2  # one a system
+    other.write_text("X1 1.5\n")
+    capsys.readouterr()
+    assert main(["evaluate", f"--workdir={run}", *FAST, *pooled]) == 2
+    assert "fold2.txt: it must have keys" in capsys.readouterr().err
+    assert load_calibration(run / "calibration.json") == found
     assert main(["evaluate", f"--workdir={run}", *FAST, "--no-dev"]) == 0
     (plain,) = json.loads((out / "metrics.json").read_text())["systems"]
     assert "calibrated" not in plain

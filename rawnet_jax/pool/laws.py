@@ -35,7 +35,7 @@ COLOUR_HZ = (125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0)
 """Where these gains are drawn; between them the gain in dB is linear in the logarithm."""
 
 BAND_SHARE = 0.5
-"""Share of pieces that are cut to a narrower band."""
+"""Share of the other pieces that are cut to a narrower band."""
 
 BAND_HZ = (4_000.0, 7_800.0)
 """Range of the upper end of that band."""
@@ -48,6 +48,20 @@ CODEC_RATES = {"none": (0.0, 0.0), "mp3": (24.0, 96.0), "vorbis": (0.0, 7.0), "o
 
 MP3_SAMPLE_RATES_HZ = (16_000, 22_050, 24_000)
 """Sample rates at which pieces go through MP3."""
+
+CLEAR_SHARE = 0.5
+"""Share of pieces that keep their band, with little noise and codecs of high rates."""
+
+CLEAR_NOISE_DB = (-80.0, -45.0)
+"""Range of the level of noise added to those."""
+
+CLEAR_RATES = {
+    "none": (0.0, 0.0),
+    "mp3": (64.0, 160.0),
+    "vorbis": (5.0, 10.0),
+    "opus": (40.0, 96.0),
+}
+"""Range of kb/s and quality of their codecs."""
 
 TRIM_DB = (22.0, 38.0)
 """Range of how far below the loud parts a frame counts as a pause."""
@@ -115,21 +129,25 @@ def draw_piece(rng: np.random.Generator) -> PieceLaws:
     length_s = float(rng.uniform(*LENGTH_S))
     colour_db = COLOUR_DB * rng.standard_normal(len(COLOUR_HZ))
     narrow, band = rng.random() < BAND_SHARE, float(rng.uniform(*BAND_HZ))
-    noise_db, tilt = float(rng.uniform(*NOISE_DB)), float(rng.uniform(*NOISE_TILT))
+    noise, tilt = rng.random(), float(rng.uniform(*NOISE_TILT))
     codec = str(rng.choice(list(CODEC_SHARES), p=list(CODEC_SHARES.values())))
-    position, sample_rate = rng.random(), int(rng.choice(MP3_SAMPLE_RATES_HZ))
-    low, high = CODEC_RATES[codec]
+    rate, sample_rate = rng.random(), int(rng.choice(MP3_SAMPLE_RATES_HZ))
+    level_dbfs, is_clear = float(rng.uniform(*LEVEL_DBFS)), rng.random() < CLEAR_SHARE
     return PieceLaws(
         length_s=length_s,
         colour_db=tuple(round(float(gain), 3) for gain in colour_db),
-        band_hz=band if narrow else SAMPLE_RATE_HZ / 2,
-        noise_db=noise_db,
+        band_hz=band if narrow and not is_clear else SAMPLE_RATE_HZ / 2,
+        noise_db=_within(CLEAR_NOISE_DB if is_clear else NOISE_DB, noise),
         noise_tilt=tilt,
         codec=codec,
-        codec_rate=low + (high - low) * position,
+        codec_rate=_within((CLEAR_RATES if is_clear else CODEC_RATES)[codec], rate),
         codec_hz=sample_rate if codec == "mp3" else SAMPLE_RATE_HZ,
-        level_dbfs=float(rng.uniform(*LEVEL_DBFS)),
+        level_dbfs=level_dbfs,
     )
+
+
+def _within(span: tuple[float, float], position: float) -> float:
+    return span[0] + (span[1] - span[0]) * position
 
 
 def frame_levels(waveform: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ from rawnet_jax.pool.table import (
     speaker_name,
 )
 
-LAWS_VERSION = 2
+LAWS_VERSION = 3
 """Raised whenever the same table and clones give other samples."""
 
 

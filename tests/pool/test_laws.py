@@ -12,6 +12,7 @@ from rawnet_jax.pool.laws import (
     COLOUR_HZ,
     LENGTH_S,
     LEVEL_DBFS,
+    NOISE_DB,
     PieceLaws,
     RecordingLaws,
     draw_piece,
@@ -46,7 +47,11 @@ def test_draws_fill_their_ranges():
     assert 3.1 < lengths.max() <= LENGTH_S[1]
     for codec, share in CODEC_SHARES.items():
         assert np.mean([each.codec == codec for each in drawn]) == pytest.approx(share, abs=0.08)
-    assert 0.4 < np.mean([each.band_hz < 8_000 for each in drawn]) < 0.6
+    clear = [each for each in drawn if each.noise_db < NOISE_DB[0]]
+    assert 0.15 < np.mean([each.band_hz < 8_000 for each in drawn]) < 0.35
+    assert 0.2 < len(clear) / len(drawn) < 0.4
+    assert all(each.band_hz == 8_000 for each in clear)
+    assert all(each.codec_rate >= 64 for each in clear if each.codec == "mp3")
 
 
 def test_pauses_are_cut_at_the_ends_and_inside():

@@ -25,6 +25,7 @@ from tests.pool.small_clones import (
     commit,
     git,
     needs_git,
+    speech,
     table_text,
     write_clones,
 )
@@ -39,7 +40,7 @@ commit = "{{commit}}"
 licence = "MIT"
 licence_file = "LICENSE"
 attribution = "Carl's sounds"
-files = 6
+files = 7
 
   [[source.rule]]
   path = '^noises/'
@@ -58,9 +59,9 @@ _FIRST_RULE = """
 
 
 def sound(seconds: float, rate_hz: int = 16_000, gain: float = 0.1, channels: int = 1) -> bytes:
-    """Return a float WAV of noise; further channels are silent."""
-    wave = np.zeros((round(seconds * rate_hz), channels))
-    wave[:, 0] = gain * np.random.default_rng(round(1000 * seconds)).standard_normal(len(wave))
+    """Return a float WAV of noise, another one in each channel."""
+    rng = np.random.default_rng(round(1000 * seconds))
+    wave = gain * rng.standard_normal((round(seconds * rate_hz), channels))
     stream = io.BytesIO()
     soundfile.write(stream, wave, rate_hz, format="WAV", subtype="FLOAT")
     return stream.getvalue()
@@ -85,6 +86,7 @@ def write_sounds(folder: Path) -> str:
         "noises/faint.wav": sound(0.5, gain=0.001),
         "noises/more.tar.gz": packed({"in/one.wav": sound(0.7), "in/notes.txt": b"no audio"}),
         "noises/notes.txt": b"no audio",
+        "noises/speech.wav": speech(0),  # of the first speaker of the other repository
         "rooms/hall.wav": sound(3.5, 22_050),
         "rooms/loud.wav": sound(0.4, gain=30.0),
     }
@@ -105,7 +107,8 @@ def made(tmp_path_factory):
     without = table_text(commits).replace('speaker = "real_{s}"', 'speaker = ""')
     without = without.replace("max_file_bytes = 400000", "max_file_bytes = 4000000")
     with_ = without.replace("files = 20\n", f"files = 21\n{_FIRST_RULE}", 1)
-    with_ += _SOURCE.format(commit=write_sounds(root / "clones"))
+    source = _SOURCE.format(commit=write_sounds(root / "clones"))
+    with_ = with_.replace("[[source]]", f"{source}\n[[source]]", 1)
     built = {}
     for name, text in (("without", without), ("with", with_)):
         (root / f"{name}.toml").write_text(text)
@@ -117,9 +120,17 @@ def made(tmp_path_factory):
 
 def test_noises_and_responses_are_mono_flac_of_16_khz_cut_to_their_lengths(made):
     root, _ = made
-    seconds = {"long": 15.0, "faint": 0.5, "one": 0.7, "hall": 3.0, "loud": 0.4, "a-1": 2.0}
+    seconds = {
+        "long": 15.0,
+        "faint": 0.5,
+        "one": 0.7,
+        "hall": 3.0,
+        "loud": 0.4,
+        "a-1": 2.0,
+        "speech": 2.0,
+    }
     files = [path for folder in ("noise", "rir") for path in (root / "with" / folder).iterdir()]
-    assert len(files) == 6
+    assert len(files) == 7
     for path in files:
         info = soundfile.info(path)
         assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
@@ -134,6 +145,14 @@ def test_noises_and_responses_are_mono_flac_of_16_khz_cut_to_their_lengths(made)
     }
 
 
+def test_the_first_channel_is_taken(made):
+    root, _ = made
+    (path,) = (root / "with/noise").glob("*_long_*")
+    samples, _ = soundfile.read(path)
+    first = soundfile.read(io.BytesIO(sound(15.5, channels=2)))[0][: len(samples), 0]
+    np.testing.assert_allclose(samples, 0.9 * first / np.abs(first).max(), atol=2**-15)
+
+
 def test_names_come_from_repository_and_path(made):
     root, _ = made
     digest = hashlib.sha256(f"{SOUNDS}\nnoises/more.tar.gz/in/one.wav".encode()).hexdigest()
@@ -142,7 +161,7 @@ def test_names_come_from_repository_and_path(made):
 
 def test_training_reads_both_folders(made):
     root, _ = made
-    for name, folder, number in (("noise", "noise", 4), ("rir", "rir", 2)):
+    for name, folder, number in (("noise", "noise", 5), ("rir", "rir", 2)):
         found = read_recordings(str(root / "with" / folder), name, AudioConfig())
         assert len(found) == number
 
@@ -156,6 +175,7 @@ def test_the_table_of_backgrounds_says_where_each_is_from(made):
         ("noise", "noises/a b/long.wav", "CC0-1.0"),
         ("noise", "noises/faint.wav", "CC0-1.0"),
         ("noise", "noises/more.tar.gz/in/one.wav", "CC0-1.0"),
+        ("noise", "noises/speech.wav", "CC0-1.0"),
         ("response", "rooms/hall.wav", "MIT"),
         ("response", "rooms/loud.wav", "MIT"),
     }
@@ -165,7 +185,7 @@ def test_the_table_of_backgrounds_says_where_each_is_from(made):
         assert row["sha256"] == hashlib.sha256(content).hexdigest()
         assert f"{row['sha256']}  {row['path']}" in sums
     record = json.loads((root / "with/corpus.json").read_text())
-    assert (record["backgrounds"]["noise"], record["backgrounds"]["response"]) == (4, 2)
+    assert (record["backgrounds"]["noise"], record["backgrounds"]["response"]) == (5, 2)
 
 
 def test_what_does_not_decode_is_named_and_licences_count_the_rest(made):
@@ -173,9 +193,9 @@ def test_what_does_not_decode_is_named_and_licences_count_the_rest(made):
     (line,) = (root / "with/left_out.txt").read_text().splitlines()
     assert line.startswith(f"{SOUNDS}: noises/bad.wav: ")
     page = (root / "with/LICENCES.md").read_text()
-    for told in ("- CC0-1.0: 3 noises", "- CC0-1.0: 1 noise", "- MIT: 2 responses"):
+    for told in ("- CC0-1.0: 4 noises", "- CC0-1.0: 1 noise", "- MIT: 2 responses"):
         assert f"{told}\n" in page
-    own = page[page.index(f"## {SOUNDS}") :]
+    own = page[page.index(f"## {SOUNDS}") : page.index(f"## {REAL}")]
     assert "cut into pieces" not in own
     assert "| rir | 2 | 3.4 |" in (root / "with/README.md").read_text()
 
@@ -214,7 +234,7 @@ def test_writing_again_gives_the_same_and_removes_what_was_there(made):
     assert len(problems) == 1
     for name in ("backgrounds.csv", *(each.path for each in written)):
         assert (folder / name).read_bytes() == (root / "with" / name).read_bytes()
-    assert len(list((folder / "noise").iterdir())) == 4
+    assert len(list((folder / "noise").iterdir())) == 5
 
 
 @pytest.mark.parametrize(
@@ -243,7 +263,7 @@ def test_dry_run_counts_them(made, capsys):
     words = ["build-pool", "--clones", str(root / "clones"), "--table", str(root / "with.toml")]
     assert main([*words, "--dry-run"]) == 0
     rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    for row in ("label repository files", f"noise {SOUNDS} 4", f"response {SOUNDS} 2"):
+    for row in ("label repository files", f"noise {SOUNDS} 5", f"response {SOUNDS} 2"):
         assert row in rows
     assert f"noise {REAL} 1" in rows
 

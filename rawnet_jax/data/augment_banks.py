@@ -9,7 +9,7 @@ import numpy as np
 from rawnet_jax.augment.bank import Banks, noise_bank, response_bank
 from rawnet_jax.config import AudioConfig, AugmentConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.audio import read_waveform, waveform_blocks
+from rawnet_jax.data.audio import Source, read_waveform, waveform_blocks
 from rawnet_jax.data.audio_index import audio_files
 from rawnet_jax.errors import AudioError, ConfigError, DataError
 
@@ -84,7 +84,7 @@ def read_recordings(
     if 0 < max_files < len(paths):
         chosen = np.linspace(0, len(paths) - 1, max_files).round().astype(int)
         paths = [paths[number] for number in chosen]
-    return [_waveform(path, audio, max_s) for path in paths]
+    return [first_channel(path, audio, max_s=max_s) for path in paths]
 
 
 def _kind(path: Path) -> str:
@@ -96,21 +96,41 @@ def _kind(path: Path) -> str:
     return "rir" if "simulated_rirs" in path.parts else ""
 
 
-def _first_channel(block: np.ndarray) -> np.ndarray:
+def _first(block: np.ndarray) -> np.ndarray:
     # An average over microphones is no place in the room: it would cancel what arrives late.
     return block if block.ndim == 1 else block[:, 0]
 
 
-def _waveform(path: Path, audio: AudioConfig, max_s: float) -> np.ndarray:
+def first_channel(
+    source: Source, audio: AudioConfig, *, max_s: float = 0.0, gain: float = 1.0
+) -> np.ndarray:
+    """Decode the first channel of a recording.
+
+    Args:
+        source: the recording.
+        audio: bounds on what is decoded; `min_peak` is compared after the gain.
+        max_s: so much of its beginning, however long it is; 0 = all of it.
+        gain: before resampling and clipping.
+
+    Returns:
+        float32 [num_samples], 16 kHz, full scale = 1; what is beyond it is clipped.
+
+    Raises:
+        AudioError: see `read_waveform`.
+    """
+
+    def mix(block: np.ndarray) -> np.ndarray:
+        return _first(block) if gain == 1.0 else _first(block) * np.float32(gain)
+
     if not max_s:
-        return read_waveform(path, audio, _first_channel)
+        return read_waveform(source, audio, mix)
     wanted, pieces = round(max_s * SAMPLE_RATE_HZ), []
     unbounded = replace(audio, max_duration_s=_ANY_DURATION_S)
-    for block in waveform_blocks(path, unbounded, _first_channel):
+    for block in waveform_blocks(source, unbounded, mix):
         pieces.append(block)
         if sum(map(len, pieces)) >= wanted:
             break
     waveform = np.concatenate(pieces)[:wanted]
     if np.abs(waveform).max(initial=0) < audio.min_peak:
-        raise AudioError(path, "silent", f"in its first {max_s:g} s")
+        raise AudioError(source, "silent", f"in its first {max_s:g} s")
     return waveform

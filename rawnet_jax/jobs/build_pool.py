@@ -97,6 +97,11 @@ def _tell_plan(plan: PoolPlan) -> None:
     home_of = homes(plan.recordings)
     for fold in FOLDS:
         say(_table(fold, recordings, [parts_of(each, home_of)[fold] for each in recordings]))
+    sounds = Counter((each.kind, each.repository) for each in plan.backgrounds)
+    if sounds:
+        rows = [(f"{'label':<10}{'repository':<52}{'files':>12}")]
+        rows += [f"{kind:<10}{name:<52}{number:>12}" for (kind, name), number in sounds.items()]
+        say("\n".join(rows) + "\n\n")
     for source in plan.sources:
         for reason, number in sorted(source.left_out.items()):
             if number:

@@ -14,6 +14,11 @@ import soundfile
 import soxr
 
 from rawnet_jax.atomic_file import write_text_atomically
+from rawnet_jax.pool.backgrounds import (
+    WrittenBackground,
+    backgrounds_digest,
+    write_backgrounds,
+)
 from rawnet_jax.pool.confound_text import confound_text
 from rawnet_jax.pool.confounds import confound_report
 from rawnet_jax.pool.folds import used
@@ -21,6 +26,7 @@ from rawnet_jax.pool.listing import Piece, numbered, pool_digest
 from rawnet_jax.pool.papers import PROTOCOL_FOLDER, write_papers
 from rawnet_jax.pool.pieces import AUDIO_FOLDER, Made, PieceMaker, close_readers, piece_path
 from rawnet_jax.pool.plan import PoolPlan, Recording
+from rawnet_jax.pool.table import BACKGROUNDS
 from rawnet_jax.simulate.corpus_writer import (
     read_manifest,
     write_lines,
@@ -89,7 +95,9 @@ def build(
         made = _make_all(plan, recordings, folder, journal, num_workers, progress)
         pieces = numbered(recordings, made)
         _remove_others(folder, pieces)
-        problems = Counter(_reason(each.problem) for each in made.values() if each.problem)
+        backgrounds, unread = write_backgrounds(folder, plan.backgrounds, plan.git_dirs)
+        told = [*(each.problem for each in made.values() if each.problem), *unread]
+        problems = Counter(map(_reason, told))
         num_pieces = dict(Counter(piece.recording.label for piece in pieces))
         digest = pool_digest(pieces)
         record = {
@@ -97,15 +105,15 @@ def build(
             "plan": plan.digest,
             "pieces": num_pieces,
             "digest": digest,
+            "backgrounds": _said(backgrounds),
             "left_out": dict(sorted(problems.items())),
             "differs_from_table": list(plan.problems),
             "made_with": versions(),
         }
-        write_papers(folder, plan, pieces, record)
+        write_papers(folder, plan, pieces, backgrounds, record)
         if not plan.is_clean:  # there is one class
             write_confounds(folder)
-        problem_rows = sorted(each.problem for each in made.values() if each.problem)
-        write_lines(folder / "left_out.txt", problem_rows)
+        write_lines(folder / "left_out.txt", sorted(told))
         _write_sums(folder, pieces)
         write_manifest(folder, record)
     return Built(output, True, num_pieces, digest, problems)
@@ -190,6 +198,15 @@ def _remove_others(folder: Path, pieces: Sequence[Piece]) -> None:
     for path in (folder / AUDIO_FOLDER).iterdir():
         if path.name not in ours:
             path.unlink()
+
+
+def _said(backgrounds: Sequence[WrittenBackground]) -> dict[str, Any]:
+    """Return what the manifest says of noises and impulse responses."""
+    counts = Counter(each.background.kind for each in backgrounds)
+    return {
+        **{kind: counts[kind] for kind in BACKGROUNDS},
+        "digest": backgrounds_digest(backgrounds),
+    }
 
 
 def _reason(problem: str) -> str:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rawnet_jax.csv_text import Row, csv_text
+from rawnet_jax.pool.backgrounds import FOLDERS, LENGTH_S, WrittenBackground
 from rawnet_jax.pool.confounds import FEATURE_TABLE, MANIFEST_TABLE
 from rawnet_jax.pool.features import FEATURES
 from rawnet_jax.pool.folds import NOWHERE
 from rawnet_jax.pool.listing import Piece, attack_ids, protocols
-from rawnet_jax.pool.plan import PoolPlan, SourcePlan
+from rawnet_jax.pool.plan import PoolPlan
 from rawnet_jax.pool.table import FAKE, FOLDS, GROUPS, REAL
 from rawnet_jax.simulate.corpus_writer import write_lines
 
@@ -37,12 +38,23 @@ _COLUMNS = (
     *("start_s", "sha256", *(f"law_{name}" for name in _LAWS)),
 )
 
+_CUT = "first channel, resampled, cut to {:g} s, peak set"
+_CHANGED = {
+    "piece": "cut into pieces, resampled, trimmed, noise and codec added, level set",
+    **{kind: f"{kind}s: {_CUT.format(seconds)}" for kind, seconds in LENGTH_S.items()},
+}
+"""What is done to what."""
+
 _LIST_COLUMNS = ("path", "label", "speaker", "attack", "utterance_id", "source", "family")
 """Of the lists for ``config.data.corpus=manifest``: `config.data.pairs` reads ``source``."""
 
 
 def write_papers(
-    folder: Path, plan: PoolPlan, pieces: Sequence[Piece], record: Mapping[str, Any]
+    folder: Path,
+    plan: PoolPlan,
+    pieces: Sequence[Piece],
+    backgrounds: Sequence[WrittenBackground],
+    record: Mapping[str, Any],
 ) -> None:
     """Write all that stands beside the pieces.
 
@@ -50,6 +62,7 @@ def write_papers(
         folder: of the pool.
         plan: that it was built by.
         pieces: in the order of their names.
+        backgrounds: noises and impulse responses.
         record: what the manifest says of the whole.
     """
     _write_csv(folder / MANIFEST_TABLE, _COLUMNS, map(_row, pieces))
@@ -70,8 +83,9 @@ def write_papers(
         write_lines(folder / PROTOCOL_FOLDER / name, [piece.line for piece in chosen])
         table = Path(name).with_suffix("").with_suffix(".csv").name
         _write_csv(folder / PROTOCOL_FOLDER / table, _LIST_COLUMNS, map(_list_row, chosen))
-    _write_licences(folder, plan.sources, pieces)
-    write_lines(folder / "README.md", _page(plan, pieces, record))
+    _write_licences(folder, plan, pieces, backgrounds)
+    page = [*_page(plan, pieces, record), *_noises_and_rooms(backgrounds)]
+    write_lines(folder / "README.md", page)
 
 
 def counted(pieces: Iterable[Piece], column: str) -> list[tuple[str, str, int]]:
@@ -123,15 +137,25 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
     path.write_text(csv_text([header, *rows]), encoding="utf-8", newline="\n")
 
 
-def _write_licences(folder: Path, sources: Sequence[SourcePlan], pieces: Sequence[Piece]) -> None:
+def _write_licences(
+    folder: Path,
+    plan: PoolPlan,
+    pieces: Sequence[Piece],
+    backgrounds: Sequence[WrittenBackground],
+) -> None:
     """Write whom to name for what, and the texts of the licences."""
     texts = folder / "licences"
     texts.mkdir(exist_ok=True)
-    counts = Counter((p.recording.repository, p.recording.licence) for p in pieces)
+    counts = Counter((p.recording.repository, p.recording.licence, "piece") for p in pieces)
+    sounds = [each.background for each in backgrounds]
+    counts.update((each.repository, each.licence, each.kind) for each in sounds)
     lines = ["# Licences and attribution", ""]
-    for each in sources:
+    for each in plan.sources:
+        if plan.is_clean and not each.recordings:
+            continue
         source = each.source
-        own = {key[1]: number for key, number in counts.items() if key[0] == source.repository}
+        own = {key[1:]: number for key, number in counts.items() if key[0] == source.repository}
+        kinds = {kind for _, kind in own}
         file = f"{source.repository.replace('/', '+')}.txt"
         write_lines(texts / file, ["\n\n".join(each.licence_texts)])
         lines += [
@@ -139,12 +163,25 @@ def _write_licences(folder: Path, sources: Sequence[SourcePlan], pieces: Sequenc
             "",
             f"- {source.attribution}",
             f"- https://github.com/{source.repository} at commit {source.commit}",
-            *(f"- {licence}: {number} pieces" for licence, number in sorted(own.items())),
+            *(
+                f"- {licence}: {number} {kind}{'s' * (number != 1)}"
+                for (licence, kind), number in sorted(own.items())
+            ),
             f"- text: licences/{file} ({source.licence_file})",
-            "- changed: cut into pieces, resampled, trimmed, noise and codec added, level set",
+            *(f"- changed: {told}" for kind, told in _CHANGED.items() if kind in kinds),
             "",
         ]
     write_lines(folder / "LICENCES.md", lines)
+
+
+def _noises_and_rooms(backgrounds: Sequence[WrittenBackground]) -> list[str]:
+    if not backgrounds:
+        return []
+    lines = ["## Noises and rooms", "", "| folder | files | seconds |", "|---|---:|---:|"]
+    for kind, name in FOLDERS.items():
+        lengths = [each.seconds for each in backgrounds if each.background.kind == kind]
+        lines.append(f"| {name} | {len(lengths)} | {sum(lengths):.1f} |")
+    return [*lines, ""]
 
 
 def _page(plan: PoolPlan, pieces: Sequence[Piece], record: Mapping[str, Any]) -> list[str]:

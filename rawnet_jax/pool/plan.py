@@ -11,6 +11,7 @@ from pathlib import Path
 from rawnet_jax.copy_synthesis.model_files import digests
 from rawnet_jax.data.protocols import AUDIO_EXTENSIONS
 from rawnet_jax.errors import DataError
+from rawnet_jax.pool.backgrounds import ARCHIVE, Background
 from rawnet_jax.pool.clones import (
     LFS_MOST_BYTES,
     LFS_POINTER,
@@ -23,6 +24,7 @@ from rawnet_jax.pool.clones import (
 )
 from rawnet_jax.pool.pool_vocoders import PoolVocoder, pool_vocoders
 from rawnet_jax.pool.table import (
+    BACKGROUNDS,
     FAKE,
     REAL,
     Choice,
@@ -103,6 +105,7 @@ class SourcePlan:
         git_dir: its clone.
         licence_texts: the files that state the licence.
         recordings: what pieces are made of.
+        backgrounds: noises and impulse responses.
         left_out: number of files by reason.
         lacking: files that the rules take and the clone does not have.
         pointers: files that the rules take and that are pointers of Git LFS.
@@ -112,6 +115,7 @@ class SourcePlan:
     git_dir: Path
     licence_texts: tuple[str, ...] = ()
     recordings: list[Recording] = field(default_factory=list)
+    backgrounds: list[Background] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     lacking: list[str] = field(default_factory=list)
     pointers: list[str] = field(default_factory=list)
@@ -150,6 +154,12 @@ class PoolPlan:
             if not self.is_clean or (each.label == REAL and each.group != "test")
         ]
 
+    @property
+    def backgrounds(self) -> list[Background]:
+        """Noises and impulse responses of all sources; a clean pool has none."""
+        sources = () if self.is_clean else self.sources
+        return [each for source in sources for each in source.backgrounds]
+
     def _copies(self, recording: Recording) -> list[Recording]:
         if recording.label != REAL:
             return []
@@ -177,6 +187,7 @@ class PoolPlan:
             "laws": "clean" if self.is_clean else LAWS_VERSION,
             "table": self.table.digest,
             "recordings": [asdict(each) for each in self.recordings],
+            "backgrounds": [asdict(each) for each in self.backgrounds],
             "vocoders": {each.name: digests(each.row) for each in self.vocoders},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -216,7 +227,7 @@ def make_plan(
             f"{len(missing)} of {len(places)} clones are missing in {clones} (--allow-missing goes "
             f"on without): {'; '.join(problems)}"
         )
-    taken: set[str] = set()
+    taken: set[tuple[bool, str]] = set()
     plans = []
     for source, place in places:
         if place is not None:
@@ -251,18 +262,27 @@ def _differences(plan: SourcePlan) -> list[str]:
     return ["; ".join([counts, *told])]
 
 
-def _plan_of(table: Table, source: Source, git_dir: Path, taken: set[str]) -> SourcePlan:
+def _plan_of(
+    table: Table, source: Source, git_dir: Path, taken: set[tuple[bool, str]]
+) -> SourcePlan:
     plan = SourcePlan(source, git_dir)
     blobs = list_blobs(git_dir, source.commit)
     plan.licence_texts = _licence_texts(source, git_dir, blobs)
     chosen: dict[int, list[tuple[Blob, Choice]]] = defaultdict(list)
     for blob, choice in _present(plan, _audio(plan, table, blobs)):
         plan.num_files += 1
-        if blob.digest in taken:
+        rule = choice.rule
+        is_background = rule.label in BACKGROUNDS
+        if (is_background, blob.digest) in taken:
             plan.left_out["the same recording as another file"] += 1
             continue
-        taken.add(blob.digest)
-        chosen[source.rule.index(choice.rule)].append((blob, choice))
+        taken.add((is_background, blob.digest))
+        if is_background:
+            origin = (source.repository, source.commit, blob.path, blob.digest)
+            licence = rule.licence or source.licence
+            plan.backgrounds.append(Background(rule.label, *origin, licence))
+        else:
+            chosen[source.rule.index(rule)].append((blob, choice))
     for number in sorted(chosen):
         plan.recordings += _recordings(plan, table, number, chosen[number])
     return plan
@@ -272,9 +292,12 @@ def _audio(plan: SourcePlan, table: Table, blobs: Sequence[Blob]) -> list[tuple[
     """Return the audio files that the rules take."""
     found = []
     for blob in blobs:
-        if not blob.path.lower().endswith(AUDIO_EXTENSIONS):
+        is_archive = blob.path.lower().endswith(ARCHIVE)
+        if not is_archive and not blob.path.lower().endswith(AUDIO_EXTENSIONS):
             continue
         choice = choose(table, plan.source, blob.path)
+        if is_archive and (choice is None or choice.rule.label not in BACKGROUNDS):
+            continue
         if choice is None:
             plan.left_out["no rule for it"] += 1
         elif choice.skip:
@@ -320,7 +343,9 @@ def _recordings(
 ) -> list[Recording]:
     """Return what is taken by one rule: per speaker no more than the table allows."""
     source, rule = plan.source, plan.source.rule[number]
-    unknown = speaker_name(table, f"unknown_{source.repository}_{number + 1}")
+    # Rules of backgrounds do not count, so that a new one changes no speaker's name.
+    rank = 1 + sum(each.label not in BACKGROUNDS for each in source.rule[:number])
+    unknown = speaker_name(table, f"unknown_{source.repository}_{rank}")
     by_speaker: dict[tuple[str, str], list[tuple[Blob, Choice]]] = defaultdict(list)
     for blob, choice in chosen:
         by_speaker[choice.speaker, choice.system].append((blob, choice))

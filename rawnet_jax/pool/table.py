@@ -24,6 +24,10 @@ GROUPS = ("train", *FOLDS, "test")
 REAL, FAKE = Label.BONAFIDE.key, Label.SPOOF.key
 """Labels of rules and pieces."""
 
+NOISE, RESPONSE = "noise", "response"
+BACKGROUNDS = (NOISE, RESPONSE)
+"""Labels of rules whose files are no speech: training adds them, or convolves with them."""
+
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 _NAME = re.compile(r"[^a-z0-9_.]+")
@@ -38,7 +42,7 @@ class Rule:
     Attributes:
         path: searched in the path of a file; its groups fill the templates below.
         skip: why such files are left out; "" = they are taken.
-        label: ``bonafide`` or ``spoof``.
+        label: ``bonafide``, ``spoof``, ``noise`` or ``response``; the two last need path alone.
         system: template of the system that made a fake.
         family: engine family of that system.
         speaker: template of the speaker; "" = not known.
@@ -315,9 +319,13 @@ def _check_source(place: str, table: Table, source: Source) -> None:
 
 
 def _check_rule(place: str, table: Table, rule: Rule) -> None:
+    if rule.label in BACKGROUNDS:
+        _check_background(place, rule)
+        return
     if rule.label not in (REAL, FAKE):
         raise ConfigError(
-            f"{place}: label is {rule.label!r}; it must be bonafide or spoof, or skip"
+            f"{place}: label is {rule.label!r}; it must be bonafide, spoof, "
+            f"{' or '.join(BACKGROUNDS)}, or skip"
         )
     if rule.label == REAL and rule.group not in GROUPS:
         raise ConfigError(f"{place}: group is {rule.group!r}, none of {_GROUP_LIST}")
@@ -333,3 +341,13 @@ def _check_rule(place: str, table: Table, rule: Rule) -> None:
             template.format(**groups)
         except (KeyError, IndexError, ValueError) as error:
             raise ConfigError(f"{place}: {template!r} names no group of path: {error}") from None
+
+
+def _check_background(place: str, rule: Rule) -> None:
+    for each in fields(rule):
+        value = getattr(rule, each.name)
+        if each.name not in ("path", "label", "licence") and value != each.default:
+            raise ConfigError(
+                f"{place}: {each.name} is {value!r}; a rule with the label {rule.label} has path, "
+                "label and licence alone"
+            )

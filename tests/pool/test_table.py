@@ -5,7 +5,7 @@ import re
 import pytest
 
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.pool.table import FAKE, REAL, choose, group_of, read_table
+from rawnet_jax.pool.table import BACKGROUNDS, FAKE, REAL, choose, group_of, read_table
 from tests.pool.small_clones import FAKE as FAKES
 from tests.pool.small_clones import REAL as REALS
 from tests.pool.small_clones import table_text
@@ -32,7 +32,7 @@ def test_every_source_names_licence_and_attribution(own):
         assert source.files > 0
         assert source.rule
         for rule in source.rule:
-            assert rule.skip or rule.label in (REAL, FAKE)
+            assert rule.skip or rule.label in (REAL, FAKE, *BACKGROUNDS)
 
 
 def test_each_dev_fold_and_test_hold_families_and_real_speech(own):
@@ -123,7 +123,7 @@ def test_the_first_rule_that_matches_decides_and_fills_its_templates(tmp_path):
         (FAKES, REALS, "is there twice"),
         ("^junk/", "(", "path is no regular expression"),
         ('speaker = "real_{s}"', 'speaker = "{t}"', "names no group of path"),
-        ('label = "bonafide"', 'label = "real"', "label is 'real'; it must be bonafide or spoof"),
+        ('label = "bonafide"', 'label = "real"', "label is 'real'; it must be bonafide, spoof"),
         ("files = 20", 'files = "all"', "files is 'all'; it must be a whole number"),
         ("files = 20", "number = 20", "number is not known; there are repository"),
         ("files = 20\n", "\n", "must have files"),

@@ -18,6 +18,7 @@ from rawnet_jax.errors import DataError
 from rawnet_jax.progress import make_bar
 
 _CHUNK = 4  # tasks handed to a worker at a time
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -91,6 +92,9 @@ def task_results(
 
 def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # NumPy and JAX are loaded with the first task, and read these then. With threads of their own
+    # in each of several processes, copies by trained vocoders take three times as long.
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
     threadpool_limits(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

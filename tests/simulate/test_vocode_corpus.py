@@ -416,9 +416,17 @@ def test_a_killed_run_leaves_no_process_and_is_gone_on_with(tmp_path):
 
 def test_workers_leave_ctrl_c_to_the_parent(monkeypatch):
     monkeypatch.setattr(tasks, "threadpool_limits", lambda number: None)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     before = signal.getsignal(signal.SIGINT)
     try:
         tasks._prepare_worker()
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_worker_has_one_thread():
+    found = tasks.run_tasks(
+        os.getenv, ["NPROC"] * 8, num_workers=2, progress=False, description="threads"
+    )
+    assert found == ["1"] * 8

@@ -21,6 +21,10 @@ def get_config() -> Config:
     config.data.dev_protocol = "protocols/fold3.dev.csv"
     config.data.eval_protocol = "protocols/test.csv"
     config.data.unpaired_share = 0.3  # the other fakes of the pool
+    config.data.num_samples = 16_000
+    config.data.min_samples = 12_000
     config.augment.noise_dir = "pool/noise"
     config.augment.rir_dir = "pool/rir"
+    config.train.num_epochs = 6
+    config.train.best_from_epoch = config.train.num_epochs
     return config

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.pool.folds import NOWHERE, homes, parts_of
+from rawnet_jax.pool.laws import CLEAR_NOISE_DB
 from rawnet_jax.pool.pieces import Made
 from rawnet_jax.pool.plan import Recording
 from rawnet_jax.pool.table import FAKE, FOLDS
@@ -46,6 +48,14 @@ class Piece:
         return str(self.made["utterance"])
 
     @property
+    def is_clear(self) -> bool:
+        """Whether it kept its band and has little noise, by the numbers drawn for it."""
+        laws = self.made["laws"]
+        if laws["noise_db"] is None:  # of a clean pool
+            return True
+        return bool(laws["noise_db"] < CLEAR_NOISE_DB[1] and laws["band_hz"] >= SAMPLE_RATE_HZ / 2)
+
+    @property
     def line(self) -> str:
         """Line of a protocol."""
         return protocol_line(self.recording.speaker, self.name, self.attack, self.recording.label)
@@ -78,14 +88,19 @@ def protocols(pieces: Sequence[Piece]) -> dict[str, list[Piece]]:
     """Return the pieces of each protocol, by its file's name; empty ones are left out.
 
     ``foldN.train.trn.txt`` and ``foldN.dev.trl.txt`` of each fold; ``all.train.trn.txt``, what
-    training has once nothing is left to choose; ``test.trl.txt``.
+    training has once nothing is left to choose; ``test.trl.txt``. Of each training list, the part
+    with clear pieces: ``foldN.train.clear.trn.txt``.
     """
     found = {}
     for fold in FOLDS:
         for part in ENDINGS:
             found[protocol_name(fold, part)] = [p for p in pieces if p.parts[fold] == part]
-    found["all.train.trn.txt"] = [
+    found[protocol_name("all", "train")] = [
         piece for piece in pieces if not {"test", NOWHERE} >= set(piece.parts.values())
     ]
+    for fold in (*FOLDS, "all"):
+        found[protocol_name(fold, "train", ".clear")] = [
+            piece for piece in found[protocol_name(fold, "train")] if piece.is_clear
+        ]
     found["test.trl.txt"] = [piece for piece in pieces if piece.parts[FOLDS[0]] == "test"]
     return {name: chosen for name, chosen in found.items() if chosen}

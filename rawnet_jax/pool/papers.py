@@ -209,7 +209,8 @@ def _page(plan: PoolPlan, pieces: Sequence[Piece], record: Mapping[str, Any]) ->
         "",
         "No speaker and no engine family is in two parts of a fold, or in test and elsewhere.",
         "Lists named `matched` hold a part of their list whose classes level, pauses, noise, band, "
-        "codec and length do not tell apart; confounds.txt says how well that is so.",
+        "codec and length do not tell apart; confounds.txt says how well that is so. "
+        "Lists named `clear` hold the pieces that kept their band, with little noise.",
         "",
         *_families(plan, pieces),
         *_channels(pieces),

@@ -141,6 +141,25 @@ def test_protocols_are_read_and_folds_share_no_speaker_and_no_system(made):
         assert len(parts[0]) > len(parts[1])
 
 
+def test_the_clear_list_has_the_pieces_with_a_whole_band_and_little_noise(made):
+    root, _, _, _ = made
+    header, *rows = csv_rows((root / "pool/manifest.csv").read_text(encoding="utf-8"))
+    laws = {r[4]: dict(zip(header, r, strict=True)) for r in rows}
+    lists = root / "pool/protocols"
+    names = [line.split()[1] for line in (lists / "fold1.train.trn.txt").read_text().splitlines()]
+    clear = [
+        line.split()[1] for line in (lists / "fold1.train.clear.trn.txt").read_text().splitlines()
+    ]
+    wanted = [
+        name
+        for name in names
+        if float(laws[name]["law_noise_db"]) < -45 and float(laws[name]["law_band_hz"]) == 8_000
+    ]
+    assert clear == wanted
+    assert 0.3 < len(clear) / len(names) < 0.9
+    assert len(csv_rows((lists / "fold1.train.clear.csv").read_text())) == len(clear) + 1
+
+
 def test_the_page_says_what_shares_a_channel(made):
     root, _, _, _ = made
     page = (root / "pool/README.md").read_text()

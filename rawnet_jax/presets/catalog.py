@@ -7,7 +7,7 @@ from rawnet_jax.config_file import PRESET_NAME
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.presets.files import Preset, read_preset
 
-DEFAULT = ""
+DEFAULT = "general_1"
 """Name of the preset that is used where no run is named; "" = none.
 
 This is the one place that says so."""

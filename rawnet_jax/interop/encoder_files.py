@@ -101,7 +101,7 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
         return _read_shards(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    return read_state_dict(path)
+    return read_state_dict(path, opaque=True)
 
 
 def _weights_in(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import re
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from rawnet_jax.encoders.transformer import distance_buckets
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.interop.encoder_weights import state_from_encoder
 from rawnet_jax.nn.lengths import Extent
+from tests.conftest import REPO
 from tests.encoders.small_encoders import (
     FAMILIES,
     LENGTHS,
@@ -54,6 +56,20 @@ def test_published_number_of_frames(samples, frames):
     assert encoder_config("xlsr_300m").num_frames(samples) == frames
     assert encoder_config("xlsr_300m").shortest == 400
     assert encoder_config("xlsr_300m").num_frames(1) == 1
+
+
+def test_the_page_has_the_same_table():
+    page = (REPO / "docs" / "encoders.md").read_text("utf-8")
+    shown: dict[str, list[int]] = {}
+    for line in page.splitlines():
+        row = re.fullmatch(r"\| (.*`) \| .* \| ([\d,]+) \| (\d+) .*?of ([\d,]+) \|", line)
+        if row:
+            numbers = [int(text.replace(",", "")) for text in row.groups()[1:]]
+            shown |= dict.fromkeys(re.findall(r"`(\w+)`", row[1]), numbers)
+    assert shown == {
+        name: [spec.num_params, spec.config.num_layers, spec.config.width]
+        for name, spec in ENCODERS.items()
+    }
 
 
 # --- values

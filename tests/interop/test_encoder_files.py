@@ -17,7 +17,8 @@ from rawnet_jax.interop.encoder_files import (
 )
 from rawnet_jax.interop.encoder_weights import state_from_encoder
 from rawnet_jax.interop.torch_writer import write_state_dict
-from tests.encoders.small_encoders import FAMILIES, MHUBERT, drawn
+from tests.docs_examples import DOCS, run_python
+from tests.encoders.small_encoders import FAMILIES, LENGTHS, MHUBERT, clips, drawn
 
 CONFIG = FAMILIES["xlsr"]
 ALL = {**FAMILIES, "mhubert": MHUBERT}
@@ -145,6 +146,13 @@ def test_a_folder_in_use_is_not_written_to(tmp_path):
     with pytest.raises(DataError, match="something is there already"):
         write_encoder_weights(tmp_path, drawn(CONFIG), CONFIG)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_page_runs(tmp_path):
+    write_encoder_weights(tmp_path / "wav2vec2-xls-r-300m", drawn(CONFIG), CONFIG)
+    given = {"waveform": clips(), "num_samples": LENGTHS}
+    space = run_python(DOCS / "encoders.md", tmp_path, given)
+    assert space["found"].hidden.shape == (4, 2, 124, 48)
 
 
 # --- config.json

@@ -19,17 +19,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 ALL = {**FAMILIES, "mhubert": MHUBERT, "seven": SEVEN}
 
 
-def theirs(config, seed=0):
+def theirs(config, noise=0.1):
     """Build Hugging Face's network; no bias, scale or statistic of it is trivial."""
     written = config_to_hugging_face(config)
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     kind = getattr(transformers, written["architectures"][0])
     network = kind(transformers.CONFIG_MAPPING[config.family](**written)).eval()
     with torch.no_grad():
         for name, value in network.state_dict().items():
             if value.dtype.is_floating_point:
-                noise = 0.1 * torch.randn_like(value)
-                value.add_(noise.abs() if name.endswith("running_var") else noise)
+                more = noise * torch.randn_like(value)
+                is_var = name.endswith("running_var")
+                value.add_(more.abs() if is_var else more)
     return network
 
 
@@ -123,3 +124,17 @@ def test_published_number_of_parameters_is_theirs(name):
         kind = getattr(transformers, written["architectures"][0])
         network = kind(transformers.CONFIG_MAPPING[ENCODERS[name].config.family](**written))
     assert sum(value.numel() for value in network.parameters()) == ENCODERS[name].num_params
+
+
+def test_full_size_equals_theirs():
+    """XLS-R 300M on half a second: 1.3 GB of weights."""
+    config = ENCODERS["xlsr_300m"].config.replaced(input_norm="none")
+    network = theirs(config, noise=0.01)
+    variables = encoder_from_state(state_of(network), config).variables
+    waveform = np.random.default_rng(4).standard_normal((1, 8_000)).astype(np.float32)
+    last, states = states_of(network, waveform)
+    found = encoded(config, variables, waveform, np.array([8_000], np.int32))
+    assert found.hidden.shape == (25, 1, 24, 1024)
+    for ours, wanted in zip(found.hidden, states, strict=True):
+        np.testing.assert_allclose(ours, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
+    np.testing.assert_allclose(found.last, last, atol=1e-4)

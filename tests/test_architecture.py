@@ -19,6 +19,7 @@ LAYERS = (
         *("huge_pages", "digest", "json_text", "regular_file", "checkpoint_names"),
     ),
     ("config", "mesh", "atomic_file", "variable_check", "flat_weights", "nn", "dsp"),
+    ("encoders",),
     (
         "checkpoint",
         "runtime",
@@ -46,7 +47,8 @@ LAYERS = (
 WITHOUT_JAX = (
     *("errors", "labels", "contract", "export_formats", "progress", "terminal", "csv_text"),
     *("regular_file", "checkpoint_names", "presets.files", "presets.catalog"),
-    *("config", "config_check"),
+    *("config", "config_check", "encoders.config", "encoders.catalog", "encoders.names"),
+    "encoders.hugging_face",
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     "copy_synthesis",
     *("robustness", "pool", "reports", "result", "detector", "export.onnx_model_file"),

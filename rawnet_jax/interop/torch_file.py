@@ -19,7 +19,7 @@ import numpy as np
 
 from rawnet_jax.errors import CheckpointError
 from rawnet_jax.interop.torch_pickle import load
-from rawnet_jax.interop.torch_records import StorageRecord, TensorRecord, shortened
+from rawnet_jax.interop.torch_records import Opaque, StorageRecord, TensorRecord, shortened
 from rawnet_jax.regular_file import check_regular
 
 _ZIP = b"PK\x03\x04"
@@ -47,7 +47,7 @@ _DTYPES = {
 }
 
 
-def read_state_dict(path: Path) -> dict[str, np.ndarray]:
+def read_state_dict(path: Path, *, opaque: bool = False) -> dict[str, np.ndarray]:
     """Read a published checkpoint.
 
     A dict that holds the state dict under ``model``, ``state_dict``, ``model_state_dict`` or
@@ -56,6 +56,8 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
 
     Args:
         path: a ``.pth`` file of either format.
+        opaque: what is beside the state dict may be objects of any class, as in the files of
+            fairseq: they are passed over, and still nothing is run.
 
     Returns:
         PyTorch name -> array, read-only; tensors that shared memory still do. bfloat16 becomes
@@ -66,7 +68,7 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
             anything that would have to be run.
     """
     try:
-        content, blocks = _read(path)
+        content, blocks = _read(path, opaque)
         return {name: _array(name, t, blocks) for name, t in _state_dict(content).items()}
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from None
@@ -74,7 +76,7 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
         raise CheckpointError(f"{path}: {error}") from None
 
 
-def _read(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
+def _read(path: Path, opaque: bool) -> tuple[Any, dict[str, np.ndarray]]:
     """Return what the pickle holds, and the values of every storage, [numel]."""
     check_regular(path)
     with path.open("rb") as file:
@@ -82,7 +84,7 @@ def _read(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
         _refuse_other_formats(path, start)
         file.seek(0)
         data = file.read()
-    return _read_zip(data) if start.startswith(_ZIP) else _read_legacy(data)
+    return (_read_zip if start.startswith(_ZIP) else _read_legacy)(data, opaque)
 
 
 def _refuse_other_formats(path: Path, start: bytes) -> None:
@@ -152,7 +154,7 @@ def _inner_name(info: zipfile.ZipInfo) -> str:
     return info.filename.partition("/")[2] or info.filename
 
 
-def _read_zip(data: bytes) -> tuple[Any, dict[str, np.ndarray]]:
+def _read_zip(data: bytes, opaque: bool) -> tuple[Any, dict[str, np.ndarray]]:
     archive = _open_archive(data)
     order: ByteOrder = "<"
     if "byteorder" in archive.records:
@@ -163,14 +165,14 @@ def _read_zip(data: bytes) -> tuple[Any, dict[str, np.ndarray]]:
     record = archive.read("data.pkl")
     if len(record) > _MOST_PICKLE_BYTES:
         raise CheckpointError(f"its pickle has {len(record):,} bytes, too many for a state dict")
-    pickle = load(io.BytesIO(record))
+    pickle = load(io.BytesIO(record), opaque=opaque)
     return pickle.content, {
         key: _values(storage, archive.read(f"data/{key}"), order)
         for key, storage in pickle.storages.items()
     }
 
 
-def _read_legacy(data: bytes) -> tuple[Any, dict[str, np.ndarray]]:
+def _read_legacy(data: bytes, opaque: bool) -> tuple[Any, dict[str, np.ndarray]]:
     stream = io.BytesIO(data)
     magic = load(stream).content
     if type(magic) is not int or magic != _LEGACY_MAGIC:
@@ -178,7 +180,7 @@ def _read_legacy(data: bytes) -> tuple[Any, dict[str, np.ndarray]]:
     protocol, system = load(stream).content, load(stream).content
     if type(protocol) is not int or protocol != _LEGACY_PROTOCOL or type(system) is not dict:
         raise CheckpointError("damaged, or an unknown version of PyTorch's older format")
-    pickle = load(stream)
+    pickle = load(stream, opaque=opaque)
     keys = load(stream).content
     if type(keys) is not list or not all(type(key) is str for key in keys):
         raise CheckpointError("damaged: its list of storages cannot be read")
@@ -251,7 +253,8 @@ def _state_dict(content: Any) -> dict[str, TensorRecord]:
             break
         content = inner
     if type(content) is not dict:
-        what = "one tensor" if type(content) is TensorRecord else f"a {type(content).__name__}"
+        words = {TensorRecord: "one tensor", Opaque: "an object of a class"}
+        what = words.get(type(content), f"a {type(content).__name__}")
         raise CheckpointError(f"holds {what}; it must be a state dict, names with their tensors")
     if not content:
         raise CheckpointError("holds an empty state dict")

@@ -15,6 +15,7 @@ from typing import Any
 from rawnet_jax.errors import CheckpointError
 from rawnet_jax.interop.torch_records import (
     Name,
+    Opaque,
     StorageRecord,
     call,
     is_known,
@@ -33,7 +34,8 @@ class Pickle:
     """What a pickle holds.
 
     Attributes:
-        content: dicts, lists, tuples, strings, numbers and `TensorRecord`.
+        content: dicts, lists, tuples, strings, numbers and `TensorRecord`; `Opaque` where that was
+            asked for.
         storages: all that it names, by key.
     """
 
@@ -41,16 +43,17 @@ class Pickle:
     storages: dict[str, StorageRecord]
 
 
-def load(stream: io.BytesIO) -> Pickle:
+def load(stream: io.BytesIO, *, opaque: bool = False) -> Pickle:
     """Read the pickle at a stream's position; the stream ends up behind it.
 
     Args:
         stream: with the whole pickle in memory, so that no length in it can ask for more.
+        opaque: objects of other classes become `Opaque`, and do not end the reading.
 
     Raises:
         CheckpointError: for a damaged pickle, and for one that asks for anything else.
     """
-    machine = _Machine()
+    machine = _Machine(opaque)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if count >= MOST_OPCODES:
@@ -64,7 +67,8 @@ def load(stream: io.BytesIO) -> Pickle:
 class _Machine:
     """Stack and memo of one pickle."""
 
-    def __init__(self) -> None:
+    def __init__(self, opaque: bool) -> None:
+        self._opaque = opaque
         self._stack: list[Any] = []
         self._outer: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
@@ -133,12 +137,14 @@ class _Machine:
         self._stack.append(self._memo[index])
 
     def append(self, _: Any) -> None:
-        value = self._stack.pop()
-        self._top(list).append(value)
+        self._extend([self._stack.pop()])
 
     def appends(self, _: Any) -> None:
-        items = self._pop_mark()
-        self._top(list).extend(items)
+        self._extend(self._pop_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        if type(self._stack[-1]) is not Opaque:
+            self._top(list).extend(items)
 
     def make_list(self, _: Any) -> None:
         items = self._pop_mark()
@@ -169,10 +175,14 @@ class _Machine:
         self._set(self._pop_mark())
 
     def _set(self, items: list[Any]) -> None:
+        if type(self._stack[-1]) is Opaque:
+            return
         mapping = self._top(dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
             # Other keys, such as nested tuples, could exhaust the C stack when hashed.
             if type(key) not in (str, int):
+                if self._opaque:
+                    continue
                 raise ValueError(f"{type(key).__name__} as a key")
             mapping[key] = value
 
@@ -185,7 +195,7 @@ class _Machine:
         self._push_name(Name(self._pop(str), name))
 
     def _push_name(self, name: Name) -> None:
-        if not is_known(name) and self._foreign is None:
+        if not self._opaque and not is_known(name) and self._foreign is None:
             self._foreign = name
         self._stack.append(name)
 
@@ -197,20 +207,37 @@ class _Machine:
         self._stack.append(storage)
 
     def reduce(self, _: Any) -> None:
+        if self._opaque and not self._is_known_call():
+            self._make_opaque(2)
+            return
         arguments = self._pop(tuple)
         called = self._pop(Name)
         if called.name == "_reconstructor" and called.module in ("copyreg", "copy_reg"):
             raise whole_module(next((a for a in arguments if type(a) is Name), called))
         self._stack.append(call(called, arguments))
 
+    def _is_known_call(self) -> bool:
+        """Return whether what lies under the arguments is called in a state dict."""
+        return type(self._stack[-2]) is Name and is_known(self._stack[-2])
+
+    def _make_opaque(self, count: int) -> None:
+        """Put one opaque object in the place of the last so many values."""
+        if len(self._stack) < count:
+            raise IndexError("stack is empty")
+        self._stack[-count:] = [Opaque()]
+
     def new_object(self, _: Any) -> None:
+        if self._opaque:
+            self._make_opaque(2)
+            return
         self._stack.pop()
         raise whole_module(self._pop(Name))
 
     def build(self, _: Any) -> None:
         # The state of an OrderedDict: PyTorch keeps version numbers of modules there.
         self._stack.pop()
-        self._top(dict)
+        if type(self._stack[-1]) is not Opaque:
+            self._top(dict)
 
 
 _NOTHING = ("PROTO", "FRAME", "STOP")

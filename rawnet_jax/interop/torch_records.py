@@ -54,6 +54,11 @@ class Name:
         return shortened(f"{self.module}.{self.name}")
 
 
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """An object of a class that is not read: nothing of it is kept, and nothing of it was run."""
+
+
 def shortened(text: str, most: int = 80) -> str:
     """Return text of a file as one printable line of bounded length."""
     text = text if len(text) <= most else text[:most] + "…"

@@ -5,7 +5,7 @@ imported can be exported again bit for bit. Layouts: a convolution's (out, in, â
 (â€¦, in, out); a linear layer's (out, in) against (in, out); everything else is as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,10 @@ _MOST_NAMES = 8
 
 
 def variables_from_torch(
-    state: Mapping[str, np.ndarray], names: TorchNames, template: Mapping[str, Any]
+    state: Mapping[str, np.ndarray],
+    names: TorchNames,
+    template: Mapping[str, Any],
+    listed: Callable[[list[str]], str] | None = None,
 ) -> dict[str, Any]:
     """Convert a state dict.
 
@@ -30,6 +33,7 @@ def variables_from_torch(
         names: of the family.
         template: our initial variables ``{"params", "batch_stats"}``, for shapes, and for the
             values of what a checkpoint may lack; shapes alone will do where it `lacks` nothing.
+        listed: names as text, for the error; None = the first eight.
 
     Returns:
         Variables of the template's structure, float32 numpy arrays.
@@ -56,7 +60,8 @@ def variables_from_torch(
             problems["wrong"].append(fault)
         else:
             leaves[slot.path] = slot.ours(given[name]).astype(np.float32)
-    found = [f"{what}: {_shortened(listed)}" for what, listed in problems.items() if listed]
+    text = listed or _shortened
+    found = [f"{what}: {text(those)}" for what, those in problems.items() if those]
     if found:
         raise CheckpointError("; ".join(found))
     return jax.tree_util.tree_map_with_path(

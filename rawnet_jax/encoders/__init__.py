@@ -1,0 +1,1 @@
+"""Self-supervised speech encoders, as Linen modules to put a detector's head on."""

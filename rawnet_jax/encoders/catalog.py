@@ -1,0 +1,82 @@
+"""The published encoders by name: one row each."""
+
+from dataclasses import dataclass
+
+from rawnet_jax.encoders.config import EncoderConfig
+from rawnet_jax.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """One row of the table.
+
+    Attributes:
+        config: sizes, input normalisation and dropout as the weights were pre-trained.
+        num_params: trained parameters, without the mask embedding of pre-training; a test counts.
+        source: where it was published.
+    """
+
+    config: EncoderConfig
+    num_params: int
+    source: str
+
+
+_BASE = EncoderConfig(
+    dropout=0.1, attention_dropout=0.1, input_dropout=0.1, layer_drop=0.05, conv_gradient=0.1
+)
+_LARGE = EncoderConfig(
+    width=1024,
+    heads=16,
+    feed_forward=4096,
+    num_layers=24,
+    norm_first=True,
+    conv_norm="layer",
+    conv_bias=True,
+    input_norm="layer_norm",
+)
+_1B = _LARGE.replaced(width=1280, feed_forward=5120, num_layers=48, input_dropout=0.1)
+_2B = _1B.replaced(width=1920, feed_forward=7680)
+_HUBERT = {"family": "hubert", "conv_bias": False}
+_WAVLM = {"family": "wavlm", "conv_bias": False}
+
+_WAV2VEC2 = "Baevski et al., wav2vec 2.0, NeurIPS 2020 (arXiv 2006.11477)"
+_XLSR = "Babu et al., XLS-R, Interspeech 2022 (arXiv 2111.09296)"
+_MMS = "Pratap et al., MMS, JMLR 2024 (arXiv 2305.13516)"
+_HUBERT_PAPER = "Hsu et al., HuBERT, TASLP 2021 (arXiv 2106.07447)"
+_WAVLM_PAPER = "Chen et al., WavLM, JSTSP 2022 (arXiv 2110.13900)"
+
+ENCODERS: dict[str, EncoderSpec] = {
+    "wav2vec2_base": EncoderSpec(_BASE, 94_370_944, _WAV2VEC2),
+    "wav2vec2_large": EncoderSpec(_LARGE, 315_437_696, _WAV2VEC2 + ", LV-60k"),
+    "xlsr_300m": EncoderSpec(_LARGE, 315_437_696, _XLSR),
+    "xlsr_1b": EncoderSpec(_1B, 962_496_128, _XLSR),
+    "xlsr_2b": EncoderSpec(_2B, 2_159_257_728, _XLSR),
+    "mms_300m": EncoderSpec(_LARGE, 315_437_696, _MMS),
+    "mms_1b": EncoderSpec(_1B, 962_496_128, _MMS),
+    "hubert_base": EncoderSpec(_BASE.replaced(**_HUBERT), 94_370_944, _HUBERT_PAPER),
+    "hubert_large": EncoderSpec(_LARGE.replaced(**_HUBERT), 315_434_112, _HUBERT_PAPER),
+    "hubert_xl": EncoderSpec(_1B.replaced(**_HUBERT), 962_492_544, _HUBERT_PAPER),
+    "mhubert_147": EncoderSpec(
+        _BASE.replaced(**_HUBERT, position_batch_norm=True),
+        94_372_352,
+        "Zanon Boito et al., mHuBERT-147, Interspeech 2024 (arXiv 2406.06371)",
+    ),
+    "wavlm_base": EncoderSpec(_BASE.replaced(**_WAVLM), 94_381_168, _WAVLM_PAPER),
+    "wavlm_base_plus": EncoderSpec(_BASE.replaced(**_WAVLM), 94_381_168, _WAVLM_PAPER),
+    "wavlm_large": EncoderSpec(_LARGE.replaced(**_WAVLM), 315_452_096, _WAVLM_PAPER),
+}
+
+
+def encoder_config(name: str, **changes: object) -> EncoderConfig:
+    """Return a published encoder's config.
+
+    Args:
+        name: a row of `ENCODERS`.
+        changes: fields that differ, such as ``first_layers=9``.
+
+    Raises:
+        ConfigError: for a name that is not there, and as `EncoderConfig.replaced`.
+    """
+    if name not in ENCODERS:
+        raise ConfigError(f"there is no encoder {name!r}; there are {', '.join(ENCODERS)}")
+    return ENCODERS[name].config.replaced(**changes)

@@ -245,6 +245,7 @@ def test_writing_again_gives_the_same_and_removes_what_was_there(made):
         (gzip.compress(b"no archive"), "damaged: no whole archive"),
         (packed({"a.txt": bytes(2**26), "b.wav": sound(0.5)}), "too long: it unpacks to more"),
     ],
+    ids=["cut", "other bytes", "no tar", "large"],  # of compressed bytes: the time is in them
 )
 def test_an_archive_that_is_no_good_is_left_out_and_named(tmp_path, content, message):
     digest = commit(tmp_path / "sounds", {"x.tar.gz": content})

@@ -23,7 +23,7 @@ from rawnet_jax.interop.encoder_weights import (
     state_from_encoder,
 )
 from rawnet_jax.interop.torch_file import read_state_dict
-from rawnet_jax.interop.torch_records import shortened
+from rawnet_jax.interop.torch_records import first_names, shortened
 from rawnet_jax.json_text import parsed_json
 from rawnet_jax.regular_file import read_regular
 
@@ -32,7 +32,6 @@ _INDEX = "model.safetensors.index.json"
 _PICKLE = "pytorch_model.bin"
 _CONFIG = "config.json"
 _INPUT = "preprocessor_config.json"
-_MOST_NAMES = 8
 
 
 def read_encoder_weights(path: str | Path, config: EncoderConfig | None = None) -> EncoderWeights:
@@ -151,17 +150,12 @@ def _read_shards(path: Path) -> dict[str, np.ndarray]:
             )
     lost = [name for name in files if not (path.parent / name).exists()]
     if lost:
-        raise CheckpointError(f"{path}: these files are missing beside it: {_some(lost)}")
+        raise CheckpointError(f"{path}: these files are missing beside it: {first_names(lost)}")
     shards = {name: _read_safetensors(path.parent / name) for name in files}
     absent = [tensor for tensor, name in place.items() if tensor not in shards[name]]
     if absent:
-        raise CheckpointError(f"{path}: not in the file that it names: {_some(absent)}")
+        raise CheckpointError(f"{path}: not in the file that it names: {first_names(absent)}")
     return {tensor: shards[name][tensor] for tensor, name in place.items()}
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(map(shortened, names[:_MOST_NAMES])) + more
 
 
 def write_encoder_weights(

@@ -11,6 +11,7 @@ from rawnet_jax.errors import CheckpointError
 
 _LARGEST = 2**48
 _MOST_AXES = 32
+_MOST_NAMES = 8
 _HOW_TO_SAVE = (
     "where its code is, save its weights alone: torch.save(model.state_dict(), 'FILE.pth')"
 )
@@ -63,6 +64,12 @@ def shortened(text: str, most: int = 80) -> str:
     """Return text of a file as one printable line of bounded length."""
     text = text if len(text) <= most else text[:most] + "…"
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def first_names(names: list[str]) -> str:
+    """Return the first names of tensors or files, as text, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(shortened, names[:_MOST_NAMES])) + more
 
 
 def refusal(name: Name, what: str) -> CheckpointError:

@@ -13,11 +13,10 @@ import jax
 import numpy as np
 
 from rawnet_jax.errors import CheckpointError
-from rawnet_jax.interop.torch_records import shortened
+from rawnet_jax.interop.torch_records import first_names
 from rawnet_jax.models.torch_names import TorchNames
 
 _COUNTER = "num_batches_tracked"
-_MOST_NAMES = 8
 
 
 def variables_from_torch(
@@ -60,7 +59,7 @@ def variables_from_torch(
             problems["wrong"].append(fault)
         else:
             leaves[slot.path] = slot.ours(given[name]).astype(np.float32)
-    text = listed or _shortened
+    text = listed or first_names
     found = [f"{what}: {text(those)}" for what, those in problems.items() if those]
     if found:
         raise CheckpointError("; ".join(found))
@@ -149,8 +148,3 @@ def _fault(name: str, array: np.ndarray, slot: _Slot) -> str:
     with np.errstate(over="ignore"):
         finite = np.isfinite(array.astype(np.float32)).all()
     return "" if finite else f"{name} is not finite"
-
-
-def _shortened(listed: list[str]) -> str:
-    more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
-    return ", ".join(map(shortened, listed[:_MOST_NAMES])) + more

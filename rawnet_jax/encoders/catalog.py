@@ -1,6 +1,9 @@
 """The published encoders by name: one row each."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rawnet_jax.encoders.config import EncoderConfig
 from rawnet_jax.errors import ConfigError
@@ -80,3 +83,28 @@ def encoder_config(name: str, **changes: object) -> EncoderConfig:
     if name not in ENCODERS:
         raise ConfigError(f"there is no encoder {name!r}; there are {', '.join(ENCODERS)}")
     return ENCODERS[name].config.replaced(**changes)
+
+
+def encoder_fields(name: str, **changes: object) -> dict[str, Any]:
+    """Return a published encoder as the field `encoder` of a detector's config: every number of it.
+
+    Args:
+        name: a row of `ENCODERS`.
+        changes: fields that differ, such as ``first_layers=9``.
+
+    Raises:
+        ConfigError: as `encoder_config`.
+    """
+    return dataclasses.asdict(encoder_config(name, **changes))
+
+
+def encoder_from_fields(fields: Mapping[str, Any]) -> EncoderConfig:
+    """Return the encoder of a detector's config.
+
+    Args:
+        fields: as `encoder_fields` gives them; those that are left out take their defaults.
+
+    Raises:
+        ConfigError: for a field that is not there, or a value that is wrong.
+    """
+    return EncoderConfig().replaced(**fields)

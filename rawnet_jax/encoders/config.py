@@ -23,7 +23,7 @@ class EncoderConfig:
         heads: of the attention; they share the width.
         feed_forward: channels inside a layer's feed-forward part.
         num_layers: layers of the published network.
-        first_layers: how many of them are kept, from the first on; None = all. Hidden states up to
+        first_layers: how many of them are kept, from the first on; 0 = all. Hidden states up to
             that layer are those of the whole network.
         norm_first: LayerNorm before attention and feed-forward, not behind them.
         conv_norm: of the convolutions over samples: group = of the first one, each channel over
@@ -46,7 +46,7 @@ class EncoderConfig:
         input_dropout: of a value of the projection.
         layer_drop: probability that a layer is left out of a training step.
         conv_gradient: factor of the convolutions' gradient; 0 = they are not trained.
-        dtype: what is computed in. None = the type of the parameters. LayerNorm's statistics and
+        dtype: what is computed in. "" = the type of the parameters. LayerNorm's statistics and
             softmax are float32 always.
         remat: compute a layer anew in the backward pass and keep its input alone.
         unroll: layers per turn of the loop over layers. More of them compile longer.
@@ -57,7 +57,7 @@ class EncoderConfig:
     heads: int = 12
     feed_forward: int = 3072
     num_layers: int = 12
-    first_layers: int | None = None
+    first_layers: int = 0
     norm_first: bool = False
     conv_norm: str = "group"
     conv_bias: bool = False
@@ -77,7 +77,7 @@ class EncoderConfig:
     input_dropout: float = 0.0
     layer_drop: float = 0.0
     conv_gradient: float = 1.0
-    dtype: str | None = None
+    dtype: str = ""
     remat: bool = False
     unroll: int = 1
 
@@ -96,7 +96,7 @@ class EncoderConfig:
     @property
     def kept_layers(self) -> int:
         """How many layers are computed."""
-        return self.num_layers if self.first_layers is None else self.first_layers
+        return self.first_layers or self.num_layers
 
     @property
     def relative_bias(self) -> bool:
@@ -136,13 +136,13 @@ def _check_words(config: EncoderConfig) -> None:
         ("family", FAMILIES),
         ("conv_norm", CONV_NORMS),
         ("input_norm", INPUT_NORMS),
-        ("dtype", (None, *DTYPES)),
+        ("dtype", ("", *DTYPES)),
     )
     for name, words in choices:
         if getattr(config, name) not in words:
             raise ConfigError(
                 f"{name} is {getattr(config, name)!r}; it must be one of "
-                f"{', '.join(map(str, words))}"
+                f"{', '.join(map(repr, words))}"
             )
 
 
@@ -150,10 +150,10 @@ def _check_sizes(config: EncoderConfig) -> None:
     for name in ("width", "heads", "feed_forward", "num_layers", "conv_features", "unroll"):
         if getattr(config, name) < 1:
             raise ConfigError(f"{name} is {getattr(config, name)}; it must be at least 1")
-    if not 1 <= config.kept_layers <= config.num_layers:
+    if not 0 <= config.first_layers <= config.num_layers:
         raise ConfigError(
             f"first_layers is {config.first_layers}; it must be from 1 to the network's "
-            f"{config.num_layers} layers, or None for all"
+            f"{config.num_layers} layers, or 0 for all"
         )
     for name in ("heads", "position_groups"):
         if config.width % getattr(config, name):

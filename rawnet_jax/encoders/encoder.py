@@ -89,7 +89,7 @@ class SpeechEncoder(nn.Module):
             In `EncoderConfig.dtype`, or in the type of the parameters.
         """
         inner: Any = _Network
-        if self.config.dtype is not None and not self.is_initializing():
+        if self.config.dtype and not self.is_initializing():
             inner = nn.map_variables(_Network, "params", self._cast)
         network = inner(self.config, name="network")
         return network(waveform, num_samples, train=train, hidden=hidden)

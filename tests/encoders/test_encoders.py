@@ -353,11 +353,17 @@ def test_batch_norm_moves_in_training_by_the_clips_frames():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"family": "data2vec"}, "family is 'data2vec'; it must be one of wav2vec2, hubert, wavlm"),
-        ({"input_norm": "peak"}, "input_norm is 'peak'; it must be one of none, hf, layer_norm"),
-        ({"dtype": "float16"}, "dtype is 'float16'; it must be one of None, float32, bfloat16"),
+        (
+            {"family": "data2vec"},
+            "family is 'data2vec'; it must be one of 'wav2vec2', 'hubert', ",
+        ),
+        (
+            {"input_norm": "peak"},
+            "input_norm is 'peak'; it must be one of 'none', 'hf', ",
+        ),
+        ({"dtype": "float16"}, "dtype is 'float16'; it must be one of '', 'float32', 'bfloat16'"),
         ({"first_layers": 13}, "first_layers is 13; it must be from 1 to the network's 12"),
-        ({"first_layers": 0}, "first_layers is 0"),
+        ({"first_layers": -1}, "first_layers is -1"),
         ({"heads": 7}, "heads is 7; it must divide the width, 768"),
         ({"width": 0}, "width is 0; it must be at least 1"),
         ({"dropout": 1.0}, r"dropout is 1.0; it must be in \[0, 1\)"),

@@ -39,6 +39,7 @@ LAYERS = (
     ("reports",),
     ("result", "jobs"),
     ("detector",),
+    ("arena",),
     ("cli",),
     ("__main__",),
 )

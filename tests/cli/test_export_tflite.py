@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from rawnet_jax.cli.main import EXIT_USER_ERROR, main
 from tests.docs_examples import DOCS, blocks, run_console, run_python
 from tests.small_run import write_run
 
@@ -37,3 +38,20 @@ def test_page(folder, capsys):
     space = run_python(page, folder)
     assert space["metadata"]["model"] == "conv1d"
     assert re.match(r"\[-?[\d.e-]+\]\n640 zero \{", capsys.readouterr().out)
+
+
+@pytest.mark.slow
+def test_eight_bits_without_the_corpus(folder, capsys):
+    """Recordings that are named choose the ranges; what it costs in errors is not known then."""
+    export = ["export", f"--workdir={folder / 'runs' / 'x'}", "--format=tflite", "--quantize=int8"]
+    gone = f"--config.data.root={folder / 'gone'}"
+    output = folder / "small.tflite"
+    assert main([*export, f"--output={output}", gone]) == EXIT_USER_ERROR
+    assert capsys.readouterr().err.endswith("; or name recordings by --clips\n")
+    assert not output.exists()
+    clips = f"--clips={folder / 'talk.wav'}"
+    assert main([*export, f"--output={output}", gone, clips]) == 0
+    printed = capsys.readouterr().out
+    assert "the corpus is not here: ranges of numbers are those of --clips" in printed
+    assert re.search(r"^EER: +not measured: eval is not here$", printed, re.M)
+    assert output.stat().st_size > 1_000

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rawnet_jax.encoders.config import FAMILIES, EncoderConfig
+from rawnet_jax.encoders.config import FAMILIES, Wav2Vec2Config
 from rawnet_jax.errors import CheckpointError, ConfigError
 
 _ARCHITECTURES = {"wav2vec2": "Wav2Vec2Model", "hubert": "HubertModel", "wavlm": "WavLMModel"}
 # Our field -> theirs. What their file does not say has the default of their classes, which is the
-# one that `EncoderConfig` has, but for the rates.
+# one that `Wav2Vec2Config` has, but for the rates.
 _FIELDS = {
     "width": "hidden_size",
     "heads": "num_attention_heads",
@@ -43,7 +43,7 @@ _FIXED: dict[str, tuple[Any, ...]] = {
 }
 
 
-def config_from_hugging_face(found: Mapping[str, Any]) -> EncoderConfig:
+def config_from_hugging_face(found: Mapping[str, Any]) -> Wav2Vec2Config:
     """Return the config of a ``config.json``; the input's normalisation is not in it.
 
     Args:
@@ -64,15 +64,15 @@ def config_from_hugging_face(found: Mapping[str, Any]) -> EncoderConfig:
     fields = _RATES | {"family": family, "conv_features": _channels(found)[0]}
     for ours, theirs in _FIELDS.items():
         if theirs in found and found[theirs] is not None:
-            fields[ours] = _value(theirs, found[theirs], getattr(EncoderConfig(), ours))
+            fields[ours] = _value(theirs, found[theirs], getattr(Wav2Vec2Config(), ours))
     try:
-        return EncoderConfig(**fields)
+        return Wav2Vec2Config(**fields)
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
 
 
 def _channels(found: Mapping[str, Any]) -> tuple[int, ...]:
-    default = EncoderConfig()
+    default = Wav2Vec2Config()
     whole = (default.conv_features,) * len(default.conv_kernels)
     channels: tuple[int, ...] = _value("conv_dim", found.get("conv_dim", whole), whole)
     return channels or whole
@@ -92,7 +92,7 @@ def _value(name: str, value: Any, like: Any) -> Any:
     raise CheckpointError(f"{name} is {value!r}; it must be like {like!r}")
 
 
-def config_to_hugging_face(config: EncoderConfig) -> dict[str, Any]:
+def config_to_hugging_face(config: Wav2Vec2Config) -> dict[str, Any]:
     """Return what ``config.json`` must hold for Hugging Face's classes to build the encoder.
 
     Layers that were not kept are not in it. Masking is off: an encoder here has no embedding for

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from rawnet_jax.encoders.config import EncoderConfig
+from rawnet_jax.encoders.config import Wav2Vec2Config
 from rawnet_jax.errors import CheckpointError, DataError
 from rawnet_jax.flat_weights import packed, published_arrays
 from rawnet_jax.interop.encoder_files import (
@@ -161,7 +161,7 @@ def test_the_page_runs(tmp_path):
 def test_what_a_config_does_not_say_is_as_in_the_classes(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "wav2vec2"}', "utf-8")
     rates = {"dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.1}
-    wanted = EncoderConfig(**rates, layer_drop=0.1)  # type: ignore[arg-type]
+    wanted = Wav2Vec2Config(**rates, layer_drop=0.1)  # type: ignore[arg-type]
     assert read_encoder_config(tmp_path) == wanted
     (tmp_path / "preprocessor_config.json").write_text('{"do_normalize": true}', "utf-8")
     assert read_encoder_config(tmp_path / "any file") == wanted.replaced(input_norm="hf")

@@ -14,7 +14,8 @@ CONV_NORMS = ("group", "layer")
 DTYPES = ("float32", "bfloat16")
 WHISPER_HOP = 160  # samples from one frame of the spectrogram to the next
 WHISPER_STRIDE = 2 * WHISPER_HOP  # and from one hidden state to the next
-WHISPER_SHORTEST = 201  # a clip is mirrored by 200 samples at its edges
+WHISPER_FFT = 400
+WHISPER_SHORTEST = WHISPER_FFT // 2 + 1  # a clip is mirrored by half a frame at its edges
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,6 +68,7 @@ class WhisperNetwork(nn.Module):
     def _front(self, waveform: jax.Array, extent: Extent) -> tuple[jax.Array, Extent]:
         """Map samples [B, T] to [B, frames, width]."""
         config = self.config
+        assert extent.num_frames is not None  # as `clips_alone` makes it
         mel, _ = whisper_mel(waveform, extent.num_frames, config.mel_bands)
         first = conv(config.mel_bands, config.width, (3,), padding=((1, 1),), name="conv1")
         second = conv(config.width, config.width, (3,), strides=2, padding=((1, 1),), name="conv2")
@@ -90,8 +91,6 @@ def _check_length(config: WhisperConfig, num_samples: int) -> None:
 def sinusoids(_: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
     """Return Whisper's positions [frames, width]: sines, then cosines, of falling frequency."""
     frames, width = shape
-    # In float32, each step of it, as in the published code.
-    step = np.log(_LONGEST_PERIOD) / (width // 2 - 1)
-    frequency = np.exp(np.float32(-step) * np.arange(width // 2, dtype=np.float32))
-    phase = np.arange(frames, dtype=np.float32)[:, None] * frequency
+    frequency = _LONGEST_PERIOD ** -(np.arange(width // 2) / (width // 2 - 1))
+    phase = np.arange(frames)[:, None] * frequency
     return jnp.asarray(np.concatenate([np.sin(phase), np.cos(phase)], axis=1), dtype)

@@ -80,7 +80,7 @@ def test_the_page_has_the_same_table():
 def test_hidden_states_equal_the_slow_form(shared_data, name):
     """Each clip of a padded batch against the slow form on the clip alone."""
     module, (variables, found) = reference(shared_data), padded(name)
-    state = state_from_encoder(variables)
+    state = state_from_encoder(variables, FAMILIES[name])
     for row, length in enumerate(LENGTHS):
         last, states = slow_form(module, FAMILIES[name], state, clips()[row : row + 1, :length])
         frames = FAMILIES[name].num_frames(length)
@@ -95,7 +95,9 @@ def test_hidden_states_equal_the_slow_form(shared_data, name):
 def test_seven_convolutions_equal_the_slow_form(shared_data):
     variables, samples = drawn(SEVEN), np.tile(clips()[:1], (1, 3))
     found = encoded(SEVEN, variables, samples, np.array([7_500], np.int32))
-    last, _ = slow_form(reference(shared_data), SEVEN, state_from_encoder(variables), samples)
+    last, _ = slow_form(
+        reference(shared_data), SEVEN, state_from_encoder(variables, SEVEN), samples
+    )
     assert found.last.shape == (1, 23, 48)
     np.testing.assert_allclose(found.last, last, atol=1e-4)
 

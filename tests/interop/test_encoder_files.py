@@ -73,7 +73,7 @@ def test_layers_that_are_not_kept_are_not_written(tmp_path):
 
 def test_shards_pytorch_files_and_folders_are_read(tmp_path):
     variables = drawn(CONFIG)
-    state = state_from_encoder(variables)
+    state = state_from_encoder(variables, CONFIG)
     index = sharded(tmp_path, state)
     write_state_dict(
         tmp_path / "fine_tuned.pth", {f"module.m_ssl.{n}": a for n, a in state.items()}
@@ -120,7 +120,7 @@ def test_a_wrong_index_is_refused(tmp_path, place, message):
 
 def test_damaged_files_are_refused(tmp_path):
     file = tmp_path / "model.safetensors"
-    save_file(state_from_encoder(drawn(CONFIG)), file)
+    save_file(state_from_encoder(drawn(CONFIG), CONFIG), file)
     whole = file.read_bytes()
     for content in (whole[:-4], b"", b"\xff" * 40, whole[:20]):
         file.write_bytes(content)
@@ -129,14 +129,16 @@ def test_damaged_files_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"none\.safetensors: No such file"):
         read_encoder_weights(tmp_path / "none.safetensors", CONFIG)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CheckpointError, match=r"empty: no weights; there must be model\.safet"):
+    with pytest.raises(
+        CheckpointError, match=r"empty: no weights; there must be one of model\.safet"
+    ):
         read_encoder_weights(tmp_path / "empty", CONFIG)
     with pytest.raises(CheckpointError, match=r"config\.json: not there, so the encoder's sizes"):
         read_encoder_weights(tmp_path / "empty")
 
 
 def test_the_error_names_the_file(tmp_path):
-    save_file(state_from_encoder(drawn(CONFIG)), tmp_path / "model.safetensors")
+    save_file(state_from_encoder(drawn(CONFIG), CONFIG), tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"model\.safetensors: not the weights of this enc"):
         read_encoder_weights(tmp_path / "model.safetensors", CONFIG.replaced(num_layers=2))
 

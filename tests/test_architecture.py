@@ -49,6 +49,7 @@ WITHOUT_JAX = (
     *("errors", "labels", "contract", "export_formats", "progress", "terminal", "csv_text"),
     *("regular_file", "checkpoint_names", "presets.files", "presets.catalog"),
     *("config", "config_check", "encoders.config", "encoders.catalog", "encoders.names"),
+    *("encoders.wav2vec2_names", "encoders.whisper_names"),
     "encoders.hugging_face",
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     "copy_synthesis",

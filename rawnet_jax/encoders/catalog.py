@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rawnet_jax.encoders.config import EncoderConfig
+from rawnet_jax.encoders.config import (
+    WHISPER,
+    EncoderConfig,
+    Wav2Vec2Config,
+    WhisperConfig,
+)
 from rawnet_jax.errors import ConfigError
 
 
@@ -15,7 +20,8 @@ class EncoderSpec:
 
     Attributes:
         config: sizes, input normalisation and dropout as the weights were pre-trained.
-        num_params: trained parameters, without the mask embedding of pre-training; a test counts.
+        num_params: parameters, without the mask embedding of pre-training, with Whisper's table of
+            positions; a test counts.
         source: where it was published.
     """
 
@@ -24,10 +30,10 @@ class EncoderSpec:
     source: str
 
 
-_BASE = EncoderConfig(
+_BASE = Wav2Vec2Config(
     dropout=0.1, attention_dropout=0.1, input_dropout=0.1, layer_drop=0.05, conv_gradient=0.1
 )
-_LARGE = EncoderConfig(
+_LARGE = Wav2Vec2Config(
     width=1024,
     heads=16,
     feed_forward=4096,
@@ -42,11 +48,18 @@ _2B = _1B.replaced(width=1920, feed_forward=7680)
 _HUBERT = {"family": "hubert", "conv_bias": False}
 _WAVLM = {"family": "wavlm", "conv_bias": False}
 
+_TINY = WhisperConfig()
+_WHISPER_BASE = WhisperConfig(width=512, heads=8, feed_forward=2048, num_layers=6)
+_SMALL = WhisperConfig(width=768, heads=12, feed_forward=3072, num_layers=12)
+_MEDIUM = WhisperConfig(width=1024, heads=16, feed_forward=4096, num_layers=24)
+_WHISPER_LARGE = WhisperConfig(width=1280, heads=20, feed_forward=5120, num_layers=32)
+
 _WAV2VEC2 = "Baevski et al., wav2vec 2.0, NeurIPS 2020 (arXiv 2006.11477)"
 _XLSR = "Babu et al., XLS-R, Interspeech 2022 (arXiv 2111.09296)"
 _MMS = "Pratap et al., MMS, JMLR 2024 (arXiv 2305.13516)"
 _HUBERT_PAPER = "Hsu et al., HuBERT, TASLP 2021 (arXiv 2106.07447)"
 _WAVLM_PAPER = "Chen et al., WavLM, JSTSP 2022 (arXiv 2110.13900)"
+_WHISPER = "Radford et al., Whisper, ICML 2023 (arXiv 2212.04356)"
 
 ENCODERS: dict[str, EncoderSpec] = {
     "wav2vec2_base": EncoderSpec(_BASE, 94_370_944, _WAV2VEC2),
@@ -67,6 +80,17 @@ ENCODERS: dict[str, EncoderSpec] = {
     "wavlm_base": EncoderSpec(_BASE.replaced(**_WAVLM), 94_381_168, _WAVLM_PAPER),
     "wavlm_base_plus": EncoderSpec(_BASE.replaced(**_WAVLM), 94_381_168, _WAVLM_PAPER),
     "wavlm_large": EncoderSpec(_LARGE.replaced(**_WAVLM), 315_452_096, _WAVLM_PAPER),
+    "whisper_tiny": EncoderSpec(_TINY, 8_208_384, _WHISPER),
+    "whisper_tiny_en": EncoderSpec(_TINY, 8_208_384, _WHISPER),
+    "whisper_base": EncoderSpec(_WHISPER_BASE, 20_590_592, _WHISPER),
+    "whisper_base_en": EncoderSpec(_WHISPER_BASE, 20_590_592, _WHISPER),
+    "whisper_small": EncoderSpec(_SMALL, 88_154_112, _WHISPER),
+    "whisper_small_en": EncoderSpec(_SMALL, 88_154_112, _WHISPER),
+    "whisper_medium": EncoderSpec(_MEDIUM, 307_216_384, _WHISPER),
+    "whisper_medium_en": EncoderSpec(_MEDIUM, 307_216_384, _WHISPER),
+    "whisper_large": EncoderSpec(_WHISPER_LARGE, 636_784_640, _WHISPER),
+    "whisper_large_v2": EncoderSpec(_WHISPER_LARGE, 636_784_640, _WHISPER),
+    "whisper_large_v3": EncoderSpec(_WHISPER_LARGE.replaced(mel_bands=128), 636_968_960, _WHISPER),
 }
 
 
@@ -107,4 +131,5 @@ def encoder_from_fields(fields: Mapping[str, Any]) -> EncoderConfig:
     Raises:
         ConfigError: for a field that is not there, or a value that is wrong.
     """
-    return EncoderConfig().replaced(**fields)
+    form = WhisperConfig if fields.get("family") == WHISPER else Wav2Vec2Config
+    return form().replaced(**fields)

@@ -1,14 +1,4 @@
-"""Encoders of the wav2vec 2.0 kind: wav2vec 2.0, XLS-R, MMS, HuBERT and WavLM.
-
-    samples [B, T] at 16 kHz, normalised or not
-    7 convolutions, stride 320                    [B, frames, 512]
-    LayerNorm - Dense                             [B, frames, width]
-    + convolution over 128 frames = positions     [B, frames, width], the state h_0
-    layers of attention and feed-forward          [B, frames, width] each, h_1 to h_L
-
-A frame is 25 ms, and one begins every 20 ms: 64,600 samples make 201. Sources: the papers in
-`rawnet_jax.encoders.catalog`. Padding behind a clip changes none of its frames; the published code
-lets it into the statistics of the base models' first convolution, here only the clip is counted.
+"""Speech encoders: one call for all of them, whichever network the config is of.
 
 Inside a detector::
 
@@ -29,17 +19,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rawnet_jax.encoders.config import EncoderConfig
-from rawnet_jax.encoders.features import (
-    ConvFeatures,
-    PositionEmbedding,
-    Projection,
-    layer_norm,
-    normalised_input,
-)
-from rawnet_jax.encoders.transformer import Layers
-from rawnet_jax.nn.dropout import Dropout
-from rawnet_jax.nn.lengths import Extent, clips_alone
+from rawnet_jax.encoders.config import EncoderConfig, Wav2Vec2Config, WhisperConfig
+from rawnet_jax.encoders.wav2vec2 import Wav2Vec2Network
+from rawnet_jax.encoders.whisper import WhisperNetwork
+from rawnet_jax.nn.lengths import Extent
+
+_NETWORKS: dict[type[EncoderConfig], type[nn.Module]] = {
+    Wav2Vec2Config: Wav2Vec2Network,
+    WhisperConfig: WhisperNetwork,
+}
 
 
 class EncoderOutput(NamedTuple):
@@ -88,48 +76,15 @@ class SpeechEncoder(nn.Module):
         Returns:
             In `EncoderConfig.dtype`, or in the type of the parameters.
         """
-        inner: Any = _Network
+        inner: Any = _NETWORKS[type(self.config)]
         if self.config.dtype and not self.is_initializing():
-            inner = nn.map_variables(_Network, "params", self._cast)
+            inner = nn.map_variables(inner, "params", self._cast)
         network = inner(self.config, name="network")
-        return network(waveform, num_samples, train=train, hidden=hidden)
+        return EncoderOutput(*network(waveform, num_samples, train=train, hidden=hidden))
 
     def _cast(self, params: Mapping[str, Any]) -> Any:
         """Return parameters in the type that is computed in; layers go by it."""
         return jax.tree.map(lambda x: x.astype(self.config.dtype), params)
-
-
-class _Network(nn.Module):
-    """The encoder, in the type of its parameters."""
-
-    config: EncoderConfig
-
-    @nn.compact
-    def __call__(
-        self, waveform: jax.Array, num_samples: jax.Array, *, train: bool, hidden: bool
-    ) -> EncoderOutput:
-        config = self.config
-        waveform = normalised_input(waveform, num_samples, config.input_norm)
-        waveform, extent = clips_alone(waveform, num_samples, config.shortest)
-        x, extent = ConvFeatures(config, name="feature_extractor")(waveform, extent)
-        x = scaled_gradient(x, config.conv_gradient)
-        x = extent.cleared(Projection(config, name="feature_projection")(x, train))
-        x = x + PositionEmbedding(config, name="position")(x, extent, train)
-        norm = layer_norm("norm")
-        if not config.norm_first:
-            x = norm(x)
-        x = Dropout(config.dropout)(x, train)
-        keys = extent.frames(x)[..., 0]
-        last, states = Layers(config, name="layers")(x, keys, train=train, hidden=hidden)
-        return EncoderOutput(norm(last) if config.norm_first else last, extent, states)
-
-
-def scaled_gradient(x: jax.Array, factor: float) -> jax.Array:
-    """Return x; its gradient is multiplied by a factor."""
-    if factor == 1.0:
-        return x
-    fixed = jax.lax.stop_gradient(x)
-    return fixed + factor * (x - fixed)  # to the bit: what is added is 0
 
 
 def encoder_shapes(config: EncoderConfig) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rawnet_jax.encoders.config import EncoderConfig
+from rawnet_jax.encoders.config import Wav2Vec2Config
 from rawnet_jax.nn.dropout import Dropout
 from rawnet_jax.nn.layers import BatchNorm, as_kernel, conv, dense, uniform_within
 from rawnet_jax.nn.lengths import Extent
@@ -66,7 +66,7 @@ class ConvFeatures(nn.Module):
         config: of the encoder.
     """
 
-    config: EncoderConfig
+    config: Wav2Vec2Config
 
     @nn.compact
     def __call__(self, waveform: jax.Array, extent: Extent) -> tuple[jax.Array, Extent]:
@@ -99,7 +99,7 @@ class Projection(nn.Module):
         config: of the encoder.
     """
 
-    config: EncoderConfig
+    config: Wav2Vec2Config
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -179,7 +179,7 @@ class PositionEmbedding(nn.Module):
         config: of the encoder.
     """
 
-    config: EncoderConfig
+    config: Wav2Vec2Config
 
     @nn.compact
     def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:

@@ -1,46 +1,94 @@
 """An encoder's config as Hugging Face writes it in ``config.json``, both ways."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from rawnet_jax.encoders.config import FAMILIES, EncoderConfig
+from rawnet_jax.contract import SAMPLE_RATE_HZ
+from rawnet_jax.encoders.config import (
+    WHISPER,
+    WHISPER_FFT,
+    WHISPER_HOP,
+    EncoderConfig,
+    Wav2Vec2Config,
+    WhisperConfig,
+)
 from rawnet_jax.errors import CheckpointError, ConfigError
 
-_ARCHITECTURES = {"wav2vec2": "Wav2Vec2Model", "hubert": "HubertModel", "wavlm": "WavLMModel"}
-# Our field -> theirs. What their file does not say has the default of their classes, which is the
-# one that `EncoderConfig` has, but for the rates.
-_FIELDS = {
-    "width": "hidden_size",
-    "heads": "num_attention_heads",
-    "feed_forward": "intermediate_size",
-    "num_layers": "num_hidden_layers",
-    "norm_first": "do_stable_layer_norm",
-    "conv_norm": "feat_extract_norm",
-    "conv_bias": "conv_bias",
-    "conv_kernels": "conv_kernel",
-    "conv_strides": "conv_stride",
-    "position_kernel": "num_conv_pos_embeddings",
-    "position_groups": "num_conv_pos_embedding_groups",
-    "position_batch_norm": "conv_pos_batch_norm",
-    "projection_norm": "feat_proj_layer_norm",
-    "buckets": "num_buckets",
-    "max_distance": "max_bucket_distance",
-    "dropout": "hidden_dropout",
+_ARCHITECTURES = {
+    "wav2vec2": "Wav2Vec2Model",
+    "hubert": "HubertModel",
+    "wavlm": "WavLMModel",
+    "whisper": "WhisperModel",
+}
+_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
+_SHARED = {
     "attention_dropout": "attention_dropout",
     "activation_dropout": "activation_dropout",
-    "input_dropout": "feat_proj_dropout",
-    "layer_drop": "layerdrop",
 }
-_RATES = {"dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.1, "layer_drop": 0.1}
-_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
-# What our network has in one form only: their field -> the values that are this form.
-_FIXED: dict[str, tuple[Any, ...]] = {
-    "hidden_act": ("gelu",),
-    "feat_extract_activation": ("gelu",),
-    "layer_norm_eps": (1e-5,),
-    "add_adapter": (False, None),
-    "adapter_attn_dim": (None,),
-}
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How one kind of encoder is described.
+
+    Attributes:
+        default: what their classes take where a file is silent.
+        fields: our field -> theirs.
+        fixed: what our network has in one form only: their field -> the values that are this form.
+    """
+
+    default: EncoderConfig
+    fields: Mapping[str, str]
+    fixed: Mapping[str, tuple[Any, ...]]
+
+
+_WAV2VEC2 = _Form(
+    Wav2Vec2Config(dropout=0.1, attention_dropout=0.1, activation_dropout=0.1, layer_drop=0.1),
+    _SHARED
+    | {
+        "width": "hidden_size",
+        "heads": "num_attention_heads",
+        "feed_forward": "intermediate_size",
+        "num_layers": "num_hidden_layers",
+        "norm_first": "do_stable_layer_norm",
+        "conv_norm": "feat_extract_norm",
+        "conv_bias": "conv_bias",
+        "conv_kernels": "conv_kernel",
+        "conv_strides": "conv_stride",
+        "position_kernel": "num_conv_pos_embeddings",
+        "position_groups": "num_conv_pos_embedding_groups",
+        "position_batch_norm": "conv_pos_batch_norm",
+        "projection_norm": "feat_proj_layer_norm",
+        "buckets": "num_buckets",
+        "max_distance": "max_bucket_distance",
+        "dropout": "hidden_dropout",
+        "input_dropout": "feat_proj_dropout",
+        "layer_drop": "layerdrop",
+    },
+    {
+        "hidden_act": ("gelu",),
+        "feat_extract_activation": ("gelu",),
+        "layer_norm_eps": (1e-5,),
+        "add_adapter": (False, None),
+        "adapter_attn_dim": (None,),
+    },
+)
+_WHISPER = _Form(
+    WhisperConfig(),
+    _SHARED
+    | {
+        "width": "d_model",
+        "heads": "encoder_attention_heads",
+        "feed_forward": "encoder_ffn_dim",
+        "num_layers": "encoder_layers",
+        "mel_bands": "num_mel_bins",
+        "positions": "max_source_positions",
+        "dropout": "dropout",
+        "layer_drop": "encoder_layerdrop",
+    },
+    {"activation_function": ("gelu",), "scale_embedding": (False,)},
+)
 
 
 def config_from_hugging_face(found: Mapping[str, Any]) -> EncoderConfig:
@@ -53,29 +101,34 @@ def config_from_hugging_face(found: Mapping[str, Any]) -> EncoderConfig:
         CheckpointError: it is of another network, or a value is wrong.
     """
     family = found.get("model_type")
-    if family not in FAMILIES:
-        raise CheckpointError(f"model_type is {family!r}; it must be one of {', '.join(FAMILIES)}")
-    for theirs, allowed in _FIXED.items():
+    if family not in _ARCHITECTURES:
+        raise CheckpointError(
+            f"model_type is {family!r}; it must be one of {', '.join(_ARCHITECTURES)}"
+        )
+    form = _WHISPER if family == WHISPER else _WAV2VEC2
+    for theirs, allowed in form.fixed.items():
         value = found.get(theirs, allowed[0])
         if value not in allowed:
             raise CheckpointError(f"{theirs} is {value!r}; only {allowed[0]!r} is read here")
-    if len(set(_channels(found))) != 1:
-        raise CheckpointError("conv_dim has several numbers; all must be the same")
-    fields = _RATES | {"family": family, "conv_features": _channels(found)[0]}
-    for ours, theirs in _FIELDS.items():
-        if theirs in found and found[theirs] is not None:
-            fields[ours] = _value(theirs, found[theirs], getattr(EncoderConfig(), ours))
+    fields = {"family": family}
+    if form is _WAV2VEC2:
+        fields["conv_features"] = _channels(found)
+    for ours, theirs in form.fields.items():
+        if found.get(theirs) is not None:
+            fields[ours] = _value(theirs, found[theirs], getattr(form.default, ours))
     try:
-        return EncoderConfig(**fields)
+        return form.default.replaced(**fields)
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
 
 
-def _channels(found: Mapping[str, Any]) -> tuple[int, ...]:
-    default = EncoderConfig()
+def _channels(found: Mapping[str, Any]) -> int:
+    default = Wav2Vec2Config()
     whole = (default.conv_features,) * len(default.conv_kernels)
-    channels: tuple[int, ...] = _value("conv_dim", found.get("conv_dim", whole), whole)
-    return channels or whole
+    channels = set(_value("conv_dim", found.get("conv_dim", whole), whole) or whole)
+    if len(channels) != 1:
+        raise CheckpointError("conv_dim has several numbers; all must be the same")
+    return int(channels.pop())
 
 
 def _value(name: str, value: Any, like: Any) -> Any:
@@ -95,21 +148,62 @@ def _value(name: str, value: Any, like: Any) -> Any:
 def config_to_hugging_face(config: EncoderConfig) -> dict[str, Any]:
     """Return what ``config.json`` must hold for Hugging Face's classes to build the encoder.
 
-    Layers that were not kept are not in it. Masking is off: an encoder here has no embedding for
-    it.
+    Layers that were not kept are not in it.
     """
-    written: dict[str, Any] = {
-        "architectures": [_ARCHITECTURES[config.family]],
-        "model_type": config.family,
-        "conv_dim": [config.conv_features] * len(config.conv_kernels),
-        "num_feat_extract_layers": len(config.conv_kernels),
-        "hidden_act": "gelu",
-        "feat_extract_activation": "gelu",
-        "layer_norm_eps": 1e-5,
-        "mask_time_prob": 0.0,
-        "mask_feature_prob": 0.0,
-    }
-    for ours, theirs in _FIELDS.items():
+    form = _WHISPER if isinstance(config, WhisperConfig) else _WAV2VEC2
+    written: dict[str, Any] = {"architectures": [_ARCHITECTURES[config.family]]}
+    written["model_type"] = config.family
+    written |= {theirs: allowed[0] for theirs, allowed in form.fixed.items()}
+    for ours, theirs in form.fields.items():
         value = getattr(config, ours)
         written[theirs] = list(value) if isinstance(value, tuple) else value
-    return written | {"num_hidden_layers": config.kept_layers}
+    if isinstance(config, Wav2Vec2Config):
+        written |= {
+            "conv_dim": [config.conv_features] * len(config.conv_kernels),
+            "num_feat_extract_layers": len(config.conv_kernels),
+            # No masking: an encoder here has no embedding for it.
+            "mask_time_prob": 0.0,
+            "mask_feature_prob": 0.0,
+        }
+    else:
+        written |= _NO_DECODER | {
+            "decoder_attention_heads": config.heads,
+            "decoder_ffn_dim": config.feed_forward,
+        }
+    return written | {form.fields["num_layers"]: config.kept_layers}
+
+
+# Their class always has a decoder: here one without layers, over one token.
+_NO_DECODER: dict[str, Any] = {
+    "decoder_layers": 0,
+    "max_target_positions": 1,
+    "vocab_size": 1,
+    "pad_token_id": 0,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+    "decoder_start_token_id": 0,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+}
+
+
+def input_to_hugging_face(config: EncoderConfig) -> dict[str, Any]:
+    """Return what ``preprocessor_config.json`` must say of the samples that the encoder expects."""
+    written: dict[str, Any] = {"sampling_rate": SAMPLE_RATE_HZ, "padding_value": 0.0}
+    if isinstance(config, Wav2Vec2Config):
+        return written | {
+            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "feature_size": 1,
+            "return_attention_mask": config.conv_norm == "layer",
+            "do_normalize": config.input_norm != "none",
+        }
+    assert isinstance(config, WhisperConfig)
+    return written | {
+        "feature_extractor_type": "WhisperFeatureExtractor",
+        "feature_size": config.mel_bands,
+        "hop_length": WHISPER_HOP,
+        "n_fft": WHISPER_FFT,
+        "chunk_length": round(config.longest_s),
+        "return_attention_mask": False,
+        "do_normalize": False,
+    }

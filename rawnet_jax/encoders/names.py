@@ -1,152 +1,126 @@
-"""How an encoder's weights are called: by Hugging Face, by fairseq, and inside a detector's file.
+"""Names of an encoder's weights: by Hugging Face, by others, and inside a detector's file.
 
-Here every tensor has one name, that of Hugging Face's ``Wav2Vec2Model``, ``HubertModel`` and
-``WavLMModel``, with PyTorch's older spelling of weight norm, which every version of them reads.
-`TORCH_NAMES` says what is where in our variables.
+Here every tensor has one name, that of Hugging Face's class for the encoder alone. The tables are
+in `rawnet_jax.encoders.wav2vec2_names` and `rawnet_jax.encoders.whisper_names`.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rawnet_jax.errors import CheckpointError
 
 _Value = TypeVar("_Value")
-
-_CONV = r"^feature_extractor\.conv_layers\.(\d+)\."
-_LAYER = r"^encoder\.layers\.(\d+)\."
-
-# fairseq's (for WavLM: unilm's) name -> Hugging Face's; the first one that matches is taken.
-_FAIRSEQ: tuple[tuple[str, str], ...] = (
-    (_CONV + r"0\.(weight|bias)$", r"feature_extractor.conv_layers.\1.conv.\2"),
-    (_CONV + r"2\.(?:1\.)?(weight|bias)$", r"feature_extractor.conv_layers.\1.layer_norm.\2"),
-    (r"^layer_norm\.", "feature_projection.layer_norm."),
-    (r"^post_extract_proj\.", "feature_projection.projection."),
-    (_LAYER + r"self_attn\.([qkv]|out)_proj\.", r"encoder.layers.\1.attention.\2_proj."),
-    (_LAYER + r"self_attn_layer_norm\.", r"encoder.layers.\1.layer_norm."),
-    (_LAYER + r"fc1\.", r"encoder.layers.\1.feed_forward.intermediate_dense."),
-    (_LAYER + r"fc2\.", r"encoder.layers.\1.feed_forward.output_dense."),
-    (_LAYER + r"self_attn\.grep_linear\.", r"encoder.layers.\1.attention.gru_rel_pos_linear."),
-    (_LAYER + r"self_attn\.grep_a$", r"encoder.layers.\1.attention.gru_rel_pos_const"),
-    (
-        _LAYER + r"self_attn\.relative_attention_bias\.",
-        r"encoder.layers.\1.attention.rel_attn_embed.",
-    ),
-    (r"^mask_emb$", "masked_spec_embed"),
-)
-_SPELLINGS: tuple[tuple[str, str], ...] = (
-    (r"\.parametrizations\.weight\.original0$", ".weight_g"),
-    (r"\.parametrizations\.weight\.original1$", ".weight_v"),
-)
-# Where fairseq has a BatchNorm first, the convolution behind it is number 1.
-_POSITION_NORM = r"^encoder\.pos_conv\.0\.running_mean$"
-_POSITION = ((r"^encoder\.pos_conv\.0\.", "encoder.pos_conv_embed.conv."),)
-_POSITION_BEHIND_NORM = (
-    (r"^encoder\.pos_conv\.0\.", "encoder.pos_conv_embed.batch_norm."),
-    (r"^encoder\.pos_conv\.1\.", "encoder.pos_conv_embed.conv."),
-)
-# Pre-training's own parts, which no hidden state depends on.
-_UNUSED = re.compile(
-    r"^(quantizer|project_q|project_hid|final_proj|lm_head|target_glu|label_embs_concat"
-    r"|masked_spec_embed)(\.|$)|\.num_batches_tracked$"
-)
-# A tensor that every encoder has, in both families of names.
-_ANCHOR = re.compile(r"^(.*?)feature_extractor\.conv_layers\.0\.(?:0|conv)\.weight$")
-
-RULES: tuple[tuple[str, str], ...] = (
-    (r"^network/", ""),
-    (r"^layers/relative_bias/embedding$", "encoder/layers/0/attention/rel_attn_embed/weight"),
-    (r"^layers/layer_(\d+)/", r"encoder/layers/\1/"),
-    (r"/attention_norm/", "/layer_norm/"),
-    (r"/final_norm/", "/final_layer_norm/"),
-    (r"/(intermediate|output)/", r"/feed_forward/\1_dense/"),
-    (r"/attention/gate/", "/attention/gru_rel_pos_linear/"),
-    (r"/attention/gate_factor$", "/attention/gru_rel_pos_const"),
-    (r"^feature_extractor/conv_(\d+)/", r"feature_extractor/conv_layers/\1/conv/"),
-    (r"^feature_extractor/norm_(\d+)/", r"feature_extractor/conv_layers/\1/layer_norm/"),
-    (r"^feature_projection/norm/", "feature_projection/layer_norm/"),
-    (r"^norm/", "encoder/layer_norm/"),
-    (r"^position/", "encoder/pos_conv_embed/"),
-    (r"/conv/length$", "/conv/weight_g"),
-    (r"/conv/direction/weight$", "/conv/weight_v"),
-)
-"""From our path to the name: `rawnet_jax.models.torch_names` applies them one after the other."""
+Rules = tuple[tuple[str, str], ...]
 
 
-def encoder_prefix(names: Iterable[str]) -> str:
-    """Return what stands before the names of the encoder in a file, such as ``ssl_model.model.``.
+@dataclass(frozen=True)
+class EncoderNames:
+    """How the tensors of one kind of encoder are called.
 
-    Raises:
-        CheckpointError: no encoder is there, or several are.
+    Attributes:
+        kind: what it is, for errors.
+        sought: what ends the names that it is known by, for errors.
+        anchors: patterns of tensors that every file of this kind has; the first group is what is
+            before the encoder's own name.
+        spellings: from the names in a file, without the prefix, to what makes Hugging Face's of
+            them: lists of (pattern, replacement), of each of which the first that matches is taken.
+        unused: pattern, in Hugging Face's names, of what no hidden state depends on.
+        beside: pattern of what stands beside the encoder and belongs to its pre-training.
+        layer: pattern of a layer's tensors, with the number as first group.
+        rules: from our path to the name: `rawnet_jax.models.torch_names` applies them.
+        written_under: prefix of the names that are written.
     """
-    matches = (_ANCHOR.match(name) for name in names)
-    found = sorted({match[1] for match in matches if match})
-    if not found:
-        raise CheckpointError(
-            "no encoder of the wav2vec 2.0 kind: no tensor's name ends in "
-            "feature_extractor.conv_layers.0.conv.weight or …conv_layers.0.0.weight"
-        )
-    if len(found) > 1:
-        raise CheckpointError(
-            f"holds {len(found)} encoders, under {', '.join(repr(name) for name in found)}; keep "
-            "the tensors of one"
-        )
-    return found[0]
+
+    kind: str
+    sought: str
+    anchors: tuple[str, ...]
+    spellings: Callable[[Iterable[str]], tuple[Rules, ...]]
+    unused: str
+    beside: str
+    layer: str
+    rules: Rules
+    written_under: str = ""
+
+    def prefix(self, names: Iterable[str]) -> str:
+        """Return what stands before the encoder's names in a file, such as ``ssl_model.model.``.
+
+        Raises:
+            CheckpointError: no encoder is there, or several are.
+        """
+        names = list(names)
+        each = [
+            {match[1] for match in map(re.compile(anchor).match, names) if match}
+            for anchor in self.anchors
+        ]
+        found = sorted(set.intersection(*each))
+        if not found:
+            raise CheckpointError(
+                f"no encoder of the {self.kind} kind: no tensor's name ends in {self.sought}"
+            )
+        if len(found) > 1:
+            raise CheckpointError(
+                f"holds {len(found)} encoders, under {', '.join(repr(name) for name in found)}; "
+                "keep the tensors of one"
+            )
+        return found[0]
+
+    def divided(
+        self, state: Mapping[str, _Value], kept_layers: int, num_layers: int
+    ) -> tuple[dict[str, _Value], dict[str, _Value], list[str]]:
+        """Tell an encoder's tensors from the others of a file.
+
+        Args:
+            state: name in the file -> anything.
+            kept_layers: layers whose tensors are wanted.
+            num_layers: layers of the whole encoder.
+
+        Returns:
+            The encoder's, by Hugging Face's names; those of another part of the file (a detector's
+            head), by their own names; names of what belongs to the encoder, or to its pre-training,
+            and is not used.
+
+        Raises:
+            CheckpointError: no encoder is there or several are, or two tensors are the same one.
+        """
+        prefix = self.prefix(state)
+        root = prefix.removesuffix("encoder.").removesuffix("model.")
+        mine = [name for name in state if name.startswith(prefix)]
+        spellings = self.spellings([name.removeprefix(prefix) for name in mine])
+        used: dict[str, _Value] = {}
+        rest: dict[str, _Value] = {}
+        unused, twice = [], []
+        for name, value in state.items():
+            if not name.startswith(prefix):
+                if re.match(self.beside, name.removeprefix(root)):
+                    unused.append(name)
+                else:
+                    rest[name] = value
+                continue
+            known = _known(name.removeprefix(prefix), spellings)
+            layer = re.match(self.layer, known)
+            if re.search(self.unused, known) or (
+                layer and kept_layers <= int(layer[1]) < num_layers
+            ):
+                unused.append(name)
+            elif known in used:
+                twice.append(name)
+            else:
+                used[known] = value
+        if twice:
+            raise CheckpointError(f"tensors under two names: {', '.join(grouped(twice))}")
+        return used, rest, unused
 
 
-def divided(
-    state: Mapping[str, _Value], kept_layers: int, num_layers: int
-) -> tuple[dict[str, _Value], dict[str, _Value], list[str]]:
-    """Tell an encoder's tensors from the others of a file.
-
-    Args:
-        state: name in the file -> anything.
-        kept_layers: layers whose tensors are wanted.
-        num_layers: layers of the whole encoder.
-
-    Returns:
-        The encoder's, by Hugging Face's names; those of another part of the file (a detector's
-        head), by their own names; names of what belongs to the encoder and is not used.
-
-    Raises:
-        CheckpointError: no encoder is there or several are, or two tensors are the same one.
-    """
-    prefix = encoder_prefix(state)
-    mine = {
-        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
-    }
-    rest = {name: value for name, value in state.items() if not name.startswith(prefix)}
-    rules = _rules(mine)
-    used: dict[str, _Value] = {}
-    unused, twice = [], []
-    for name, value in mine.items():
-        known = _known(name, rules)
-        layer = re.match(_LAYER, known)
-        if _UNUSED.search(known) or (layer and kept_layers <= int(layer[1]) < num_layers):
-            unused.append(prefix + name)
-        elif known in used:
-            twice.append(prefix + name)
-        else:
-            used[known] = value
-    if twice:
-        raise CheckpointError(f"tensors under two names: {', '.join(grouped(twice))}")
-    return used, rest, unused
-
-
-def _rules(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    behind_norm = any(re.match(_POSITION_NORM, name) for name in names)
-    return _FAIRSEQ + (_POSITION_BEHIND_NORM if behind_norm else _POSITION)
-
-
-def _known(name: str, rules: Iterable[tuple[str, str]]) -> str:
+def _known(name: str, spellings: Iterable[Rules]) -> str:
     """Return Hugging Face's name."""
-    for pattern, replacement in rules:
-        changed, count = re.subn(pattern, replacement, name)
-        if count:
-            name = changed
-            break
-    for pattern, replacement in _SPELLINGS:
-        name = re.sub(pattern, replacement, name)
+    for rules in spellings:
+        for pattern, replacement in rules:
+            changed, count = re.subn(pattern, replacement, name)
+            if count:
+                name = changed
+                break
     return name
 
 

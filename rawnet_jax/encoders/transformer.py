@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rawnet_jax.encoders.config import EncoderConfig
+from rawnet_jax.encoders.config import EncoderConfig, Wav2Vec2Config
 from rawnet_jax.encoders.features import gelu, layer_norm
 from rawnet_jax.nn.dropout import Dropout
 from rawnet_jax.nn.layers import dense
@@ -51,7 +51,7 @@ class RelativeBias(nn.Module):
         config: of the encoder.
     """
 
-    config: EncoderConfig
+    config: Wav2Vec2Config
 
     @nn.compact
     def __call__(self, num_frames: int) -> jax.Array:
@@ -90,8 +90,10 @@ class Attention(nn.Module):
             [B, T, width].
         """
         heads, width = self.config.heads, self.config.width
+        bias_of = {"q": True, "k": self.config.key_bias, "v": True}
         query, key, value = (
-            self._heads(dense(width, width, name=f"{name}_proj")(x)) for name in "qkv"
+            self._heads(dense(width, width, bias=bias_of[name], name=f"{name}_proj")(x))
+            for name in "qkv"
         )
         query = query * (width // heads) ** -0.5
         wanted = {"preferred_element_type": jnp.float32}
@@ -184,7 +186,7 @@ class Layers(nn.Module):
         """
         config = self.config
         bias = None
-        if config.relative_bias:
+        if isinstance(config, Wav2Vec2Config) and config.relative_bias:
             bias = RelativeBias(config, name="relative_bias")(x.shape[1])
         layer: Any = nn.remat(Layer, prevent_cse=False) if config.remat else Layer
         loop = nn.scan(

@@ -1,7 +1,7 @@
 """Files of published speech encoders: read, and written for others to read.
 
-Read: safetensors, in one file or in shards with their index, PyTorch's own formats, a folder as
-Hugging Face lays it out. Written: such a folder.
+Read: safetensors, in one file or in shards with their index, PyTorch's own formats, a Whisper of
+CTranslate2, a folder as Hugging Face lays it out. Written: such a folder.
 """
 
 import json
@@ -12,11 +12,16 @@ from typing import Any
 import numpy as np
 
 from rawnet_jax.atomic_file import new_folder, refuse_used, write_files
-from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.encoders.config import EncoderConfig
-from rawnet_jax.encoders.hugging_face import config_from_hugging_face, config_to_hugging_face
+from rawnet_jax.encoders.config import EncoderConfig, Wav2Vec2Config
+from rawnet_jax.encoders.hugging_face import (
+    config_from_hugging_face,
+    config_to_hugging_face,
+    input_to_hugging_face,
+)
 from rawnet_jax.errors import CheckpointError
 from rawnet_jax.flat_weights import packed, published_arrays
+from rawnet_jax.interop.ctranslate2_file import is_ctranslate2, read_ctranslate2
+from rawnet_jax.interop.ctranslate2_whisper import whisper_config, whisper_state
 from rawnet_jax.interop.encoder_weights import (
     EncoderWeights,
     encoder_from_state,
@@ -29,7 +34,8 @@ from rawnet_jax.regular_file import read_regular
 
 _ONE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
-_PICKLE = "pytorch_model.bin"
+# What a folder may hold: Hugging Face's names, the last one CTranslate2's.
+_FILES = (_ONE, _INDEX, "pytorch_model.bin", "model.bin")
 _CONFIG = "config.json"
 _INPUT = "preprocessor_config.json"
 
@@ -38,10 +44,10 @@ def read_encoder_weights(path: str | Path, config: EncoderConfig | None = None) 
     """Read an encoder.
 
     Args:
-        path: a safetensors file, the index (``.index.json``) of several, a PyTorch file, or a
-            folder with one of them.
+        path: a safetensors file, the index (``.index.json``) of several, a PyTorch file, a
+            ``model.bin`` of CTranslate2, or a folder with one of them.
         config: of the encoder; None = as ``config.json`` and ``preprocessor_config.json`` in the
-            folder say.
+            folder say, or as the file of CTranslate2 does.
 
     Returns:
         The encoder, and what else is in the file.
@@ -51,13 +57,31 @@ def read_encoder_weights(path: str | Path, config: EncoderConfig | None = None) 
             config; all of them are listed.
     """
     path = Path(path)
-    if config is None:
-        config = read_encoder_config(path)
-    state = read_tensors(path)
+    file = _weights_in(path) if path.is_dir() else path
+    if file and is_ctranslate2(file):
+        state, config = _read_whisper(file, config)
+    else:
+        config = config or read_encoder_config(path)
+        if not file:
+            raise CheckpointError(f"{path}: no weights; there must be one of {', '.join(_FILES)}")
+        state = read_tensors(file)
     try:
         return encoder_from_state(state, config)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: not the weights of this encoder; {error}") from None
+
+
+def _read_whisper(
+    path: Path, config: EncoderConfig | None
+) -> tuple[dict[str, np.ndarray], EncoderConfig]:
+    file = read_ctranslate2(path)
+    try:
+        state, own = whisper_state(file), whisper_config(file)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    if config is not None and config.heads != own.heads:
+        raise CheckpointError(f"{path}: has {own.heads} heads; the config says {config.heads}")
+    return state, config or own
 
 
 def read_encoder_config(path: str | Path) -> EncoderConfig:
@@ -81,12 +105,14 @@ def read_encoder_config(path: str | Path) -> EncoderConfig:
         text = str(error)
         raise CheckpointError(text if text.startswith(str(file)) else f"{file}: {text}") from None
     if (folder / _INPUT).exists() and _object(folder / _INPUT).get("do_normalize") is True:
+        if not isinstance(config, Wav2Vec2Config):
+            raise CheckpointError(f"{folder / _INPUT}: do_normalize is True; only False is read")
         return config.replaced(input_norm="hf")
     return config
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """Read all tensors of a file or folder; see `read_encoder_weights`.
+    """Read all tensors of a file; see `read_encoder_weights`.
 
     Returns:
         Name -> array, read-only; bfloat16 as float32.
@@ -94,8 +120,6 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     Raises:
         CheckpointError: it cannot be read, or is damaged.
     """
-    if path.is_dir():
-        path = _weights_in(path)
     if path.name.endswith(".index.json"):
         return _read_shards(path)
     if path.suffix == ".safetensors":
@@ -103,11 +127,8 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     return read_state_dict(path, opaque=True)
 
 
-def _weights_in(folder: Path) -> Path:
-    for name in (_ONE, _INDEX, _PICKLE):
-        if (folder / name).exists():
-            return folder / name
-    raise CheckpointError(f"{folder}: no weights; there must be {_ONE}, {_INDEX} or {_PICKLE}")
+def _weights_in(folder: Path) -> Path | None:
+    return next((folder / name for name in _FILES if (folder / name).exists()), None)
 
 
 def _content(path: Path) -> bytes:
@@ -176,28 +197,16 @@ def write_encoder_weights(
     """
     folder = Path(folder)
     refuse_used(folder, "folder")
-    weights = packed(state_from_encoder(variables), {"format": "pt"})
+    weights = packed(state_from_encoder(variables, config), {"format": "pt"})
     with new_folder(folder, "folder") as temporary:
         write_files(
             temporary,
             [
                 ("weights", _ONE, weights),
                 ("config", _CONFIG, _text(config_to_hugging_face(config))),
-                ("input", _INPUT, _text(_input(config))),
+                ("input", _INPUT, _text(input_to_hugging_face(config))),
             ],
         )
-
-
-def _input(config: EncoderConfig) -> dict[str, Any]:
-    """Return what Hugging Face is told of the samples that the encoder expects."""
-    return {
-        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
-        "feature_size": 1,
-        "sampling_rate": SAMPLE_RATE_HZ,
-        "padding_value": 0.0,
-        "return_attention_mask": config.conv_norm == "layer",
-        "do_normalize": config.input_norm != "none",
-    }
 
 
 def _text(content: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Between the state dict of a published speech encoder and our variables, both ways.
 
-A state dict may be Hugging Face's or fairseq's, or that of a detector with an encoder in it
-(`rawnet_jax.encoders.names`). Ours have the layers stacked, a layer per entry of the first axis.
+A state dict may be Hugging Face's, fairseq's or OpenAI's, or that of a detector with an encoder in
+it (`rawnet_jax.encoders.names`). Ours have the layers stacked, a layer per entry of the first axis.
 """
 
 from collections.abc import Mapping
@@ -11,14 +11,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from rawnet_jax.encoders.config import EncoderConfig
+from rawnet_jax.encoders.config import EncoderConfig, Wav2Vec2Config, WhisperConfig
 from rawnet_jax.encoders.encoder import encoder_shapes
-from rawnet_jax.encoders.names import RULES, divided, grouped
+from rawnet_jax.encoders.names import EncoderNames, grouped
+from rawnet_jax.encoders.wav2vec2_names import WAV2VEC2_NAMES
+from rawnet_jax.encoders.whisper_names import WHISPER_NAMES
 from rawnet_jax.interop.torch_records import shortened
 from rawnet_jax.interop.torch_weights import variables_from_torch, variables_to_torch
 from rawnet_jax.models.torch_names import TorchNames
 
-TORCH_NAMES = TorchNames(rules=RULES)
+_NAMES: dict[type[EncoderConfig], EncoderNames] = {
+    Wav2Vec2Config: WAV2VEC2_NAMES,
+    WhisperConfig: WHISPER_NAMES,
+}
 _MOST_LETTERS = 120
 
 
@@ -27,13 +32,13 @@ class EncoderWeights:
     """An encoder that was read.
 
     Attributes:
-        config: the one asked for; whether there are conv biases, and in hubert a norm before the
-            projection, is as in the file.
+        config: the one asked for; of the wav2vec 2.0 kind, whether there are conv biases, and in
+            hubert a norm before the projection, is as in the file.
         variables: ``{"params", "batch_stats"}`` of a `SpeechEncoder` with that config, float32
             numpy arrays.
         rest: the file's other tensors by their own names, such as a detector's head.
         unused: names of what belongs to the encoder and is not used: layers that are not kept,
-            parts of its pre-training.
+            parts of its pre-training, such as Whisper's decoder.
     """
 
     config: EncoderConfig
@@ -47,36 +52,48 @@ def encoder_from_state(state: Mapping[str, np.ndarray], config: EncoderConfig) -
 
     Args:
         state: name -> array: Hugging Face's names, or fairseq's, with either spelling of weight
-            norm; behind a prefix such as ``module.ssl_model.model.``, which is found.
+            norm, or OpenAI's; behind a prefix such as ``module.ssl_model.model.``, which is found.
         config: of the encoder; layers from `first_layers` on are passed over.
 
     Raises:
         CheckpointError: no encoder is there or several are; or listing all that is missing, left
             over, of another shape or not finite.
     """
-    used, rest, unused = divided(state, config.kept_layers, config.num_layers)
-    config = config.replaced(
+    names = _NAMES[type(config)]
+    used, rest, unused = names.divided(state, config.kept_layers, config.num_layers)
+    if isinstance(config, Wav2Vec2Config):
+        config = _as_in_file(config, used)
+    template = unstacked(encoder_shapes(config))
+    variables = variables_from_torch(used, TorchNames(rules=names.rules), template, _all_of)
+    return EncoderWeights(config, stacked(variables), rest, unused)
+
+
+def _as_in_file(config: Wav2Vec2Config, used: Mapping[str, Any]) -> Wav2Vec2Config:
+    return config.replaced(
         conv_bias=any(
             name.startswith("feature_extractor.") and name.endswith(".conv.bias") for name in used
         ),
         projection_norm=config.family != "hubert"
         or any(name.startswith("feature_projection.layer_norm.") for name in used),
     )
-    template = unstacked(encoder_shapes(config))
-    variables = variables_from_torch(used, TORCH_NAMES, template, _all_of)
-    return EncoderWeights(config, stacked(variables), rest, unused)
 
 
-def state_from_encoder(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def state_from_encoder(
+    variables: Mapping[str, Any], config: EncoderConfig
+) -> dict[str, np.ndarray]:
     """Convert an encoder's variables to a state dict with Hugging Face's names.
 
     Args:
         variables: ``{"params", "batch_stats"}`` of a `SpeechEncoder`.
+        config: of that encoder.
 
     Returns:
-        Name -> float32 array (a BatchNorm's step counter: int64 scalar).
+        Name -> float32 array (a BatchNorm's step counter: int64 scalar). Whisper's are those of
+        ``WhisperModel``, with ``encoder.`` before them.
     """
-    return variables_to_torch(unstacked(variables), TORCH_NAMES)
+    names = _NAMES[type(config)]
+    state = variables_to_torch(unstacked(variables), TorchNames(rules=names.rules))
+    return {names.written_under + name: array for name, array in state.items()}
 
 
 def _all_of(names: list[str]) -> str:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from rawnet_jax.encoders.config import EncoderConfig
+from rawnet_jax.encoders.config import EncoderConfig, Wav2Vec2Config
 from rawnet_jax.encoders.encoder import EncoderOutput, SpeechEncoder, encoder_shapes
 
 SIZES: dict[str, Any] = {
@@ -25,18 +25,18 @@ SIZES: dict[str, Any] = {
 }
 FIRST: dict[str, Any] = {"norm_first": True, "conv_norm": "layer"}
 FAMILIES = {
-    "wav2vec2_base": EncoderConfig(**SIZES),
-    "xlsr": EncoderConfig(**SIZES, **FIRST, conv_bias=True),
-    "hubert_base": EncoderConfig(**SIZES, family="hubert"),
-    "hubert_large": EncoderConfig(**SIZES, **FIRST, family="hubert"),
-    "wavlm_base": EncoderConfig(**SIZES, family="wavlm"),
-    "wavlm_large": EncoderConfig(**SIZES, **FIRST, family="wavlm"),
+    "wav2vec2_base": Wav2Vec2Config(**SIZES),
+    "xlsr": Wav2Vec2Config(**SIZES, **FIRST, conv_bias=True),
+    "hubert_base": Wav2Vec2Config(**SIZES, family="hubert"),
+    "hubert_large": Wav2Vec2Config(**SIZES, **FIRST, family="hubert"),
+    "wavlm_base": Wav2Vec2Config(**SIZES, family="wavlm"),
+    "wavlm_large": Wav2Vec2Config(**SIZES, **FIRST, family="wavlm"),
 }
 # All seven convolutions; the others have three of them, to compile in less time.
 SEVEN = FAMILIES["xlsr"].replaced(
-    conv_kernels=EncoderConfig().conv_kernels, conv_strides=EncoderConfig().conv_strides
+    conv_kernels=Wav2Vec2Config().conv_kernels, conv_strides=Wav2Vec2Config().conv_strides
 )
-MHUBERT = EncoderConfig(**SIZES, family="hubert", position_batch_norm=True)
+MHUBERT = Wav2Vec2Config(**SIZES, family="hubert", position_batch_norm=True)
 # 124 frames reach the buckets of wavlm that are spaced by the logarithm; 77 is odd.
 LENGTHS = np.array([2_500, 1_560], np.int32)
 
@@ -97,7 +97,7 @@ def reference(shared_data: Path) -> ModuleType:
 
 
 def slow_form(
-    module: ModuleType, config: EncoderConfig, state: dict[str, np.ndarray], waveform: np.ndarray
+    module: ModuleType, config: Wav2Vec2Config, state: dict[str, np.ndarray], waveform: np.ndarray
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Run the numpy form on whole clips: the last state, and all of them."""
     conv = "encoder.pos_conv_embed.conv."

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from rawnet_jax.encoders.catalog import ENCODERS, encoder_config
-from rawnet_jax.encoders.config import EncoderConfig
-from rawnet_jax.encoders.encoder import SpeechEncoder, encoder_shapes, scaled_gradient
+from rawnet_jax.encoders.config import Wav2Vec2Config
+from rawnet_jax.encoders.encoder import SpeechEncoder, encoder_shapes
 from rawnet_jax.encoders.features import PositionEmbedding
 from rawnet_jax.encoders.transformer import distance_buckets
+from rawnet_jax.encoders.wav2vec2 import scaled_gradient
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.interop.encoder_weights import state_from_encoder
 from rawnet_jax.nn.lengths import Extent
@@ -79,7 +80,7 @@ def test_the_page_has_the_same_table():
 def test_hidden_states_equal_the_slow_form(shared_data, name):
     """Each clip of a padded batch against the slow form on the clip alone."""
     module, (variables, found) = reference(shared_data), padded(name)
-    state = state_from_encoder(variables)
+    state = state_from_encoder(variables, FAMILIES[name])
     for row, length in enumerate(LENGTHS):
         last, states = slow_form(module, FAMILIES[name], state, clips()[row : row + 1, :length])
         frames = FAMILIES[name].num_frames(length)
@@ -94,7 +95,9 @@ def test_hidden_states_equal_the_slow_form(shared_data, name):
 def test_seven_convolutions_equal_the_slow_form(shared_data):
     variables, samples = drawn(SEVEN), np.tile(clips()[:1], (1, 3))
     found = encoded(SEVEN, variables, samples, np.array([7_500], np.int32))
-    last, _ = slow_form(reference(shared_data), SEVEN, state_from_encoder(variables), samples)
+    last, _ = slow_form(
+        reference(shared_data), SEVEN, state_from_encoder(variables, SEVEN), samples
+    )
     assert found.last.shape == (1, 23, 48)
     np.testing.assert_allclose(found.last, last, atol=1e-4)
 
@@ -307,7 +310,7 @@ def test_dropout_is_random_in_training_alone(rate):
 
 def test_layers_draw_of_their_own():
     """With layers that are equal, equal draws would leave out all layers or none."""
-    config = EncoderConfig(**SIZES, norm_first=True, layer_drop=0.5).replaced(num_layers=6)
+    config = Wav2Vec2Config(**SIZES, norm_first=True, layer_drop=0.5).replaced(num_layers=6)
     variables = drawn(config)
     samples, count = clips()[:1, :500], np.array([500], np.int32)
 
@@ -368,7 +371,7 @@ def test_batch_norm_moves_in_training_by_the_clips_frames():
         ({"width": 0}, "width is 0; it must be at least 1"),
         ({"dropout": 1.0}, r"dropout is 1.0; it must be in \[0, 1\)"),
         ({"conv_strides": (5,)}, "conv_kernels has 7 numbers, conv_strides 1"),
-        ({"layers": 3}, "an encoder has no field layers; it has family, width"),
+        ({"layers": 3}, "an encoder has no field layers; it has width, heads"),
     ],
 )
 def test_wrong_fields_are_named(changes, message):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from rawnet_jax.encoders.config import EncoderConfig
+from rawnet_jax.encoders.config import Wav2Vec2Config
 from rawnet_jax.errors import CheckpointError, DataError
 from rawnet_jax.flat_weights import packed, published_arrays
 from rawnet_jax.interop.encoder_files import (
@@ -73,7 +73,7 @@ def test_layers_that_are_not_kept_are_not_written(tmp_path):
 
 def test_shards_pytorch_files_and_folders_are_read(tmp_path):
     variables = drawn(CONFIG)
-    state = state_from_encoder(variables)
+    state = state_from_encoder(variables, CONFIG)
     index = sharded(tmp_path, state)
     write_state_dict(
         tmp_path / "fine_tuned.pth", {f"module.m_ssl.{n}": a for n, a in state.items()}
@@ -120,7 +120,7 @@ def test_a_wrong_index_is_refused(tmp_path, place, message):
 
 def test_damaged_files_are_refused(tmp_path):
     file = tmp_path / "model.safetensors"
-    save_file(state_from_encoder(drawn(CONFIG)), file)
+    save_file(state_from_encoder(drawn(CONFIG), CONFIG), file)
     whole = file.read_bytes()
     for content in (whole[:-4], b"", b"\xff" * 40, whole[:20]):
         file.write_bytes(content)
@@ -129,14 +129,16 @@ def test_damaged_files_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"none\.safetensors: No such file"):
         read_encoder_weights(tmp_path / "none.safetensors", CONFIG)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CheckpointError, match=r"empty: no weights; there must be model\.safet"):
+    with pytest.raises(
+        CheckpointError, match=r"empty: no weights; there must be one of model\.safet"
+    ):
         read_encoder_weights(tmp_path / "empty", CONFIG)
     with pytest.raises(CheckpointError, match=r"config\.json: not there, so the encoder's sizes"):
         read_encoder_weights(tmp_path / "empty")
 
 
 def test_the_error_names_the_file(tmp_path):
-    save_file(state_from_encoder(drawn(CONFIG)), tmp_path / "model.safetensors")
+    save_file(state_from_encoder(drawn(CONFIG), CONFIG), tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"model\.safetensors: not the weights of this enc"):
         read_encoder_weights(tmp_path / "model.safetensors", CONFIG.replaced(num_layers=2))
 
@@ -161,7 +163,7 @@ def test_the_page_runs(tmp_path):
 def test_what_a_config_does_not_say_is_as_in_the_classes(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "wav2vec2"}', "utf-8")
     rates = {"dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.1}
-    wanted = EncoderConfig(**rates, layer_drop=0.1)  # type: ignore[arg-type]
+    wanted = Wav2Vec2Config(**rates, layer_drop=0.1)  # type: ignore[arg-type]
     assert read_encoder_config(tmp_path) == wanted
     (tmp_path / "preprocessor_config.json").write_text('{"do_normalize": true}', "utf-8")
     assert read_encoder_config(tmp_path / "any file") == wanted.replaced(input_norm="hf")

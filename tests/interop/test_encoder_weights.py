@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from rawnet_jax.encoders.names import divided, grouped
+from rawnet_jax.encoders.names import grouped
+from rawnet_jax.encoders.wav2vec2_names import WAV2VEC2_NAMES
 from rawnet_jax.errors import CheckpointError
 from rawnet_jax.interop.encoder_weights import encoder_from_state, state_from_encoder
 from tests.encoders.small_encoders import FAMILIES, MHUBERT, drawn
@@ -66,7 +67,7 @@ IN_A_LAYER = {
 @pytest.mark.parametrize("name", ALL)
 def test_names_and_layouts_come_back(name):
     variables = drawn(ALL[name])
-    state = state_from_encoder(variables)
+    state = state_from_encoder(variables, ALL[name])
     found = encoder_from_state(state, ALL[name])
     assert_same(found.variables, variables)
     assert found.config == ALL[name]
@@ -81,7 +82,7 @@ def test_names_and_layouts_come_back(name):
 @pytest.mark.parametrize("name", ALL)
 def test_fairseq_names_give_the_same_parameters(name, prefix):
     variables = drawn(ALL[name])
-    theirs = fairseq_names(state_from_encoder(variables), ALL[name])
+    theirs = fairseq_names(state_from_encoder(variables, ALL[name]), ALL[name])
     state = {prefix + n: array for n, array in theirs.items()}
     head = {"head.LL.weight": np.ones((2, 2), np.float32)} if prefix else {}
     found = encoder_from_state(state | head, ALL[name])
@@ -97,7 +98,7 @@ def test_both_spellings_of_weight_norm_give_the_same_parameters():
         + name.replace("weight_g", "parametrizations.weight.original0").replace(
             "weight_v", "parametrizations.weight.original1"
         ): array
-        for name, array in state_from_encoder(variables).items()
+        for name, array in state_from_encoder(variables, ALL["xlsr"]).items()
     }
     assert sum("original" in name for name in new) == 2
     head = {"lm_head.weight": np.ones(3, np.float32)}
@@ -109,7 +110,7 @@ def test_both_spellings_of_weight_norm_give_the_same_parameters():
 def test_layers_that_are_not_kept_are_passed_over():
     variables = drawn(ALL["wavlm_large"])
     config = ALL["wavlm_large"].replaced(first_layers=2)
-    found = encoder_from_state(state_from_encoder(variables), config)
+    found = encoder_from_state(state_from_encoder(variables, config), config)
     layers = found.variables["params"]["network"]["layers"]["layer"]
     whole = variables["params"]["network"]["layers"]["layer"]
     assert_same(layers, jax.tree.map(lambda leaf: leaf[:2], whole))
@@ -119,14 +120,14 @@ def test_layers_that_are_not_kept_are_passed_over():
 
 def test_bias_of_the_convolutions_is_as_in_the_file():
     without = ALL["xlsr"].replaced(conv_bias=False)
-    found = encoder_from_state(state_from_encoder(drawn(without)), ALL["xlsr"])
+    found = encoder_from_state(state_from_encoder(drawn(without), without), ALL["xlsr"])
     assert found.config == without
     assert_same(found.variables, drawn(without))
 
 
 def test_norm_before_the_projection_is_as_in_the_file_of_hubert():
     without = ALL["hubert_large"].replaced(projection_norm=False)
-    state = state_from_encoder(drawn(without))
+    state = state_from_encoder(drawn(without), without)
     assert encoder_from_state(state, ALL["hubert_large"]).config == without
     with pytest.raises(CheckpointError, match=r"missing: feature_projection\.layer_norm\.bias"):
         encoder_from_state(state, ALL["xlsr"].replaced(conv_bias=False))
@@ -134,13 +135,17 @@ def test_norm_before_the_projection_is_as_in_the_file_of_hubert():
 
 def test_float16_becomes_float32():
     variables = drawn(ALL["xlsr"])
-    half = {n: array.astype(np.float16) for n, array in state_from_encoder(variables).items()}
+    half = {
+        n: array.astype(np.float16)
+        for n, array in state_from_encoder(variables, ALL["xlsr"]).items()
+    }
     found = encoder_from_state(half, ALL["xlsr"]).variables
     assert_same(found, jax.tree.map(lambda leaf: np.float32(np.float16(leaf)), variables))
 
 
 def test_everything_that_is_wrong_is_listed_at_once():
-    state = state_from_encoder(drawn(ALL["wav2vec2_base"].replaced(num_layers=6)))
+    six = ALL["wav2vec2_base"].replaced(num_layers=6)
+    state = state_from_encoder(drawn(six), six)
     del state["encoder.layer_norm.bias"]
     del state["feature_extractor.conv_layers.2.conv.weight"]
     for i in (0, 1, 2, 5):
@@ -152,7 +157,7 @@ def test_everything_that_is_wrong_is_listed_at_once():
     state["encoder.layer_norm.weight"] = np.full(48, np.nan, np.float32)
     state["encoder.layers.0.layer_norm.weight"] = np.ones(48, np.int64)
     with pytest.raises(CheckpointError) as raised:
-        encoder_from_state(state, ALL["wav2vec2_base"].replaced(num_layers=6))
+        encoder_from_state(state, six)
     assert str(raised.value) == (
         "missing: feature_extractor.conv_layers.2.conv.weight, "
         "encoder.layers.{0-2,5}.attention.k_proj.bias, encoder.layer_norm.bias; "
@@ -164,7 +169,7 @@ def test_everything_that_is_wrong_is_listed_at_once():
 
 
 def test_a_smaller_network_misses_layers_a_larger_one_leaves_some():
-    state = state_from_encoder(drawn(ALL["xlsr"]))
+    state = state_from_encoder(drawn(ALL["xlsr"]), ALL["xlsr"])
     with pytest.raises(CheckpointError) as raised:
         encoder_from_state(state, ALL["xlsr"].replaced(num_layers=24))
     assert "encoder.layers.{3-23}.final_layer_norm.bias" in str(raised.value)
@@ -175,7 +180,7 @@ def test_a_smaller_network_misses_layers_a_larger_one_leaves_some():
 
 
 def test_no_encoder_several_and_tensors_twice():
-    state = state_from_encoder(drawn(ALL["xlsr"]))
+    state = state_from_encoder(drawn(ALL["xlsr"]), ALL["xlsr"])
     with pytest.raises(CheckpointError, match=r"no encoder of the wav2vec 2\.0 kind"):
         encoder_from_state({"conv.weight": np.ones(3)}, ALL["xlsr"])
     two = {p + name: array for p in ("student.", "teacher.") for name, array in state.items()}
@@ -186,7 +191,7 @@ def test_no_encoder_several_and_tensors_twice():
 
 
 def test_divided_takes_anything_by_name():
-    used, rest, unused = divided(
+    used, rest, unused = WAV2VEC2_NAMES.divided(
         {"a.feature_extractor.conv_layers.0.0.weight": 1, "b": 2, "a.mask_emb": 3}, 2, 3
     )
     assert used == {"feature_extractor.conv_layers.0.conv.weight": 1}

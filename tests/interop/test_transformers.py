@@ -82,7 +82,7 @@ def test_their_files_are_read(tmp_path, name, size):
     found = read_encoder_weights(tmp_path)
     assert found.config == ALL[name]
     wanted = state_of(network)
-    ours = state_from_encoder(found.variables)
+    ours = state_from_encoder(found.variables, ALL[name])
     assert len(ours) == len(wanted)
     for new, array in zip(map(spelled, wanted), wanted.values(), strict=True):
         np.testing.assert_array_equal(ours[new], array)
@@ -101,7 +101,7 @@ def test_our_files_are_read_by_them(tmp_path, name):
         tmp_path / "out", output_loading_info=True
     )
     assert not any(about[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    ours = state_from_encoder(variables)
+    ours = state_from_encoder(variables, ALL[name])
     for key, array in state_of(network).items():
         np.testing.assert_array_equal(ours[spelled(key)], array)
     extractor = transformers.AutoFeatureExtractor.from_pretrained(tmp_path / "out")

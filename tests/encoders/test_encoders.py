@@ -371,7 +371,7 @@ def test_batch_norm_moves_in_training_by_the_clips_frames():
         ({"width": 0}, "width is 0; it must be at least 1"),
         ({"dropout": 1.0}, r"dropout is 1.0; it must be in \[0, 1\)"),
         ({"conv_strides": (5,)}, "conv_kernels has 7 numbers, conv_strides 1"),
-        ({"layers": 3}, "an encoder has no field layers; it has width, heads"),
+        ({"layers": 3}, "an encoder has no field layers; it has family, width"),
     ],
 )
 def test_wrong_fields_are_named(changes, message):

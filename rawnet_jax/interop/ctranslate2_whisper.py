@@ -8,6 +8,7 @@ import numpy as np
 from rawnet_jax.encoders.config import WhisperConfig
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.ctranslate2_file import CTranslate2File
+from rawnet_jax.interop.torch_records import shortened
 
 _NETWORK = "WhisperSpec"
 _HEADS = "encoder/num_heads"
@@ -32,7 +33,7 @@ def whisper_state(file: CTranslate2File) -> dict[str, np.ndarray]:
         CheckpointError: it is another network, or keys have a bias, which Whisper's have not.
     """
     if file.network != _NETWORK:
-        raise CheckpointError(f"holds a {file.network}; only {_NETWORK} is read here")
+        raise CheckpointError(f"holds a {shortened(file.network)}; only {_NETWORK} is read here")
     state: dict[str, np.ndarray] = {}
     for name, values in file.variables.items():
         if name == _HEADS:

@@ -1,1 +1,1 @@
-"""Self-supervised speech encoders, as Linen modules to put a detector's head on."""
+"""Speech encoders, self-supervised ones and Whisper's, as Linen modules to put a detector's head on."""

@@ -69,12 +69,15 @@ class SpeechEncoder(nn.Module):
         Args:
             waveform: float32 [B, T] at 16 kHz, full scale = 1.
             num_samples: int32 [B], how much of a row is the clip; 0 = filler row. A clip of less
-                than 25 ms is followed by zeros up to there.
+                than `EncoderConfig.shortest` is followed by zeros up to there.
             train: whether values are dropped; draws come from the stream "dropout".
             hidden: whether all hidden states are wanted.
 
         Returns:
             In `EncoderConfig.dtype`, or in the type of the parameters.
+
+        Raises:
+            ConfigError: Whisper, and a row is longer than there are positions for.
         """
         inner: Any = _NETWORKS[type(self.config)]
         if self.config.dtype and not self.is_initializing():

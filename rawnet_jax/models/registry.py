@@ -8,9 +8,10 @@ import flax.linen as nn
 from ml_collections import ConfigDict
 
 from rawnet_jax.config import ModelConfig, unknown_field
+from rawnet_jax.encoders.catalog import encoder_fields
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.export_formats import FORMATS
-from rawnet_jax.models import aasist, eabn, lfcc_resnet18, rawnet2
+from rawnet_jax.models import aasist, eabn, lfcc_resnet18, rawnet2, ssl_linear
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.models.lfcc_modulation import LfccModulation
 from rawnet_jax.models.spectral_resnet import SpectralResNet
@@ -138,6 +139,14 @@ MODELS: dict[str, ModelSpec] = {
         "AmirmohammadRostami/ASV-anti-spoofing-with-EABN",
         torch_names=eabn.TORCH_NAMES,
         loss="eabn",
+    ),
+    "ssl_linear": ModelSpec(
+        ssl_linear.SslLinear,
+        num_params=315_437_696 + 2_050,  # the encoder without mask embedding, and the head
+        num_samples=208_000,  # 13 s; longer clips were cut in training
+        source="Ge et al., AntiDeepfake, 2025 (arXiv 2506.21090); nii-yamagishilab/AntiDeepfake",
+        variant={"encoder": encoder_fields("mms_300m")},
+        torch_names=ssl_linear.TORCH_NAMES,
     ),
 }
 

@@ -37,4 +37,4 @@ class SslLinear(WithEncoder):
         return in_float32(ModelOutput(score=score, logits=logits, embedding=embedding))
 
 
-TORCH_NAMES = TorchNames()
+TORCH_NAMES = TorchNames(encoder="m_ssl.model.")

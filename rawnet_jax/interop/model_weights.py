@@ -140,7 +140,8 @@ def variables_to_published(
 
     Returns:
         PyTorch name -> array, as `variables_to_torch`; an encoder's tensors by fairseq's names
-        (Whisper's by Hugging Face's) behind `TorchNames.encoder`. What pre-training alone uses is not among them.
+        (Whisper's by Hugging Face's) behind `TorchNames.encoder`. What pre-training alone uses is
+        not among them.
     """
     if not isinstance(model, WithEncoder):
         return variables_to_torch(variables, names)

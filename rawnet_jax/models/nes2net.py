@@ -90,8 +90,8 @@ class Block(nn.Module):
 
     def _one_earlier(self, groups: list[jax.Array], extent: Extent, train: bool) -> list[jax.Array]:
         """Nes2Net: a group and the result before it are added, convolved, normalised."""
-        width, results = groups[0].shape[-1], []
-        padding = ((self.dilation, self.dilation),)
+        width, padding = groups[0].shape[-1], ((self.dilation, self.dilation),)
+        results: list[jax.Array] = []
         for i, group in enumerate(groups[:-1]):
             x = extent.cleared(results[-1] + group if results else group)
             x = nn.relu(
@@ -230,7 +230,8 @@ class Nes2Net(WithEncoder):
                 f"scales are {self.scales}; both must be at least 2, and their product must divide "
                 f"the encoder's width, {x.shape[-1]}"
             )
-        groups, results = jnp.split(x, outer, axis=-1), []
+        groups = jnp.split(x, outer, axis=-1)
+        results: list[jax.Array] = []
         for i, group in enumerate(groups[:-1]):
             block = Block(inner, self.dilation, self.se_ratio, self.weighted, name=f"block_{i}")
             y = nn.relu(block(results[-1] + group if results else group, extent, train))

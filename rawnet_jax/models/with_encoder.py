@@ -77,8 +77,9 @@ class WithEncoder(nn.Module):
         if self.variable_length:
             count = num_samples
             if frames > 1:
-                waveform, extent = clips_alone(waveform, num_samples, shortest)
-                count = jnp.where(extent.real, extent.num_frames, 0)
+                waveform, _ = clips_alone(waveform, num_samples, shortest)
+                count = jnp.maximum(num_samples, shortest)
+                count = jnp.where(is_real(num_samples), count, 0)
         elif length < shortest:
             raise ValueError(f"the network needs at least {shortest} samples")
         else:

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -99,6 +100,15 @@ class EncoderConfig(abc.ABC):
     def shortest(self) -> int:
         """Samples that the network needs: shorter clips are followed by zeros up to here."""
 
+    @property
+    @abc.abstractmethod
+    def hop(self) -> int:
+        """Samples from one frame to the next."""
+
+    @abc.abstractmethod
+    def samples_of(self, num_frames: int) -> int:
+        """Return the fewest samples that give so many frames."""
+
     @abc.abstractmethod
     def num_frames(self, num_samples: int) -> int:
         """Return how many frames (of 20 ms, in every published encoder) samples give."""
@@ -186,7 +196,16 @@ class Wav2Vec2Config(EncoderConfig):
     @property
     def shortest(self) -> int:
         """Samples of one frame: shorter clips are followed by zeros up to here."""
-        samples = 1
+        return self.samples_of(1)
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame to the next."""
+        return math.prod(self.conv_strides)
+
+    def samples_of(self, num_frames: int) -> int:
+        """Return the fewest samples that give so many frames."""
+        samples = num_frames
         for kernel, stride in zip(self.conv_kernels[::-1], self.conv_strides[::-1], strict=True):
             samples = (samples - 1) * stride + kernel
         return samples
@@ -248,6 +267,15 @@ class WhisperConfig(EncoderConfig):
     def shortest(self) -> int:
         """Samples that every clip is brought to: what its edges need, or `pad_to_s`."""
         return max(WHISPER_SHORTEST, round((self.pad_to_s or 0.0) * SAMPLE_RATE_HZ))
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame to the next."""
+        return WHISPER_STRIDE
+
+    def samples_of(self, num_frames: int) -> int:
+        """Return the fewest samples that give so many frames."""
+        return max(WHISPER_SHORTEST, (2 * num_frames - 1) * WHISPER_HOP)
 
     def num_frames(self, num_samples: int) -> int:
         """Return how many frames of 20 ms samples give, without those of `pad_to_s`."""

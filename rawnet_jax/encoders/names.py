@@ -116,11 +116,16 @@ class EncoderNames:
 def _known(name: str, spellings: Iterable[Rules]) -> str:
     """Return Hugging Face's name."""
     for rules in spellings:
-        for pattern, replacement in rules:
-            changed, count = re.subn(pattern, replacement, name)
-            if count:
-                name = changed
-                break
+        name = first_applied(name, rules)
+    return name
+
+
+def first_applied(name: str, rules: Iterable[tuple[str, str]]) -> str:
+    """Return a name after the first rule that matches it."""
+    for pattern, replacement in rules:
+        changed, count = re.subn(pattern, replacement, name)
+        if count:
+            return changed
     return name
 
 

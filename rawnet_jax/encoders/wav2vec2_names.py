@@ -7,7 +7,8 @@ spelling of weight norm, which every version of them reads.
 import re
 from collections.abc import Iterable
 
-from rawnet_jax.encoders.names import EncoderNames, Rules
+from rawnet_jax.encoders.config import Wav2Vec2Config
+from rawnet_jax.encoders.names import EncoderNames, Rules, first_applied
 
 _CONV = r"^feature_extractor\.conv_layers\.(\d+)\."
 _LAYER = r"^encoder\.layers\.(\d{1,6})\."
@@ -41,6 +42,23 @@ _POSITION_BEHIND_NORM = (
     (r"^encoder\.pos_conv\.0\.", "encoder.pos_conv_embed.batch_norm."),
     (r"^encoder\.pos_conv\.1\.", "encoder.pos_conv_embed.conv."),
 )
+# The way back: Hugging Face's name -> fairseq's; the first one that matches is taken.
+_TO_FAIRSEQ: Rules = (
+    (_CONV + r"conv\.", r"feature_extractor.conv_layers.\1.0."),
+    (r"^feature_projection\.layer_norm\.", "layer_norm."),
+    (r"^feature_projection\.projection\.", "post_extract_proj."),
+    (_LAYER + r"attention\.([qkv]|out)_proj\.", r"encoder.layers.\1.self_attn.\2_proj."),
+    (_LAYER + r"layer_norm\.", r"encoder.layers.\1.self_attn_layer_norm."),
+    (_LAYER + r"feed_forward\.intermediate_dense\.", r"encoder.layers.\1.fc1."),
+    (_LAYER + r"feed_forward\.output_dense\.", r"encoder.layers.\1.fc2."),
+    (_LAYER + r"attention\.gru_rel_pos_linear\.", r"encoder.layers.\1.self_attn.grep_linear."),
+    (_LAYER + r"attention\.gru_rel_pos_const$", r"encoder.layers.\1.self_attn.grep_a"),
+    (
+        _LAYER + r"attention\.rel_attn_embed\.",
+        r"encoder.layers.\1.self_attn.relative_attention_bias.",
+    ),
+    (r"^encoder\.pos_conv_embed\.batch_norm\.", "encoder.pos_conv.0."),
+)
 # Pre-training's own parts, which no hidden state depends on.
 _UNUSED = (
     r"^(quantizer|project_q|project_hid|final_proj|lm_head|target_glu|label_embs_concat"
@@ -68,6 +86,23 @@ _RULES: Rules = (
 def _spellings(names: Iterable[str]) -> tuple[Rules, ...]:
     behind_norm = any(re.match(_POSITION_NORM, name) for name in names)
     return _FAIRSEQ + (_POSITION_BEHIND_NORM if behind_norm else _POSITION), _WEIGHT_NORM
+
+
+def fairseq_name(name: str, config: Wav2Vec2Config) -> str:
+    """Return what fairseq (for WavLM: unilm) calls a tensor.
+
+    Args:
+        name: Hugging Face's.
+        config: of the encoder.
+    """
+    norm = "2.1" if config.conv_norm == "layer" else "2"
+    place = "1" if config.position_batch_norm else "0"
+    rules = (
+        *_TO_FAIRSEQ,
+        (_CONV + r"layer_norm\.", rf"feature_extractor.conv_layers.\g<1>.{norm}."),
+        (r"^encoder\.pos_conv_embed\.conv\.", f"encoder.pos_conv.{place}."),
+    )
+    return first_applied(name, rules)
 
 
 WAV2VEC2_NAMES = EncoderNames(

@@ -15,8 +15,7 @@ import numpy as np
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.dsp import lfcc, spectrogram
 from rawnet_jax.dsp.filters import NYQUIST_HZ, mel_edges_hz
-
-_POOL = 3  # AASIST's, in time after the filters and after each block; over filters too
+from rawnet_jax.models.aasist_parts import POOL
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,10 +76,11 @@ def read_attention(
         return []
     found = jax.device_get(jax.jit(shown)(variables, waveform, num_samples))
     length = int(num_samples[0])
-    return [
+    read = (
         _READERS[name](model, np.asarray(value[...], np.float64), length)
         for name, value in sorted(found.items())
-    ]
+    )
+    return [one for one in read if one is not None]
 
 
 def _name(path: Any) -> str:
@@ -125,8 +125,10 @@ def _front_end(name: str, length: int) -> tuple[float, float, np.ndarray | None,
 
 def _temporal_nodes(model: Any, scores: np.ndarray, length: int) -> AttentionMap:
     """AASIST: [1, nodes, 1], the factor on each node; those of the highest are kept."""
-    node = _POOL ** (1 + len(model.channels))
-    first = (model.num_taps - 1) / 2
+    if hasattr(model, "encoder"):
+        first, node = 0.0, POOL * model.encoder_config.hop
+    else:
+        first, node = (model.num_taps - 1) / 2, POOL ** (1 + len(model.channels))
     edges_s = (first + node * np.arange(scores.shape[1] + 1)) / SAMPLE_RATE_HZ
     own = max(1, int(np.count_nonzero(edges_s[:-1] < length / SAMPLE_RATE_HZ)))
     meaning = "factor on the node, from 0 to 1; those of the lowest are dropped"
@@ -134,10 +136,12 @@ def _temporal_nodes(model: Any, scores: np.ndarray, length: int) -> AttentionMap
     return AttentionMap("temporal pool", meaning, values, edges_s[: own + 1])
 
 
-def _spectral_nodes(model: Any, scores: np.ndarray, length: int) -> AttentionMap:
-    """AASIST: [1, nodes, 1]; a node is three neighbouring filters."""
+def _spectral_nodes(model: Any, scores: np.ndarray, length: int) -> AttentionMap | None:
+    """AASIST: [1, nodes, 1]; a node is three neighbouring filters. Features of an encoder: None."""
     del length
-    edges_hz = mel_edges_hz(model.num_filters)[::_POOL][: scores.shape[1] + 1]
+    if hasattr(model, "encoder"):
+        return None
+    edges_hz = mel_edges_hz(model.num_filters)[::POOL][: scores.shape[1] + 1]
     meaning = "factor on the node, from 0 to 1; those of the lowest are dropped"
     values = scores[0]
     return AttentionMap("spectral pool", meaning, values, None, edges_hz, "frequency")
@@ -156,7 +160,7 @@ def _pooling_weight(model: Any, weight: np.ndarray, length: int) -> AttentionMap
     return AttentionMap("pooling weight", meaning, values, edges_s[: own + 1])
 
 
-_READERS: dict[str, Callable[[Any, np.ndarray, int], AttentionMap]] = {
+_READERS: dict[str, Callable[[Any, np.ndarray, int], AttentionMap | None]] = {
     "attention.mask": _mask,
     "pool_T.score": _temporal_nodes,
     "pool_S.score": _spectral_nodes,

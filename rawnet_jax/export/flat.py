@@ -92,7 +92,12 @@ class Flat:
         return {ref: equation for equation in self.equations for ref in equation.outputs}
 
 
-def flatten(function: Callable[..., Any], *specs: Any, whole: Sequence[str] = ()) -> Flat:
+def flatten(
+    function: Callable[..., Any],
+    *specs: Any,
+    whole: Sequence[str] = (),
+    unrolled: bool = False,
+) -> Flat:
     """Trace a function and flatten it.
 
     Args:
@@ -101,13 +106,14 @@ def flatten(function: Callable[..., Any], *specs: Any, whole: Sequence[str] = ()
             symbolic.
         whole: names of functions (with a gradient of their own, or under `jax.jit`) that stay one
             equation; `Equation.op` is then that name, and its setting ``body`` what they do.
+        unrolled: whether the steps of a loop of fixed length become equations one after the other.
 
     Returns:
         Inputs in the order of `specs`; outputs in the order of the leaves of what it returns.
     """
     closed = jax.make_jaxpr(function)(*specs)
     inputs = [_ref(var.aval) for var in closed.jaxpr.invars]
-    flattener = _Flattener(frozenset(whole))
+    flattener = _Flattener(frozenset(whole), unrolled)
     outputs = flattener.inline(closed, inputs)
     return without_dead(Flat(inputs, flattener.equations, outputs))
 
@@ -123,9 +129,10 @@ def without_dead(flat: Flat) -> Flat:
 
 
 class _Flattener:
-    def __init__(self, whole: frozenset[str]) -> None:
+    def __init__(self, whole: frozenset[str], unrolled: bool = False) -> None:
         self.equations: list[Equation] = []
         self._whole = whole
+        self._unrolled = unrolled
 
     def inline(self, closed: Any, arguments: Sequence[Ref]) -> list[Ref]:
         """Add the equations of a function to ours; returns its outputs."""
@@ -154,6 +161,8 @@ class _Flattener:
             return [_constant(np.int32(_default_branch(params["platforms"])))]
         if op == "cond" and inputs[0].value is not None:
             return self.inline(params["branches"][int(inputs[0].value)], inputs[1:])
+        if op == "scan" and self._unrolled:
+            return self._steps(params, inputs)
         outputs = [_ref(var.aval) for var in equation.outvars]
         if all(ref.is_constant for ref in inputs):
             folded = _fold(equation, inputs, outputs)
@@ -171,6 +180,36 @@ class _Flattener:
         outputs = [_ref(aval) for aval in avals]
         self.equations.append(Equation(name, inputs, outputs, {"body": body.equations}))
         return outputs
+
+    def _steps(self, params: Mapping[str, Any], inputs: Sequence[Ref]) -> list[Ref]:
+        """Add a loop step by step; of a constant sequence each step has its own constant."""
+        first, last = params["num_consts"], params["num_consts"] + params["num_carry"]
+        consts, carry, sequences = inputs[:first], list(inputs[first:last]), inputs[last:]
+        shown: list[list[Ref]] = []
+        steps = range(params["length"])
+        for step in reversed(steps) if params["reverse"] else steps:
+            rows = [self._entry(sequence, step) for sequence in sequences]
+            outputs = self.inline(params["jaxpr"], [*consts, *carry, *rows])
+            carry = outputs[: len(carry)]
+            shown.append(outputs[len(carry) :])
+        shown = shown[::-1] if params["reverse"] else shown
+        return [*carry, *(self._made(_stacked, *column) for column in zip(*shown, strict=True))]
+
+    def _entry(self, sequence: Ref, step: int) -> Ref:
+        """Return the entry of a sequence for one step."""
+        if sequence.value is None:
+            return self._made(lambda x: jax.lax.index_in_dim(x, step, keepdims=False), sequence)
+        value = sequence.value[min(step, len(sequence.value) - 1)]
+        return Ref(sequence.shape[1:], sequence.dtype, value)
+
+    def _made(self, function: Callable[..., Any], *inputs: Ref) -> Ref:
+        """Add the equations of a function of arrays."""
+        specs = [jax.ShapeDtypeStruct(ref.shape, ref.dtype) for ref in inputs]
+        return self.inline(jax.make_jaxpr(function)(*specs), inputs)[0]
+
+
+def _stacked(*rows: jax.Array) -> jax.Array:
+    return jnp.stack(rows)
 
 
 def _ref(aval: Any) -> Ref:

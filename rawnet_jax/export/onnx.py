@@ -40,7 +40,8 @@ def export_onnx(program: Program) -> bytes:
             detector of speech is not installed.
     """
     (batch,) = export.symbolic_shape(BATCH)
-    flat = find_functions(flatten(program, *program.specs(batch), whole=WHOLE))
+    equations = flatten(program, *program.specs(batch), whole=WHOLE, unrolled=True)
+    flat = find_functions(equations)
     inputs = dict(zip(program.inputs, flat.inputs, strict=True))
     outputs = dict(zip(sorted(program.outputs), flat.outputs, strict=True))  # a dict's leaves
     graph = written(flat, inputs, outputs)

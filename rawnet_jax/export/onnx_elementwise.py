@@ -44,6 +44,14 @@ def _elementwise(writer: Writer, equation: Equation, build: Callable[..., str]) 
     writer.define(equation.outputs[0], name, order, sizes)
 
 
+def _erfc(writer: Writer, equation: Equation) -> None:
+    """Write 1 - erf(x)."""
+    one = writer.graph.constant(np.float32(1.0))
+    _elementwise(
+        writer, equation, lambda x: writer.graph.emit("Sub", one, writer.graph.emit("Erf", x))
+    )
+
+
 def _power(writer: Writer, equation: Equation) -> None:
     """Write a power with a whole exponent."""
     exponent = writer.graph.constant(np.float32(equation.params["y"]))
@@ -85,6 +93,8 @@ HANDLERS: Mapping[str, Handler] = {
     "convert_element_type": _cast,
     "div": _same("Div"),
     "eq": _same("Equal"),
+    "erf": _same("Erf"),
+    "erfc": _erfc,
     "exp": _same("Exp"),
     "floor": _same("Floor"),
     "ge": _same("GreaterOrEqual"),

@@ -47,6 +47,11 @@ class EncoderWeights:
     unused: list[str] = field(default_factory=list)
 
 
+def names_of(config: EncoderConfig) -> EncoderNames:
+    """Return how the tensors of an encoder of this kind are called."""
+    return _NAMES[type(config)]
+
+
 def encoder_from_state(state: Mapping[str, np.ndarray], config: EncoderConfig) -> EncoderWeights:
     """Convert a state dict.
 
@@ -59,7 +64,7 @@ def encoder_from_state(state: Mapping[str, np.ndarray], config: EncoderConfig) -
         CheckpointError: no encoder is there or several are; or listing all that is missing, left
             over, of another shape or not finite.
     """
-    names = _NAMES[type(config)]
+    names = names_of(config)
     used, rest, unused = names.divided(state, config.kept_layers, config.num_layers)
     if isinstance(config, Wav2Vec2Config):
         config = _as_in_file(config, used)
@@ -91,7 +96,7 @@ def state_from_encoder(
         Name -> float32 array (a BatchNorm's step counter: int64 scalar). Whisper's are those of
         ``WhisperModel``, with ``encoder.`` before them.
     """
-    names = _NAMES[type(config)]
+    names = names_of(config)
     state = variables_to_torch(unstacked(variables), TorchNames(rules=names.rules))
     return {names.written_under + name: array for name, array in state.items()}
 

@@ -17,6 +17,7 @@ from rawnet_jax.interop.torch_records import first_names
 from rawnet_jax.models.torch_names import TorchNames
 
 _COUNTER = "num_batches_tracked"
+_ROUNDING = 1e-3
 
 
 def variables_from_torch(
@@ -43,11 +44,16 @@ def variables_from_torch(
     """
     given = {names.aliases.get(name, name): array for name, array in state.items()}
     wanted = _slots(template, names)
+    others = {name: given.pop(name) for name in names.constants if name in given}
     problems = {
         "missing": [n for n in wanted if n not in given and not names.is_optional(n)],
         "left over": [n for n in given if n not in wanted and n.rpartition(".")[2] != _COUNTER],
         "twice": [names.aliases[n] for n in state if names.aliases.get(n) in state],
-        "wrong": [],
+        "wrong": [
+            f"{name} is not the published table"
+            for name, array in others.items()
+            if not _is_constant(array, _constant(names, name, wanted))
+        ],
     }
     leaves = {}
     for name, slot in wanted.items():
@@ -76,6 +82,11 @@ def lacks(
     return [n for n in _slots(template, names) if names.is_optional(n) and n not in given]
 
 
+def torch_names_of(template: Mapping[str, Any], names: TorchNames) -> list[str]:
+    """Return the PyTorch names of all variables, and of the tables beside them."""
+    return [*_slots(template, names), *names.constants]
+
+
 def variables_to_torch(variables: Mapping[str, Any], names: TorchNames) -> dict[str, np.ndarray]:
     """Convert our variables to a state dict, with a step counter of 0 for every BatchNorm.
 
@@ -86,12 +97,23 @@ def variables_to_torch(variables: Mapping[str, Any], names: TorchNames) -> dict[
     Returns:
         PyTorch name -> float32 array (counters: int64 scalars).
     """
-    state = {}
-    for name, slot in _slots(variables, names).items():
+    state, slots = {}, _slots(variables, names)
+    for name, slot in slots.items():
         state[name] = slot.torch(np.asarray(slot.leaf, np.float32))
         if name.endswith(".running_var"):
             state[name.removesuffix("running_var") + _COUNTER] = np.zeros((), np.int64)
-    return state
+    return state | {name: _constant(names, name, slots) for name in names.constants}
+
+
+def _constant(names: TorchNames, name: str, slots: Mapping[str, "_Slot"]) -> np.ndarray:
+    """Return a table that the published code keeps beside what is trained."""
+    trained, made = names.constants[name]
+    return made(slots[trained].torch_shape[-1])
+
+
+def _is_constant(array: np.ndarray, wanted: np.ndarray) -> bool:
+    """Return whether a table is that one, but for another machine's rounding."""
+    return array.shape == wanted.shape and np.allclose(array, wanted, rtol=0, atol=_ROUNDING)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ import jax
 import numpy as np
 
 from rawnet_jax.errors import CheckpointError
+from rawnet_jax.interop.model_weights import variables_to_published
 from rawnet_jax.interop.torch_file import read_state_dict
-from rawnet_jax.interop.torch_weights import variables_to_torch
 from rawnet_jax.interop.torch_writer import write_state_dict
 from rawnet_jax.jobs.import_torch import torch_names
 from rawnet_jax.jobs.options import RunOptions
 from rawnet_jax.mesh import make_mesh, replicated
 from rawnet_jax.models.registry import build_model, spec_of
 from rawnet_jax.models.variables import variable_shapes
+from rawnet_jax.models.with_encoder import WithEncoder
 from rawnet_jax.presets.variables import stored_variables
 from rawnet_jax.run import configs_of
 from rawnet_jax.runtime import start_runtime
@@ -44,7 +45,7 @@ def export_torch(options: ExportTorchOptions) -> int:
     model = build_model(config.model)
     shapes = variable_shapes(model, config.data.num_samples)
     variables, step = stored_variables(workdir, checkpoint, shapes, replicated(make_mesh()))
-    state = variables_to_torch(jax.device_get(variables), names)
+    state = variables_to_published(jax.device_get(variables), model, names)
     in_loss = {name: array for name, array in state.items() if names.is_in_loss(name)}
     network = {name: array for name, array in state.items() if name not in in_loss}
     _write_checked(output, network)
@@ -58,7 +59,10 @@ def export_torch(options: ExportTorchOptions) -> int:
         _write_checked(path, {alias: in_loss[name] for alias, name in own.items()})
         show(f"written: {path}, {len(own)} of the loss, read back bit for bit")
     show(f"load it in the published code ({spec_of(config.model.name).source}):")
-    show(f"  model.load_state_dict(torch.load({output.name!r}, weights_only=True))")
+    strict = ", strict=False" if isinstance(model, WithEncoder) else ""
+    show(f"  model.load_state_dict(torch.load({output.name!r}, weights_only=True){strict})")
+    if strict:
+        show("  (strict=False: what the encoder's pre-training alone uses is not in the file)")
     return 0
 
 

@@ -20,13 +20,16 @@ from rawnet_jax.checkpoint_names import BEST
 from rawnet_jax.config import Config, LossConfig
 from rawnet_jax.config_file import SOURCE_NAME, load_config, save_config, to_dict, with_overrides
 from rawnet_jax.errors import CheckpointError, ConfigError
+from rawnet_jax.interop.encoder_files import read_tensors
+from rawnet_jax.interop.model_weights import PublishedWeights, variables_from_published
 from rawnet_jax.interop.torch_file import read_state_dict
-from rawnet_jax.interop.torch_records import shortened
-from rawnet_jax.interop.torch_weights import lacks, variables_from_torch
+from rawnet_jax.interop.torch_records import first_names, shortened
+from rawnet_jax.interop.torch_weights import lacks
 from rawnet_jax.losses import make_loss
 from rawnet_jax.models.registry import MODELS, build_model, model_config, spec_of
 from rawnet_jax.models.torch_names import TorchNames
 from rawnet_jax.models.variables import init_variables, variable_shapes
+from rawnet_jax.models.with_encoder import WithEncoder
 from rawnet_jax.runtime import start_runtime
 from rawnet_jax.terminal import show
 
@@ -56,22 +59,22 @@ def import_torch(options: ImportOptions) -> int:
     config = _config(options)
     refuse_used(options.workdir, "--workdir")
     start_runtime(config.runtime)
-    state = _read(options.checkpoints)
     model = build_model(config.model)
+    state = _read(options.checkpoints, isinstance(model, WithEncoder))
     shapes = variable_shapes(model, config.data.num_samples)
     _refuse_other_loss(config, model, shapes)
     drawn = lacks(state, names, shapes)
     template = _drawn(model, config, names, drawn) if drawn else shapes
     files = ", ".join(path.name for path in options.checkpoints)
     try:
-        variables = variables_from_torch(state, names, template)
+        found = variables_from_published(state, model, names, template)
     except CheckpointError as error:
         raise CheckpointError(
             f"{files}: not the weights of this {options.model}; {error} (sizes are set by "
             "--config.model.fields.NAME=VALUE)"
         ) from None
-    _write(options.workdir, config, variables, _source(options, state, drawn))
-    _report(options, files, state, variables, drawn)
+    _write(options.workdir, config, found.variables, _source(options, state, drawn))
+    _report(options, files, len(state) - len(found.unused), found, drawn)
     return 0
 
 
@@ -109,12 +112,14 @@ def _config(options: ImportOptions) -> Config:
     return config
 
 
-def _read(paths: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Read and put together several files."""
+def _read(paths: Sequence[Path], with_encoder: bool) -> dict[str, np.ndarray]:
+    """Read and put together several files; those of networks with an encoder come in more forms."""
     state: dict[str, np.ndarray] = {}
     origin: dict[str, Path] = {}
     for path in paths:
-        for name, array in read_state_dict(path).items():
+        if path.is_dir() or path.name.endswith(".index.json"):
+            raise CheckpointError(f"{path}: must be one file of weights, .safetensors or PyTorch's")
+        for name, array in (read_tensors if with_encoder else read_state_dict)(path).items():
             if name in state:
                 raise CheckpointError(f"{shortened(name)} is in {origin[name]} and in {path}")
             state[name], origin[name] = array, path
@@ -199,18 +204,23 @@ def _write(
 def _report(
     options: ImportOptions,
     files: str,
-    state: Mapping[str, np.ndarray],
-    variables: dict[str, Any],
+    used: int,
+    found: PublishedWeights,
     drawn: Sequence[str],
 ) -> None:
     params, statistics = (
-        sum(leaf.size for leaf in jax.tree.leaves(variables[part]))
+        sum(leaf.size for leaf in jax.tree.leaves(found.variables[part]))
         for part in ("params", "batch_stats")
     )
     show(
-        f"{files}: {len(state)} tensors, all of {options.model}: {params:,} parameters and "
+        f"{files}: {used} tensors, all of {options.model}: {params:,} parameters and "
         f"{statistics:,} running statistics"
     )
+    if found.unused:
+        show(
+            f"of the encoder's pre-training, or of layers that are not kept: {len(found.unused)} "
+            f"tensors, not used: {first_names(found.unused)}"
+        )
     if drawn:
         show(f"not in it, so drawn anew (only training uses them): {', '.join(drawn)}")
     show(f"written: {options.workdir} (config.json, {SOURCE_NAME}, checkpoints/{BEST}/0)")

@@ -8,13 +8,33 @@ import flax.linen as nn
 from ml_collections import ConfigDict
 
 from rawnet_jax.config import ModelConfig, unknown_field
+from rawnet_jax.encoders.catalog import encoder_fields
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.export_formats import FORMATS
-from rawnet_jax.models import aasist, eabn, lfcc_resnet18, rawnet2
+from rawnet_jax.models import (
+    aasist,
+    eabn,
+    lfcc_resnet18,
+    nes2net,
+    rawnet2,
+    ssl_aasist,
+    ssl_linear,
+    ssl_sls,
+    ssl_tcm,
+    ssl_weighted_sum,
+)
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.models.lfcc_modulation import LfccModulation
 from rawnet_jax.models.spectral_resnet import SpectralResNet
 from rawnet_jax.models.torch_names import TorchNames
+
+_XLSR_SIZE = 315_437_696
+"""Parameters of XLS-R 300M without mask embedding; the same in MMS 300M."""
+_XLSR_AS_IS = {"encoder": encoder_fields("xlsr_300m", input_norm="none")}
+"""XLS-R 300M on samples that nothing normalises, as most detectors fine-tuned it."""
+
+_WITH_ENCODER = ("stablehlo", "onnx")
+"""Formats of networks with an encoder: what reads tflite is too small for them."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +158,74 @@ MODELS: dict[str, ModelSpec] = {
         "AmirmohammadRostami/ASV-anti-spoofing-with-EABN",
         torch_names=eabn.TORCH_NAMES,
         loss="eabn",
+    ),
+    "ssl_linear": ModelSpec(
+        ssl_linear.SslLinear,
+        num_params=_XLSR_SIZE + 2_050,
+        num_samples=208_000,  # 13 s; longer clips were cut in training
+        source="Ge et al., AntiDeepfake, 2025 (arXiv 2506.21090); nii-yamagishilab/AntiDeepfake",
+        variant={"encoder": encoder_fields("mms_300m")},
+        torch_names=ssl_linear.TORCH_NAMES,
+        formats=_WITH_ENCODER,
+    ),
+    "ssl_aasist": ModelSpec(
+        ssl_aasist.SslAasist,
+        num_params=_XLSR_SIZE + 447_242,
+        num_samples=64_600,
+        source="Tak et al., Odyssey 2022 (arXiv 2202.12233); TakHemlata/SSL_Anti-spoofing",
+        variant=_XLSR_AS_IS,
+        torch_names=ssl_aasist.TORCH_NAMES,
+        formats=_WITH_ENCODER,
+    ),
+    "nes2net": ModelSpec(
+        nes2net.Nes2Net,
+        num_params=315_452_096 + 511_169,  # WavLM large, and the head with its fusion
+        num_samples=64_000,
+        source="Liu et al., Nes2Net, 2025 (arXiv 2504.05657), singing; Liu-Tianchi/Nes2Net",
+        variant={
+            "encoder": encoder_fields("wavlm_large"),
+            "fusion": "sea",
+            "dilation": 1,
+            "num_logits": 1,
+        },
+        torch_names=nes2net.TORCH_NAMES_S3PRL,
+        loss="bce",
+        formats=_WITH_ENCODER,
+    ),
+    "nes2net_x": ModelSpec(
+        nes2net.Nes2Net,
+        num_params=_XLSR_SIZE + 512_039,
+        num_samples=64_600,
+        source="Liu et al., Nes2Net, 2025 (arXiv 2504.05657); Liu-Tianchi/Nes2Net_ASVspoof_ITW",
+        variant=_XLSR_AS_IS | {"weighted": True},
+        torch_names=nes2net.TORCH_NAMES,
+        formats=_WITH_ENCODER,
+    ),
+    "ssl_sls": ModelSpec(
+        ssl_sls.SslSls,
+        num_params=_XLSR_SIZE + 23_399_429,
+        num_samples=64_600,
+        source="Zhang et al., SLS, ACM MM 2024; QiShanZhang/SLSforASVspoof-2021-DF",
+        variant=_XLSR_AS_IS,
+        torch_names=ssl_sls.TORCH_NAMES,
+        formats=_WITH_ENCODER,
+    ),
+    "ssl_tcm": ModelSpec(
+        ssl_tcm.SslTcm,
+        num_params=_XLSR_SIZE + 2_382_628,
+        num_samples=66_800,
+        source="Truong et al., TCM, Interspeech 2024 (arXiv 2406.17376); ductuantruong/tcm_add",
+        variant=_XLSR_AS_IS,
+        torch_names=ssl_tcm.TORCH_NAMES,
+        formats=_WITH_ENCODER,
+    ),
+    "ssl_weighted_sum": ModelSpec(
+        ssl_weighted_sum.SslWeightedSum,
+        num_params=_XLSR_SIZE + 262_939,
+        num_samples=64_600,
+        source="Ali et al., Spoof-SUPERB, ICASSP 2026 (arXiv 2603.01482)",
+        variant={"encoder": encoder_fields("xlsr_300m")},
+        formats=_WITH_ENCODER,
     ),
 }
 

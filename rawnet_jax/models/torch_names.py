@@ -1,8 +1,10 @@
 """How a family's variables are called in the PyTorch state dict it was published with."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,11 @@ class TorchNames:
         in_loss: patterns of PyTorch names that the published code keeps in its loss, not in the
             network; the export writes them into a file of their own.
         aliases: other spellings of a PyTorch name, alias -> name.
+        constants: PyTorch names of tables that are not trained, and that the published code keeps
+            in the state dict. Each with the name of a trained tensor and what makes the table from
+            the size of that tensor's last axis.
+        encoder: what stands before the names of the encoder, where the network has one
+            (`rawnet_jax.models.with_encoder`). Import finds it; export writes it.
     """
 
     rules: tuple[tuple[str, str], ...] = ()
@@ -27,6 +34,8 @@ class TorchNames:
     optional: tuple[str, ...] = ()
     in_loss: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, tuple[str, Callable[[int], np.ndarray]]] = field(default_factory=dict)
+    encoder: str = ""
 
     def torch_name(self, name: str) -> str:
         """Return the PyTorch name of a variable of ours.

@@ -51,6 +51,7 @@ def conv(
     padding: Any = "VALID",
     bias: bool = True,
     groups: int = 1,
+    dilation: int | Sequence[int] = 1,
     kernel_init: nn.initializers.Initializer | None = None,
     name: str | None = None,
 ) -> nn.Conv:
@@ -64,6 +65,7 @@ def conv(
         padding: as in `nn.Conv`; ((1, 1), (0, 1)) pads rows by 1 and 1, columns by 0 and 1.
         bias: whether there is one.
         groups: in_features = depthwise.
+        dilation: from one tap to the next, one or one per dimension.
         kernel_init: where a system draws its kernels otherwise.
         name: of the sub-module.
     """
@@ -75,6 +77,7 @@ def conv(
         padding=padding,
         use_bias=bias,
         feature_group_count=groups,
+        kernel_dilation=dilation,
         kernel_init=kernel_init or uniform_within(bound),
         bias_init=uniform_within(bound),
         conv_general_dilated=conv_general_dilated,  # fast kernel gradients on a CPU

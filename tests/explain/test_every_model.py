@@ -16,7 +16,7 @@ from rawnet_jax.mesh import make_mesh
 from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.models.variables import init_variables
 from tests.models.parity_fixture import taps_of
-from tests.models.small_models import CASES, DISTINCT
+from tests.models.small_models import CASES, DISTINCT, unlike
 
 SETTINGS = Settings(num_spans=2, band_edges_hz=(0, 2000, 8000), max_gradients=4)
 
@@ -55,15 +55,17 @@ def noise(num_samples):
     return (0.1 * np.random.default_rng(0).standard_normal(num_samples)).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", sorted(DISTINCT.values()))
+@pytest.mark.parametrize("name", unlike(sorted(DISTINCT.values())))
 def test_every_model_is_explained(name):
     model = make(name)
     choice = choose_window(noise(model.window), model, hop=1)
     found = explain(choice.waveform, model, SETTINGS)
     assert found.attribution is not None
-    # With its gradient the network is another program: on some CPUs the last bit differs.
-    assert found.attribution.score == pytest.approx(found.score, rel=1e-6)
-    assert choice.windows.score[0] == pytest.approx(found.score, rel=1e-6)
+    # With its gradient the network is another program: on some CPUs the last bit differs. Of
+    # logits of order 1, where the score is the difference of two.
+    last_bits = {"rel": 1e-6, "abs": 1e-6}
+    assert found.attribution.score == pytest.approx(found.score, **last_bits)
+    assert choice.windows.score[0] == pytest.approx(found.score, **last_bits)
     assert [one.name for one in found.attention] == list(CASES[name].attention)
 
     # The gradient is what the score does along one direction: where it rises fastest.

@@ -11,7 +11,7 @@ from rawnet_jax.export.program import Program, make_program
 from rawnet_jax.metrics.calibration import Calibration
 from rawnet_jax.models.registry import MODELS, build_model
 from rawnet_jax.models.variables import variable_shapes
-from tests.models.small_models import CASES, small_model
+from tests.models.small_models import CASES, small_model, unlike
 from tests.small_run import small_config
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -22,7 +22,7 @@ SOURCE = {"checkpoint": "best", "step": 7, "fingerprint": "f" * 64}
 def exported_as(kind: str) -> list[str]:
     """Return the models that go into a format; of those with the same small form, one."""
     listed = [name for name in sorted(CASES, reverse=True) if kind in MODELS[name].formats]
-    return list({small_model(name): name for name in listed}.values())
+    return unlike({small_model(name): name for name in listed}.values())
 
 
 def small_program(

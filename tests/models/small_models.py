@@ -1,11 +1,12 @@
 """All that the tests know of each registered model, one row a model."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import flax.linen as nn
 
 from rawnet_jax.models.registry import build_model, model_config
+from tests.encoders.small_encoders import FAMILIES
 
 # Compiler options with which a program is ready in two thirds of the time, to the same numbers.
 # (A third flag, xla_cpu_use_fusion_emitters=False, halves it again: with these it makes a wrong
@@ -35,6 +36,8 @@ class Case:
     attention: tuple[str, ...] = ()  # what `explain` shows of it
     # before a BatchNorm, which takes it out: its gradient is zero, or what rounding leaves of it
     cancelled: tuple[str, ...] = ()
+    # other rows have its layers: neither exports nor explanations of it are tried
+    alike: bool = False
 
 
 CONV1D: dict = {"channels": (3, 4), "kernel_sizes": (10, 3), "strides": (4, 1)}
@@ -75,6 +78,21 @@ EFFICIENTNET_LEAST = EFFICIENTNET | {"efficientnet_kernel_sizes": (5,), "efficie
 EFFICIENTNET_LEAST |= {"efficientnet_dropout": 0.0, "front_end": "lfcc"}
 RES2NET = {"res2net_stem": 2, "res2net_base_width": 32, "res2net_scale": 2}
 RES2NET_LEAST = RES2NET | {"res2net_planes": (2, 4), "res2net_blocks": (1, 1)}
+
+# 20 samples a frame; receptive field 40
+_TINY = {"width": 8, "heads": 2, "feed_forward": 8, "conv_features": 4, "num_layers": 2}
+_TINY |= {"position_kernel": 4, "position_groups": 2, "input_norm": "layer_norm"}
+TINY = dataclasses.asdict(FAMILIES["xlsr"].replaced(**_TINY))
+ON_TINY = {"encoder": TINY}
+MANY_STATES = {"encoder": TINY | {"num_layers": 8}}  # so that one unit of their fusion is alive
+# The softmax takes out what is the same for all keys.
+KEY_BIAS = ("encoder/network/layers/layer/attention/k_proj/bias",)
+
+SSL_AASIST_LEAST = {"features": 6, "channels": (2,), "attention_features": 3, "gat_dims": (3, 2)}
+SSL_AASIST_LEAST |= {"dropout": 0.0, "pool_dropout": 0.0, "head_dropout": 0.0}
+
+NES2NET_LEAST = {"scales": (2, 2), "pooling": "astp", "attention_features": 3}
+SSL_TCM = {"features": 4, "heads": 2, "blocks": 1, "feed_forward": 1, "conv_factor": 1, "kernel": 3}
 
 # A registered model that is missing here fails `test_every_model_has_a_case`.
 CASES = {
@@ -124,6 +142,54 @@ CASES = {
         unused=EABN_UNUSED,
         attention=("attention mask",),
     ),
+    "ssl_aasist": Case(
+        300,
+        ON_TINY
+        | {"features": 12, "channels": (3, 4), "attention_features": 5}
+        | {"gat_dims": (4, 3)},
+        Padded(305, 170, 420, ON_TINY | SSL_AASIST_LEAST),
+        unused=("encoder1/bn1/bias", "encoder1/bn1/scale"),
+        attention=("temporal pool",),
+        cancelled=(*KEY_BIAS, "encoder0/conv1/bias"),
+    ),
+    "nes2net": Case(
+        300,
+        MANY_STATES | {"scales": (2, 2), "pooling": "astp", "attention_features": 3},
+        Padded(305, 170, 420, ON_TINY | NES2NET_LEAST),
+        cancelled=KEY_BIAS,
+    ),
+    "nes2net_x": Case(
+        300,
+        ON_TINY | {"scales": (2, 2)},
+        Padded(305, 170, 420, ON_TINY | NES2NET_LEAST),
+        cancelled=KEY_BIAS,
+        alike=True,
+    ),
+    "ssl_sls": Case(
+        300,
+        ON_TINY | {"embedding_features": 3},
+        Padded(305, 170, 420, ON_TINY | {"embedding_features": 3, "pooling": "mean"}),
+        unused=("encoder/network/norm/bias", "encoder/network/norm/scale"),  # no raw state has it
+        cancelled=KEY_BIAS,
+        alike=True,
+    ),
+    "ssl_tcm": Case(
+        300,
+        ON_TINY | SSL_TCM,
+        Padded(305, 170, 420, ON_TINY | SSL_TCM),
+        cancelled=(*KEY_BIAS, "block_0/conv/net_4/bias"),
+        alike=True,
+    ),
+    "ssl_weighted_sum": Case(
+        300,
+        ON_TINY | {"features": 3},
+        Padded(305, 170, 420, ON_TINY | {"features": 3}),
+        cancelled=KEY_BIAS,
+        alike=True,
+    ),
+    "ssl_linear": Case(
+        300, ON_TINY, Padded(305, 170, 420, ON_TINY), cancelled=KEY_BIAS, alike=True
+    ),
 }
 
 
@@ -141,3 +207,8 @@ def distinct(build: Callable[[str], nn.Module]) -> dict[nn.Module, str]:
 
 
 DISTINCT = distinct(small_model)
+
+
+def unlike(names: Iterable[str]) -> list[str]:
+    """Return the names of rows of which each has layers that no other one has."""
+    return [name for name in names if not CASES[name].alike]

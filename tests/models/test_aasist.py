@@ -14,7 +14,8 @@ import soundfile
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.interop.torch_file import read_state_dict
 from rawnet_jax.interop.torch_weights import variables_from_torch, variables_to_torch
-from rawnet_jax.models.aasist import AASIST, TORCH_NAMES, max_pool_time
+from rawnet_jax.models.aasist import AASIST, TORCH_NAMES
+from rawnet_jax.models.aasist_parts import max_pool_time
 from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.models.variables import init_variables
 from rawnet_jax.nn.dropout import Dropout

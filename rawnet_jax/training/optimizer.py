@@ -1,5 +1,6 @@
 """Optimisers and learning-rate schedules from a config, in optax."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -60,9 +61,15 @@ def _noam(config: ScheduleConfig, factor: float) -> optax.Schedule:
 
 
 def make_optimizer(
-    config: OptimizerConfig, schedule: optax.Schedule
+    config: OptimizerConfig, schedule: optax.Schedule, factors: Any = None
 ) -> optax.GradientTransformationExtraArgs:
     """Return the optimiser: clipping, then L2, then the update rule, then the learning rate.
+
+    Args:
+        config: of it.
+        schedule: the rate by position.
+        factors: on the rate, a tree like the parameters, each to be multiplied with an update; None
+            = all are 1.
 
     Except for adamw, weight decay is PyTorch's ``weight_decay``: an L2 term added to the gradient
     before the moments, over all parameters (but centres that have a rule of their own).
@@ -89,7 +96,13 @@ def make_optimizer(
     if config.center_name:
         rule = _with_center_rule(rule, config)
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    return optax.chain(*clip, rule, _scale_by_rate(schedule))
+    scale = [] if factors is None else [optax.stateless(partial(_scaled, factors))]
+    return optax.chain(*clip, rule, *scale, _scale_by_rate(schedule))
+
+
+def _scaled(factors: Any, updates: Any, params: Any = None) -> Any:
+    del params
+    return jax.tree.map(lambda update, factor: factor * update, updates, factors)
 
 
 def _with_center_rule(

@@ -199,7 +199,7 @@ class ScheduleConfig(Section):
     period_epochs: float = at_least(0.0, 0.0)
     # cosine, behind its period: the rate rises as it fell, or starts anew at its highest
     cycle: str = one_of("mirror", "restart")
-    per_epoch: bool = False  # the rate is that of the epoch's first step throughout; not in warm-up
+    per_epoch: bool = False  # the rate moves once an epoch, counted from the end of the warm-up
     noam_dim: int = at_least(64, 1)  # noam: the rate is divided by the root of this
     # after so many epochs without a better dev accuracy, time in the schedule runs twice as fast
     stall_epochs: int = at_least(0, 0)  # 0 = never

@@ -136,7 +136,7 @@ def _check_tuning(config: Config) -> None:
     """Check the options of fine-tuning against each other."""
     optimizer, train = config.optimizer, config.train
     unit = 2 if config.data.pairs else 1
-    if train.batch_size % (train.accumulate_steps * unit):
+    if train.accumulate_steps > 1 and train.batch_size % (train.accumulate_steps * unit):
         parts = f"{train.accumulate_steps} parts" + (" of whole pairs" if unit > 1 else "")
         raise ConfigError(
             f"config.train.accumulate_steps is {train.accumulate_steps}; config.train.batch_size, "
@@ -154,10 +154,6 @@ def _check_tuning(config: Config) -> None:
         )
     if optimizer.lora.rank and not optimizer.lora.targets:
         raise ConfigError("config.optimizer.lora.targets is (); it must name a layer")
-    if train.init_from and train.encoder_weights:
-        raise ConfigError(
-            "config.train.encoder_weights and init_from are both set; a run starts from one of them"
-        )
 
 
 def _check_model_field(dotted: str, name: str, value: Any) -> None:

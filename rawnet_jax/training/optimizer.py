@@ -23,15 +23,14 @@ def make_schedule(
         config: shape of the schedule.
         learning_rate: its highest value; noam: the factor on it.
         steps_per_epoch: batches in an epoch.
-        num_epochs: length of the run; only the cosine depends on it.
+        num_epochs: length of the run; cosine, step and exponential depend on it where their period
+            is the run.
     """
-    period = max(1, round(config.decay_epochs * steps_per_epoch))
-    total = steps_per_epoch * num_epochs
+    left = max(1, steps_per_epoch * num_epochs - config.warmup_steps)
+    period = max(1, round(config.decay_epochs * steps_per_epoch)) if config.decay_epochs else left
     schedules = {
         "constant": lambda: optax.constant_schedule(learning_rate),
-        "cosine": lambda: optax.cosine_decay_schedule(
-            learning_rate, max(1, total - config.warmup_steps), config.final_factor
-        ),
+        "cosine": lambda: _cosine(config, learning_rate, left, steps_per_epoch),
         "step": lambda: optax.exponential_decay(
             learning_rate, period, config.decay_factor, staircase=True
         ),
@@ -39,10 +38,33 @@ def make_schedule(
         "noam": lambda: _noam(config, learning_rate),
     }
     main = schedules[config.name]()
+    if config.per_epoch:
+        main = _by_epoch(main, steps_per_epoch)
     if not config.warmup_steps or config.name == "noam":
         return main
     warmup = optax.linear_schedule(0.0, learning_rate, config.warmup_steps)
     return optax.join_schedules([warmup, main], [config.warmup_steps])
+
+
+def _by_epoch(schedule: optax.Schedule, steps_per_epoch: int) -> optax.Schedule:
+    return lambda step: schedule(step // steps_per_epoch * steps_per_epoch)
+
+
+def _cosine(
+    config: ScheduleConfig, learning_rate: float, left: int, steps_per_epoch: int
+) -> optax.Schedule:
+    """Return half a cosine down; with a period, again and again.
+
+    Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts (ICLR 2017), eq. 5;
+    mirrored, as PyTorch's ``CosineAnnealingLR`` goes on behind ``T_max``.
+    """
+    if not config.period_epochs:
+        return optax.cosine_decay_schedule(learning_rate, left, config.final_factor)
+    period = max(1, round(config.period_epochs * steps_per_epoch))
+    down = optax.cosine_decay_schedule(learning_rate, period, config.final_factor)
+    if config.cycle == "restart":
+        return lambda step: down(step % period)
+    return lambda step: down(period - jnp.abs(period - step % (2 * period)))
 
 
 def _noam(config: ScheduleConfig, factor: float) -> optax.Schedule:

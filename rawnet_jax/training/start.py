@@ -53,12 +53,15 @@ def read_origin(config: Config, model: nn.Module) -> Origin | None:
     """Read the encoder that a config names; None = it names none.
 
     Raises:
-        ConfigError: it is not there, or the network has no encoder.
+        ConfigError: it is not there, the network has no encoder, or the config names another run to
+            start from as well.
         CheckpointError: it cannot be read, or is not the network's encoder.
     """
     source = config.train.encoder_weights
     if not source:
         return None
+    if config.train.init_from:
+        raise ConfigError(f"{_FIELD} and init_from are both set; a run starts from one of them")
     shapes = variable_shapes(model, config.data.num_samples)
     wanted = _encoder_config(model, config.data.num_samples)
     if wanted is None:

@@ -101,4 +101,4 @@ def test_encoders_that_cannot_be_meant(config, encoder, tmp_path):
         origin("tiny_encoder", tmp_path / "biased")
     config.train.init_from = "run"
     with pytest.raises(ConfigError, match="encoder_weights and init_from are both set"):
-        checked(config)
+        origin("tiny_encoder")

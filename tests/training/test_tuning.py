@@ -18,7 +18,7 @@ from rawnet_jax.losses import cross_entropy
 from rawnet_jax.mesh import make_mesh, replicated, split_rows
 from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.models.variables import variable_shapes
-from rawnet_jax.training.gradients import micro_batches, rejoined, sharpness_aware
+from rawnet_jax.training.gradients import accumulated, micro_batches, rejoined, sharpness_aware
 from rawnet_jax.training.optimizer import make_optimizer
 from rawnet_jax.training.state import create_state
 from rawnet_jax.training.step import train_step
@@ -260,6 +260,40 @@ def test_sharpness_aware_step_sees_the_batch_where_it_is():
     np.testing.assert_array_equal(seen.score, output.score)
     assert_equal_trees(after.batch_stats, wanted.batch_stats)
     assert np.abs(moved(wanted, after)[HEAD]).max() > 1e-4
+
+
+def test_sharpness_aware_gradient_in_parts():
+    """Uphill goes the gradient of the whole batch, of which each part has a share."""
+    x = np.arange(1.0, 9.0, dtype=np.float32)
+
+    def gradient(params, batch, batch_stats, key):
+        del key
+        grad = jax.grad(lambda w: jnp.sum(batch["x"] * w**3) / len(x))(params)
+        sums = (batch["x"].sum(), jnp.float32(1.0))
+        return grad, (batch["x"], sums, batch_stats + 1)
+
+    in_parts = sharpness_aware(accumulated(gradient, 4, 1), 0.5, adaptive=False)
+    batch = {"x": jnp.asarray(x), "num_samples": jnp.ones(8, jnp.int32)}
+    found, (score, sums, stats) = in_parts(jnp.float32(2.0), batch, 0, jax.random.key(0))
+    np.testing.assert_allclose(found, 3 * x.mean() * 2.5**2, rtol=1e-6)
+    np.testing.assert_array_equal(score, x)
+    assert float(sums[0]) == x.sum()
+    assert int(stats) == 4
+
+
+def test_several_seeds_have_matrices_of_their_own():
+    one = made("lora")
+    states = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 1]), one.state)
+    merged = flatten_dict(states.variables["params"])
+    lora, params = flatten_dict(states.lora), flatten_dict(states.params)
+    a, b = (lora[(*QUERY[:-1], name)] for name in "ab")
+    wanted = params[QUERY] + 3.0 * np.einsum("slir,slro->slio", a, b)
+    np.testing.assert_allclose(merged[QUERY], wanted, atol=1e-4)
+    step = jax.vmap(one.step, in_axes=(0, 0))
+    rows = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), batch())
+    after, _, _ = jax.eval_shape(step, states, rows)
+    shapes = jax.eval_shape(lambda state: state.variables, after)
+    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, states.variables)
 
 
 def test_lora_trains_two_small_matrices_and_the_head():

@@ -104,24 +104,37 @@ def pair_ranking(
 
 
 def focal(
-    output: ModelOutput, label: jax.Array, weight: jax.Array, *, gamma: float = 2.0
+    output: ModelOutput,
+    label: jax.Array,
+    weight: jax.Array,
+    *,
+    gamma: float = 2.0,
+    alpha: float = 1.0,
+    smoothing: float = 0.0,
 ) -> jax.Array:
     """Cross-entropy in which rows already scored well count less: (1 - p)^gamma · (-log p).
 
     Lin et al., Focal loss for dense object detection (ICCV 2017), eq. 4; here on ``[spoof,
-    bonafide]`` logits [B, 2].
+    bonafide]`` logits [B, 2]. Their factor by class, eq. 5, is ``class_weights``.
 
     Args:
         output: of the model.
         label: int32 [B].
         weight: float32 [B].
         gamma: 0 = cross-entropy.
+        alpha: factor on all rows alike, as in the code of Nes2Net (arXiv 2504.05657) for CtrSVDD.
+        smoothing: as in `cross_entropy`; p is then exp(-cross-entropy), as in that code, whose
+            targets .05 and .95 are a smoothing of .1.
 
     Returns:
         float32 [B], in nats.
     """
-    del weight
-    return _focal(output.logits, label, gamma)
+    if smoothing:
+        wrong = cross_entropy(output, label, weight, smoothing=smoothing)
+        found = jnp.power(-jnp.expm1(-wrong), gamma) * wrong
+    else:
+        found = _focal(output.logits, label, gamma)
+    return found if alpha == 1.0 else alpha * found
 
 
 def oc_softmax(

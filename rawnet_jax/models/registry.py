@@ -8,12 +8,14 @@ import flax.linen as nn
 from ml_collections import ConfigDict
 
 from rawnet_jax.config import ModelConfig, unknown_field
+from rawnet_jax.encoders.catalog import encoder_fields
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.export_formats import FORMATS
 from rawnet_jax.models import aasist, eabn, lfcc_resnet18, rawnet2
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.models.lfcc_modulation import LfccModulation
 from rawnet_jax.models.spectral_resnet import SpectralResNet
+from rawnet_jax.models.ssl_probe import SslProbe
 from rawnet_jax.models.torch_names import TorchNames
 
 
@@ -138,6 +140,14 @@ MODELS: dict[str, ModelSpec] = {
         "AmirmohammadRostami/ASV-anti-spoofing-with-EABN",
         torch_names=eabn.TORCH_NAMES,
         loss="eabn",
+    ),
+    "ssl_probe": ModelSpec(
+        SslProbe,
+        num_params=433_049_088 + 1_920 + 1,  # of the encoder, and of the linear layer
+        num_samples=64_600,
+        source="AI4T: mean of layer 9 of XLS-R 2B, logistic regression",
+        variant={"encoder": encoder_fields("xlsr_2b", first_layers=9)},
+        loss="bce",
     ),
 }
 

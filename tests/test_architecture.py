@@ -53,7 +53,15 @@ WITHOUT_JAX = (
     "encoders.hugging_face",
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     "copy_synthesis",
-    *("robustness", "pool", "probe.fits", "reports", "result", "detector", "export.onnx_model_file"),
+    *(
+        "robustness",
+        "pool",
+        "probe.fits",
+        "reports",
+        "result",
+        "detector",
+        "export.onnx_model_file",
+    ),
     *("scoring.gate", "scoring.windows", "scoring.clips", "scoring.verdict"),
     *(
         "cli",

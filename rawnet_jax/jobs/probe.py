@@ -1,7 +1,6 @@
 """``probe``: a linear classifier of a frozen encoder's layers, as a run."""
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -21,10 +20,10 @@ from rawnet_jax.data.cache_files import cache_root
 from rawnet_jax.data.partitions import Clips, load_training_caches
 from rawnet_jax.data.score_file import score_table, write_scores
 from rawnet_jax.data.trial import labels_of
+from rawnet_jax.digest import digest_of
 from rawnet_jax.encoders.catalog import encoder_config
-from rawnet_jax.encoders.config import EncoderConfig
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.interop.encoder_files import read_encoder_config, read_encoder_weights
+from rawnet_jax.interop.encoder_files import read_encoder_weights
 from rawnet_jax.interop.encoder_weights import EncoderWeights
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.ending import ended_by_signals
@@ -87,11 +86,10 @@ def probe(options: ProbeOptions) -> int:
     start_runtime(config.runtime)
     bars = BatchBars(options.progress)
     whole = _encoder(options)
-    layers = _layers(options.layers, whole.kept_layers)
-    weights = _read(options, whole, max(layers))
+    layers = _layers(options.layers, whole.config.kept_layers)
     with ended_by_signals():
         train, dev = load_training_caches(config.data, options.progress)
-        features = _features(options, config, weights, layers)
+        features = _features(options, config, whole, layers)
         data = _data(features, train, dev, bars)
         count = len(layers) * len(options.poolings) * len(options.strengths)
         with bars("logistic regression", count, unit="fit") as bar:
@@ -103,8 +101,9 @@ def probe(options: ProbeOptions) -> int:
                 options.class_weight,
                 bar.update,
             )
-        weights = _read(options, whole, found.best.layer)
-        _write(options, config, weights, found, (train, dev))
+        cut = _up_to(options, whole, found.best.layer)
+        source = _source(options, features.digest, found, len(train), len(dev))
+        _write(options.workdir, config, cut, found, dev, source)
     return 0
 
 
@@ -131,14 +130,13 @@ def _config(options: ProbeOptions) -> Config:
     return config
 
 
-def _encoder(options: ProbeOptions) -> EncoderConfig:
-    """Return the encoder's config."""
-    if options.encoder is None:
-        found = read_encoder_config(options.encoder_weights)
-    else:
-        found = encoder_config(options.encoder)
-    changes = {"input_norm": options.input_norm, "dtype": options.dtype}
-    return found.replaced(**{name: value for name, value in changes.items() if value is not None})
+def _encoder(options: ProbeOptions) -> EncoderWeights:
+    """Read the whole encoder."""
+    config = None if options.encoder is None else encoder_config(options.encoder)
+    found = read_encoder_weights(options.encoder_weights, config)
+    given = {"input_norm": options.input_norm, "dtype": options.dtype}
+    changes = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(found, config=found.config.replaced(**changes))
 
 
 def _layers(wanted: Sequence[range] | None, kept: int) -> list[int]:
@@ -158,18 +156,21 @@ def _layers(wanted: Sequence[range] | None, kept: int) -> list[int]:
     return layers
 
 
-def _read(options: ProbeOptions, whole: EncoderConfig, layer: int) -> EncoderWeights:
-    """Read the encoder up to a layer."""
-    cut = whole.replaced(first_layers=max(layer, 1))
+def _up_to(options: ProbeOptions, whole: EncoderWeights, layer: int) -> EncoderWeights:
+    """Return the encoder without the layers above one."""
+    if layer == whole.config.kept_layers:
+        return whole
+    cut = whole.config.replaced(first_layers=max(layer, 1))
     return read_encoder_weights(options.encoder_weights, cut)
 
 
 def _features(
-    options: ProbeOptions, config: Config, weights: EncoderWeights, layers: Sequence[int]
+    options: ProbeOptions, config: Config, whole: EncoderWeights, layers: Sequence[int]
 ) -> Features:
     used = {name for pooling in options.poolings for name in POOLINGS[pooling]}
     return Features(
-        weights,
+        _up_to(options, whole, max(layers)),
+        digest_of(whole.variables),
         layers,
         [name for name in STATISTICS if name in used],
         recipe_of(config),
@@ -203,11 +204,12 @@ def _labels(clips: Clips, partition: str) -> np.ndarray:
 
 
 def _write(
-    options: ProbeOptions,
+    workdir: Path,
     config: Config,
     weights: EncoderWeights,
     found: ProbeSearch,
-    clips: tuple[Clips, Clips],
+    dev: Clips,
+    source: dict[str, Any],
 ) -> None:
     """Make the work directory, whole or not at all, and say what is in it."""
     best = found.best
@@ -219,9 +221,7 @@ def _write(
         variable_length=True,
     )
     config = checked(config)
-    train, dev = clips
-    source = _source(options, weights, found, len(train), len(dev))
-    with new_folder(options.workdir, "--workdir") as folder:
+    with new_folder(workdir, "--workdir") as folder:
         record = {"config": to_dict(config), "dev_eer": best.dev_eer} | source
         save_variables(folder, BEST, 0, _variables(weights, found), record)
         write_text_atomically(folder / SOURCE_NAME, json.dumps(source, indent=2) + "\n")
@@ -231,9 +231,9 @@ def _write(
         files = write_probe_files(folder / FOLDER, config.name, found, source)
     show(format_probe(found))
     show()
-    written = [(what, options.workdir / FOLDER / path.name) for what, path in files]
-    say_written([*written, ("run", options.workdir)])
-    show(f"evaluate it: python evaluate.py --workdir {options.workdir}")
+    written = [(what, workdir / FOLDER / path.name) for what, path in files]
+    say_written([*written, ("run", workdir)])
+    show(f"evaluate it: python evaluate.py --workdir {workdir}")
 
 
 def _variables(weights: EncoderWeights, found: ProbeSearch) -> dict[str, Any]:
@@ -255,18 +255,13 @@ def _float32(values: np.ndarray) -> np.ndarray:
 
 
 def _source(
-    options: ProbeOptions, weights: EncoderWeights, found: ProbeSearch, train: int, dev: int
+    options: ProbeOptions, digest: str, found: ProbeSearch, train: int, dev: int
 ) -> dict[str, Any]:
     """Return where the run came from, for source.json and the page."""
-    layers = [one.layer for one in found.best_of_layers()]
-    path = options.encoder_weights
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     return {
-        "encoder_weights": str(path),
+        "encoder_weights": str(options.encoder_weights),
         "encoder_sha256": digest,
-        "encoder": options.encoder,
-        "encoder_width": weights.config.width,
-        "layers": layers,
+        "layers": [one.layer for one in found.best_of_layers()],
         "poolings": list(options.poolings),
         "strengths": sorted(options.strengths),
         "class_weight": options.class_weight,

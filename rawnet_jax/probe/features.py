@@ -18,7 +18,6 @@ import jax
 import numpy as np
 
 from rawnet_jax.data.loader import WaveformSource
-from rawnet_jax.digest import digest_of
 from rawnet_jax.errors import CheckpointError
 from rawnet_jax.interop.encoder_weights import EncoderWeights
 from rawnet_jax.mesh import dividing_rows, make_mesh, replicated
@@ -31,7 +30,7 @@ from rawnet_jax.scoring.recordings import Recipe
 
 _VERSION = 1
 _FILE_BYTES = 2**25  # of features in one file: little is lost when a run is killed
-_WITHOUT_EFFECT = ("remat", "unroll")  # on a state, among an encoder's fields
+_WITHOUT_EFFECT = ("first_layers", "remat", "unroll")  # on a state, among an encoder's fields
 
 
 def column_name(layer: int, statistic: str) -> str:
@@ -50,7 +49,8 @@ class Features:
     """How clips become features.
 
     Attributes:
-        weights: of the encoder.
+        weights: of the encoder, up to the last of `layers` at least.
+        digest: stands for the weights of the whole encoder.
         layers: of the states, from 0.
         statistics: some of `rawnet_jax.poolings.STATISTICS`.
         recipe: windows, padding, gate and aggregation, as the run has them.
@@ -60,6 +60,7 @@ class Features:
     """
 
     weights: EncoderWeights
+    digest: str
     layers: Sequence[int]
     statistics: Sequence[str]
     recipe: Recipe
@@ -85,7 +86,7 @@ class Features:
         settings = {
             "version": _VERSION,
             "encoder": {k: v for k, v in encoder.items() if k not in _WITHOUT_EFFECT},
-            "weights": digest_of(self.weights.variables),
+            "weights": self.digest,
             "recipe": {k: v for k, v in recipe.items() if k not in ("audio", "batch_size")},
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:20]

@@ -22,7 +22,7 @@ from rawnet_jax.data.score_file import score_table, write_scores
 from rawnet_jax.data.trial import labels_of
 from rawnet_jax.digest import digest_of
 from rawnet_jax.encoders.catalog import encoder_config
-from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.errors import ConfigError
 from rawnet_jax.interop.encoder_files import read_encoder_weights
 from rawnet_jax.interop.encoder_weights import EncoderWeights
 from rawnet_jax.jobs.console import say_written
@@ -182,7 +182,10 @@ def _features(
 
 def _data(features: Features, train: Clips, dev: Clips, bars: BatchBars) -> ProbeData:
     """Compute the features of train and dev, or find them on disk."""
-    labels = [_labels(clips, name) for clips, name in ((train, "train"), (dev, "dev"))]
+    train_labels, dev_labels = labels_of(train.trials), labels_of(dev.trials)
+    # Of train and dev every trial has one.
+    assert train_labels is not None
+    assert dev_labels is not None
     of_train = features.fill(train, "features of train", bars)
     of_dev = features.fill(dev, "features of dev", bars)
 
@@ -193,14 +196,7 @@ def _data(features: Features, train: Clips, dev: Clips, bars: BatchBars) -> Prob
 
         return columns(of_train), columns(of_dev)
 
-    return ProbeData(read, *labels)
-
-
-def _labels(clips: Clips, partition: str) -> np.ndarray:
-    labels = labels_of(clips.trials)
-    if labels is None:
-        raise DataError(f"partition {partition}: there are trials without a key; each needs one")
-    return labels
+    return ProbeData(read, train_labels, dev_labels)
 
 
 def _write(

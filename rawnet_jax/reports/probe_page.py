@@ -46,8 +46,8 @@ def format_probe(found: ProbeSearch) -> str:
 def remarks(found: ProbeSearch) -> list[str]:
     """Return what a reader must know beside the figures."""
     said = [
-        f"{len(found.candidates)} fits; the best of each layer by dev EER, then dev loss. Dev chose "
-        "the run, so its EER there is too low: measure on eval."
+        f"{len(found.candidates)} fits; the best of each layer by dev EER, then dev loss.",
+        "Dev chose the run, so its EER there is too low: measure on eval.",
     ]
     unfinished = sum(not one.converged for one in found.candidates)
     if unfinished:

@@ -32,6 +32,11 @@ class WithEncoder(nn.Module):
     encoder: Mapping[str, Any] = FrozenDict()
     variable_length: bool = False
 
+    def __post_init__(self) -> None:
+        """Make the fields immutable: a module is compared, and is a key of compiled programs."""
+        self.encoder = FrozenDict(self.encoder)
+        super().__post_init__()
+
     @property
     def encoder_config(self) -> EncoderConfig:
         """The encoder's sizes.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import flax.linen as nn
 
 from rawnet_jax.models.registry import build_model, model_config
+from tests.encoders.small_encoders import FAMILIES
 
 # Compiler options with which a program is ready in two thirds of the time, to the same numbers.
 # (A third flag, xla_cpu_use_fusion_emitters=False, halves it again: with these it makes a wrong
@@ -76,6 +77,15 @@ EFFICIENTNET_LEAST |= {"efficientnet_dropout": 0.0, "front_end": "lfcc"}
 RES2NET = {"res2net_stem": 2, "res2net_base_width": 32, "res2net_scale": 2}
 RES2NET_LEAST = RES2NET | {"res2net_planes": (2, 4), "res2net_blocks": (1, 1)}
 
+# 20 samples a frame; receptive field 40
+_TINY = {"width": 8, "heads": 2, "feed_forward": 8, "conv_features": 4, "num_layers": 2}
+_TINY |= {"position_kernel": 4, "position_groups": 2, "input_norm": "layer_norm"}
+TINY = dataclasses.asdict(FAMILIES["xlsr"].replaced(**_TINY))
+ON_TINY = {"encoder": TINY}
+# The softmax takes out what is the same for all keys.
+KEY_BIAS = ("encoder/network/layers/layer/attention/k_proj/bias",)
+PROBE = {"layer": 2, "pooling": "mean_std"}
+
 # A registered model that is missing here fails `test_every_model_has_a_case`.
 CASES = {
     "aasist": AASIST,
@@ -123,6 +133,13 @@ CASES = {
         Padded(1_500, 830, 2_477, EABN_LEAST | RES2NET_LEAST),
         unused=EABN_UNUSED,
         attention=("attention mask",),
+    ),
+    "ssl_probe": Case(
+        300,
+        ON_TINY | PROBE,
+        Padded(305, 170, 420, ON_TINY | PROBE),
+        unused=("encoder/network/norm/bias", "encoder/network/norm/scale"),  # of the last state
+        cancelled=KEY_BIAS,
     ),
 }
 

@@ -131,7 +131,16 @@ def _config(options: ProbeOptions) -> Config:
 
 
 def _encoder(options: ProbeOptions) -> EncoderWeights:
-    """Read the whole encoder."""
+    """Read the whole encoder.
+
+    Raises:
+        ConfigError: there is nothing at the path.
+    """
+    if not options.encoder_weights.exists():
+        raise ConfigError(
+            f"--encoder-weights {options.encoder_weights}: not there; it must be a folder or a "
+            "file with the weights of an encoder"
+        )
     config = None if options.encoder is None else encoder_config(options.encoder)
     found = read_encoder_weights(options.encoder_weights, config)
     given = {"input_norm": options.input_norm, "dtype": options.dtype}

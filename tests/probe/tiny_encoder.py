@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from rawnet_jax.encoders.config import EncoderConfig
+from rawnet_jax.encoders.config import Wav2Vec2Config
 from rawnet_jax.interop.encoder_files import write_encoder_weights
 from tests.encoders.small_encoders import drawn
 
-CONFIG = EncoderConfig(
+CONFIG = Wav2Vec2Config(
     width=8,
     heads=2,
     feed_forward=8,

@@ -16,9 +16,9 @@ A folder as Hugging Face lays it out says the encoder's sizes; for a file alone,
 
 Train and dev clips go through the encoder once, as the run will score them: their first
 config.data.num_samples, or with --config.eval.aggregate=mean all of their windows. Their features
-are kept on disk, so the same command resumes a run that was killed, and another one with other
---strengths or poolings takes seconds. Logistic regression is fitted for each layer, pooling and
-strength; the one with the lowest dev EER becomes a run, without the layers above its own:
+are kept on disk, so the same command resumes a run that was killed, and other --strengths take
+seconds. Logistic regression is fitted for each layer, pooling and strength; the one with the lowest
+dev EER becomes a run, without the layers above its own:
 
   python evaluate.py --workdir runs/probe
 

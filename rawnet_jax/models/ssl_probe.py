@@ -74,7 +74,8 @@ class LayerStatistics(WithEncoder):
             state = state.astype(jnp.float32)
             return jnp.stack([statistic(s, state, found.extent) for s in self.statistics])
 
-        values = jax.vmap(pooled)(found.hidden[jnp.array(self.layers)])  # [layers, S, B, width]
+        # Of all states, for to choose some of them first would copy these.
+        values = jax.vmap(pooled)(found.hidden)[jnp.array(self.layers)]  # [layers, S, B, width]
         embedding = jnp.moveaxis(values, 2, 0).reshape(len(waveform), -1)
         nothing = jnp.zeros(len(waveform))
         return ModelOutput(nothing, nothing, embedding)

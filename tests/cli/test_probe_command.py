@@ -172,7 +172,9 @@ def test_a_folder_in_use_is_refused_before_anything(run, encoder, tiny_config, c
     assert computed == []
 
 
-def test_states_that_are_not_finite_are_refused(encoder, tiny_config, tmp_path, monkeypatch, capsys):
+def test_states_that_are_not_finite_are_refused(
+    encoder, tiny_config, tmp_path, monkeypatch, capsys
+):
     real = features.Features._computed
     monkeypatch.setattr(
         features.Features, "_computed", lambda *args: (row * np.nan for row in real(*args))

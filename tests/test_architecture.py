@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "rawnet_jax"
 LAYERS = (
     (
         *("errors", "labels", "contract", "export_formats", "progress", "terminal", "csv_text"),
-        *("huge_pages", "digest", "json_text", "regular_file", "checkpoint_names"),
+        *("huge_pages", "digest", "json_text", "regular_file", "checkpoint_names", "poolings"),
     ),
     ("config", "mesh", "atomic_file", "variable_check", "flat_weights", "nn", "dsp"),
     ("encoders",),
@@ -33,7 +33,7 @@ LAYERS = (
     ("config_file", "interop", "metrics", "vocoders"),
     ("data", "copy_synthesis", "presets"),
     ("simulate", "evaluation", "scoring"),
-    ("training", "robustness", "pool"),
+    ("training", "robustness", "pool", "probe"),
     ("run", "search"),
     ("explain", "export"),
     ("reports",),
@@ -47,13 +47,21 @@ LAYERS = (
 # only when the function is called.
 WITHOUT_JAX = (
     *("errors", "labels", "contract", "export_formats", "progress", "terminal", "csv_text"),
-    *("regular_file", "checkpoint_names", "presets.files", "presets.catalog"),
+    *("regular_file", "checkpoint_names", "poolings", "presets.files", "presets.catalog"),
     *("config", "config_check", "encoders.config", "encoders.catalog", "encoders.names"),
     *("encoders.wav2vec2_names", "encoders.whisper_names"),
     "encoders.hugging_face",
     *("config_file", "atomic_file", "fitted_file", "metrics", "data", "simulate", "evaluation"),
     "copy_synthesis",
-    *("robustness", "pool", "reports", "result", "detector", "export.onnx_model_file"),
+    *(
+        "robustness",
+        "pool",
+        "probe.fits",
+        "reports",
+        "result",
+        "detector",
+        "export.onnx_model_file",
+    ),
     *("scoring.gate", "scoring.windows", "scoring.clips", "scoring.verdict"),
     *(
         "cli",

@@ -33,6 +33,7 @@ COMMANDS = {
     "stream": "score audio while it comes in",
     "explain": "show which times and frequencies moved the score of a file",
     "presets": "list trained detectors that come with the package, or make one of a run",
+    "probe": "fit a linear classifier to a frozen speech encoder, as a run",
     "export": "write a trained run as one file for other runtimes",
     "import-torch": "bring published PyTorch weights into a work directory",
     "export-torch": "write a run's weights for the published PyTorch code",

@@ -26,6 +26,7 @@ from rawnet_jax.models import (
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.models.lfcc_modulation import LfccModulation
 from rawnet_jax.models.spectral_resnet import SpectralResNet
+from rawnet_jax.models.ssl_probe import SslProbe
 from rawnet_jax.models.torch_names import TorchNames
 
 _XLSR_SIZE = 315_437_696
@@ -226,6 +227,15 @@ MODELS: dict[str, ModelSpec] = {
         source="Ali et al., Spoof-SUPERB, ICASSP 2026 (arXiv 2603.01482)",
         variant={"encoder": encoder_fields("xlsr_300m")},
         formats=_WITH_ENCODER,
+    ),
+    "ssl_probe": ModelSpec(
+        SslProbe,
+        num_params=433_049_088 + 1_920 + 1,  # of the encoder, and of the linear layer
+        num_samples=64_600,
+        source="AI4T: mean of layer 9 of XLS-R 2B, logistic regression",
+        variant={"encoder": encoder_fields("xlsr_2b", first_layers=9)},
+        loss="bce",
+        formats=("stablehlo",),
     ),
 }
 

@@ -1,6 +1,6 @@
 """Clips that are at hand, such as those of a cache, to one score each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -79,12 +79,9 @@ def score_clips(
         for position in range(len(clips))
         if share.index == (position % share.count if owner is None else owner[position])
     ]
-    # Speech is looked for only where its absence has a consequence: it takes time.
-    gate = recipe.gate if recipe.gate.action == "refuse" else replace(recipe.gate, speech=OFF)
-    reading = recipe.reading(keeps_refused=True, gate=gate, seeks=False)
-    rows = recipe.rows(batch_size, recipe.bucket_samples)
-    recordings = [(str(position), partial(clips.waveform, position)) for position in mine]
-    found = score_files(recordings, score_batch, reading, rows, num_threads=num_threads)
+    found = clip_windows(
+        clips, mine, score_batch, recipe, batch_size=batch_size, num_threads=num_threads
+    )
     numbers = np.zeros((len(mine), _NUM_COLUMNS + 2 * num_more))
     for row, position, one in zip(numbers, mine, found, strict=True):
         row[:] = _numbers(position, one, recipe.aggregation)
@@ -92,13 +89,47 @@ def score_clips(
     return _together(share.gather(numbers.view(np.int64)))
 
 
+def clip_windows(
+    clips: WaveformSource,
+    positions: Sequence[int],
+    score_batch: ScoreBatch,
+    recipe: Recipe,
+    *,
+    batch_size: int,
+    num_threads: int = 1,
+) -> Iterator[FileScore]:
+    """Score the windows of clips, in order.
+
+    Args:
+        clips: as they are stored; they are cut or filled here.
+        positions: which of them.
+        score_batch: the network.
+        recipe: windows, padding, gate.
+        batch_size: of this process.
+        num_threads: that read clips.
+
+    Yields:
+        One result per clip. Of a clip that the gate refuses all windows count.
+    """
+    # Speech is looked for only where its absence has a consequence: it takes time.
+    gate = recipe.gate if recipe.gate.action == "refuse" else replace(recipe.gate, speech=OFF)
+    reading = recipe.reading(keeps_refused=True, gate=gate, seeks=False)
+    rows = recipe.rows(batch_size, recipe.bucket_samples)
+    recordings = [(str(position), partial(clips.waveform, position)) for position in positions]
+    for one in score_files(recordings, score_batch, reading, rows, num_threads=num_threads):
+        if one.refusal is None:
+            yield one
+        else:  # then nothing counts, and the score is that of everything
+            everything = np.ones(len(one.windows), bool)
+            yield replace(one, windows=replace(one.windows, counted=everything))
+
+
 def _numbers(position: int, found: FileScore, aggregation: str) -> tuple[float, ...]:
     """Return position, score, windows, windows that do not count, reason (from 1), value and limit
     of a refusal, then `more` and `more_of_first`.
     """
     windows, refusal = found.windows, found.refusal
-    if refusal is not None:  # then nothing counts, and the score is that of everything
-        windows = replace(windows, counted=np.ones(len(windows), bool))
+    if refusal is not None:
         of_refusal = (1 + _REASONS.index(refusal.reason), refusal.value, refusal.limit)
     else:
         of_refusal = (0, 0.0, 0.0)

@@ -93,6 +93,7 @@ SSL_AASIST_LEAST |= {"dropout": 0.0, "pool_dropout": 0.0, "head_dropout": 0.0}
 
 NES2NET_LEAST = {"scales": (2, 2), "pooling": "astp", "attention_features": 3}
 SSL_TCM = {"features": 4, "heads": 2, "blocks": 1, "feed_forward": 1, "conv_factor": 1, "kernel": 3}
+PROBE = {"layer": 2, "pooling": "mean_std"}
 
 # A registered model that is missing here fails `test_every_model_has_a_case`.
 CASES = {
@@ -189,6 +190,13 @@ CASES = {
     ),
     "ssl_linear": Case(
         300, ON_TINY, Padded(305, 170, 420, ON_TINY), cancelled=KEY_BIAS, alike=True
+    ),
+    "ssl_probe": Case(
+        300,
+        ON_TINY | PROBE,
+        Padded(305, 170, 420, ON_TINY | PROBE),
+        unused=("encoder/network/norm/bias", "encoder/network/norm/scale"),  # of the last state
+        cancelled=KEY_BIAS,
     ),
 }
 

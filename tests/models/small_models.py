@@ -1,16 +1,21 @@
 """All that the tests know of each registered model, one row a model."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 
 from rawnet_jax.models.registry import build_model, model_config
 
 # Compiler options with which a program is ready in two thirds of the time, to the same numbers.
-# (A third flag, xla_cpu_use_fusion_emitters=False, halves it again: with these it makes a wrong
-# gradient of RawNet2.)
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+# And in half of that. Gradients of RawNet2 and AASIST come out wrong, which the tests of padding
+# see; forward passes are right, and so are gradients of the others.
+QUICKEST = QUICK | {"xla_cpu_use_fusion_emitters": False}
+quickly = functools.partial(jax.jit, compiler_options=QUICKEST)
+"""``jax.jit`` for forward passes."""
 
 
 @dataclasses.dataclass
@@ -35,6 +40,7 @@ class Case:
     attention: tuple[str, ...] = ()  # what `explain` shows of it
     # before a BatchNorm, which takes it out: its gradient is zero, or what rounding leaves of it
     cancelled: tuple[str, ...] = ()
+    quick: dict = dataclasses.field(default_factory=lambda: QUICK)  # for its gradients
 
 
 CONV1D: dict = {"channels": (3, 4), "kernel_sizes": (10, 3), "strides": (4, 1)}
@@ -80,13 +86,19 @@ RES2NET_LEAST = RES2NET | {"res2net_planes": (2, 4), "res2net_blocks": (1, 1)}
 CASES = {
     "aasist": AASIST,
     "aasist_l": AASIST,
-    "conv1d": Case(640, {"channels": (4, 6), "hidden_features": 5}, Padded(101, 46, 167, CONV1D)),
+    "conv1d": Case(
+        640,
+        {"channels": (4, 6), "hidden_features": 5},
+        Padded(101, 46, 167, CONV1D),
+        quick=QUICKEST,
+    ),
     "lfcc_resnet18": Case(
         1_600,
         LFCC,
         Padded(1_500, 830, 2_477, LFCC_LEAST),
         unused=("linear_head/bias", "linear_head/kernel"),  # read by the softmax head alone
         attention=("pooling weight",),
+        quick=QUICKEST,
     ),
     "lfcc_modulation": Case(
         1_600,
@@ -95,12 +107,14 @@ CASES = {
         Padded(1_500, 830, 2_477, LFCC_LEAST | MODULATION, atol=1e-5),
         attention=("pooling weight",),
         cancelled=("hidden/bias",),
+        quick=QUICKEST,
     ),
     "spectral_resnet": Case(
         1_600,
         SPECTRAL,
         Padded(1_500, 830, 2_477, SPECTRAL, atol=1e-5),
         attention=("pooling weight",),
+        quick=QUICKEST,
     ),
     "rawnet2_eurecom": Case(300, RAWNET2 | {"num_taps": 9, "filterbank": "mel"}, RAWNET2_MEL),
     "rawnet2_asvspoof2021": Case(
@@ -116,6 +130,7 @@ CASES = {
         Padded(1_500, 830, 2_477, EABN_LEAST | EFFICIENTNET_LEAST),
         unused=EABN_UNUSED,
         attention=("attention mask",),
+        quick=QUICKEST,
     ),
     "eabn_se_res2net50": Case(
         1_500,
@@ -123,6 +138,7 @@ CASES = {
         Padded(1_500, 830, 2_477, EABN_LEAST | RES2NET_LEAST),
         unused=EABN_UNUSED,
         attention=("attention mask",),
+        quick=QUICKEST,
     ),
 }
 

@@ -1,40 +1,28 @@
 """What several tests share."""
 
-import atexit
+import gc
 import os
-import shutil
-import signal
-import tempfile
 from pathlib import Path
-
-# Before anything starts JAX. Eight virtual devices on a CPU: tests of sharding use them all, the
-# others take the first. Tests spend more time on compiling than on computing, so LLVM does without
-# its optimisations.
-os.environ["XLA_FLAGS"] = " ".join(
-    [
-        os.environ.get("XLA_FLAGS", ""),
-        "--xla_force_host_platform_device_count=8",
-        "--xla_backend_optimization_level=0",
-        "--xla_llvm_disable_expensive_passes=true",
-    ]
-).strip()
-os.environ["JAX_PLATFORMS"] = "cpu"
-# Compiled programs are shared with the commands that tests start, and stay out of the user's home.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rawnet_jax_compiled_")
 
 import numpy as np
 import pytest
 import soundfile
 from hypothesis import settings
 
-atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
-# A shell that runs the suite in the background has it ignore Ctrl-C, and so would what tests start.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+import tests.environment  # noqa: F401  # before anything starts JAX
 
 # No deadline, since a busy machine is not a defect; the same examples in every run, so that a red
 # test stays red.
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
+
+
+def pytest_collection_finish() -> None:
+    """Take what is there by now out of the garbage collector's way: it stays to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
 
 REPO = Path(__file__).resolve().parent.parent
 TINY_SIZES = {"train": 44, "dev": 16, "eval": 19}

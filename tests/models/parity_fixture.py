@@ -13,7 +13,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rawnet_jax.interop.torch_weights import variables_from_torch
@@ -131,7 +130,7 @@ def taps_of(intermediates: Any) -> dict[str, Any]:
 
 def channels_second(x: Any) -> Any:
     """[B, T, C] -> [B, C, T], [B, H, W, C] -> [B, C, H, W]; others as they are."""
-    return jnp.moveaxis(x, -1, 1) if x.ndim > 2 else x
+    return np.moveaxis(np.asarray(x), -1, 1) if x.ndim > 2 else x
 
 
 def _from_recipe(row: dict[str, Any]) -> np.ndarray:

@@ -25,8 +25,9 @@ from rawnet_jax.run import Run
 from rawnet_jax.scoring.scorer import Scorer
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.writer import epoch_history, read_log
+from tests.conftest import REPO
+from tests.environment import QUICK_TO_COMPILE
 
-REPO = Path(__file__).resolve().parents[2]
 STEPS_PER_EPOCH = 6
 NUM_STEPS = 4 * STEPS_PER_EPOCH
 
@@ -47,8 +48,8 @@ sys.exit(main(sys.argv[1:]))
 
 def child_environment(**more: object) -> dict[str, str]:
     """One device a process, and the checkout on the path."""
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-    return environment | {"PYTHONPATH": str(REPO)} | {k: str(v) for k, v in more.items()}
+    environment = {**os.environ, "XLA_FLAGS": QUICK_TO_COMPILE, "PYTHONPATH": str(REPO)}
+    return environment | {k: str(v) for k, v in more.items()}
 
 
 def train_arguments(config: Path, workdir: Path, *overrides: str) -> list[str]:

@@ -9,9 +9,10 @@ import pytest
 from rawnet_jax.cli.main import main
 from rawnet_jax.config_file import load_config, read_config
 from rawnet_jax.data.score_file import read_scores
-from rawnet_jax.errors import ConfigError, TrainingError
+from rawnet_jax.errors import ConfigError, Interrupted, TrainingError
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.outlier import range_of
+from rawnet_jax.training.interrupt import StopRequest
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.writer import epoch_history
 
@@ -84,12 +85,15 @@ def test_evaluation_gives_each_the_spread_and_the_average(together, capsys):
     assert decision.refusal(float(dev.max())) is None
 
 
-def test_going_on_is_exact(together, tiny_config, tmp_path):
+def test_going_on_is_exact(together, tiny_config, tmp_path, monkeypatch):
+    """Stopped after one of two epochs; this one is not trained from device memory."""
     _, state = together
     overrides = ["--config.train.num_seeds=3", "--config.train.seed=4", "--config.train.swa=True"]
     workdir = tmp_path / "run"
-    once = load_config(str(tiny_config), ["--config.train.num_epochs=1", *overrides])
-    Trainer(once, workdir, progress=False).run()
+    with monkeypatch.context() as patch:
+        patch.setattr(StopRequest, "wanted", lambda self, step: step == 6)
+        with pytest.raises(Interrupted, match="stopped at step 6 of 12"):
+            trained(tiny_config, workdir, *overrides)
     again = trained(tiny_config, workdir, *overrides)
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(again), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6, rtol=1e-5)

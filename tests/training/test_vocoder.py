@@ -24,11 +24,11 @@ SPEC = VocoderSpec("vocos", MelSetting(20, 128, 512), {"width": 16, "hidden": 32
 RECIPE = Recipe(
     num_steps=6, spectral_steps=3, batch_size=2, segment=4096, save_every=2, learning_rate=2e-3
 )
+SMALL = Discriminators((4, 4), (4, 4), periods=(2,), resolutions=((256, 64),))
 
 
 def trainer(workdir, caches) -> VocoderTrainer:
-    small = Discriminators((4, 4), (4, 4), periods=(2,), resolutions=((256, 64),))
-    return VocoderTrainer(SPEC, RECIPE, workdir, caches, discriminators=small, progress=False)
+    return VocoderTrainer(SPEC, RECIPE, workdir, caches, discriminators=SMALL, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +141,8 @@ def test_the_command_trains_and_refuses_other_settings(
     folder, tmp_path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAWNET_JAX_CACHE", str(tmp_path / "cache"))
+    # Compiling the first values of the full ones takes longer than the rest of this file.
+    monkeypatch.setattr("rawnet_jax.training.vocoder.Discriminators", lambda: SMALL)
     output = tmp_path / "vocoder"
     command = ["train-vocoder", "--input", str(folder), "--output", str(output), "--no-progress"]
     command += ["--family", "vocos", "--segment", "4096", "--batch-size", "1"]
@@ -154,9 +156,8 @@ def test_the_command_trains_and_refuses_other_settings(
 def test_another_vocoder_is_a_start_where_its_layers_fit(trained, caches, tmp_path) -> None:
     old = Vocoder.load(trained)
     spec = VocoderSpec("vocos", MelSetting(30, 128, 512), dict(SPEC.fields))
-    small = Discriminators((4, 4), (4, 4), periods=(2,), resolutions=((256, 64),))
     new = VocoderTrainer(
-        spec, RECIPE, tmp_path, caches, discriminators=small, start=old.params, progress=False
+        spec, RECIPE, tmp_path, caches, discriminators=SMALL, start=old.params, progress=False
     )
     params = new._start()[0].generator
     assert params["embed"]["kernel"].shape != old.params["embed"]["kernel"].shape

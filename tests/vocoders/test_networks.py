@@ -21,6 +21,7 @@ from rawnet_jax.vocoders.objective import (
     mel_distance,
 )
 from rawnet_jax.vocoders.vocos import Vocos, inverse_stft
+from tests.models.small_models import quickly
 
 RNG = np.random.default_rng(0)
 SMALL = MelSetting(num_bands=8, hop=16, size=64)
@@ -110,8 +111,8 @@ def test_a_frame_becomes_a_hop(family: str) -> None:
     fields = {"channels": 8} if "hifigan" in family else {"width": 8, "hidden": 16, "num_blocks": 1}
     network = VocoderSpec(family, SMALL, fields).build()
     mel = jnp.asarray(RNG.normal(size=(2, 10, 8)), jnp.float32)
-    variables = jax.jit(network.init)(jax.random.key(0), mel)
-    waveform = jax.jit(network.apply)(variables, mel)
+    variables = quickly(network.init)(jax.random.key(0), mel)
+    waveform = quickly(network.apply)(variables, mel)
     assert waveform.shape == (2, 160)
     assert float(jnp.abs(waveform).max()) <= 1
     assert float(jnp.std(waveform)) > 0
@@ -136,15 +137,24 @@ def test_a_spec_survives_json() -> None:
 def test_discriminators_see_every_period_and_resolution() -> None:
     network = Discriminators((4, 4), (4, 4), periods=(2, 3), resolutions=((32, 8),))
     waveform = jnp.asarray(RNG.normal(size=(2, 200)), jnp.float32)
-    variables = network.init(jax.random.key(0), waveform)
-    scores, maps = network.apply(variables, waveform)
+    variables = quickly(network.init)(jax.random.key(0), waveform)
+    judged = quickly(network.apply)
+    scores, maps = judged(variables, waveform)
     assert [len(score) for score in scores] == [4, 6, 2]
     assert [len(layers) for layers in maps] == [2, 2, 2]
     # A sample that is a whole number of periods away is its neighbour, and only that.
-    moved, _ = network.apply(variables, waveform.at[0, 100].add(5.0))
+    moved, _ = judged(variables, waveform.at[0, 100].add(5.0))
     np.testing.assert_array_equal(moved[0][2:], scores[0][2:])  # the other clip
     np.testing.assert_array_equal(moved[0][1], scores[0][1])  # odd samples of this one
     assert float(jnp.abs(moved[0][0] - scores[0][0]).max()) > 0
+
+
+def test_the_discriminators_of_a_training_take_its_segments() -> None:
+    scores, maps = jax.eval_shape(
+        lambda: Discriminators().init_with_output(jax.random.key(0), jnp.zeros((2, 8192)))[0]
+    )
+    assert [len(score) for score in scores] == [4, 6, 10, 14, 22, 2, 2, 2]
+    assert {len(layers) for layers in maps} == {4}
 
 
 def test_losses_are_least_squares_and_l1() -> None:
@@ -156,8 +166,9 @@ def test_losses_are_least_squares_and_l1() -> None:
 
 def test_mel_distance_of_twice_the_level_is_its_logarithm() -> None:
     waveform = jnp.asarray(RNG.normal(size=(1, 4096)), jnp.float32)
-    assert float(mel_distance(waveform, waveform)) == 0
-    assert float(mel_distance(waveform, 2 * waveform)) == pytest.approx(np.log(2), rel=1e-3)
+    distance = quickly(mel_distance)
+    assert float(distance(waveform, waveform)) == 0
+    assert float(distance(waveform, 2 * waveform)) == pytest.approx(np.log(2), rel=1e-3)
 
 
 def test_hifigan_pairs_or_not() -> None:

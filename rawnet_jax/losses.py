@@ -122,18 +122,16 @@ def focal(
         label: int32 [B].
         weight: float32 [B].
         gamma: 0 = cross-entropy.
-        alpha: factor on all rows alike, as in the code of Nes2Net (arXiv 2504.05657) for CtrSVDD.
-        smoothing: as in `cross_entropy`; p is then exp(-cross-entropy), as in that code, whose
-            targets .05 and .95 are a smoothing of .1.
+        alpha: factor on all rows alike, as in Nes2Net's code for CtrSVDD (arXiv 2504.05657).
+        smoothing: as in `cross_entropy`; p is then exp(-cross-entropy). That code has .1.
 
     Returns:
         float32 [B], in nats.
     """
+    found = _focal(output.logits, label, gamma)
     if smoothing:
         wrong = cross_entropy(output, label, weight, smoothing=smoothing)
         found = jnp.power(-jnp.expm1(-wrong), gamma) * wrong
-    else:
-        found = _focal(output.logits, label, gamma)
     return found if alpha == 1.0 else alpha * found
 
 

@@ -10,14 +10,14 @@ import flax.linen as nn
 import jax
 
 from rawnet_jax.contract import ModelOutput
-from rawnet_jax.encoders.config import EncoderConfig
+from rawnet_jax.encoders.config import Wav2Vec2Config
 from rawnet_jax.encoders.encoder import SpeechEncoder
 from rawnet_jax.models.registry import ModelSpec
 from rawnet_jax.nn.layers import BatchNorm, dense
 
 NUM_LAYERS = 3
 WIDTH = 8
-CONFIG = EncoderConfig(
+CONFIG = Wav2Vec2Config(
     width=WIDTH,
     heads=2,
     feed_forward=12,

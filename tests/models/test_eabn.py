@@ -151,7 +151,7 @@ def test_number_of_slices(num_frames, wanted):
 def test_slices_repeat_a_clips_own_frames():
     """Tiled to m * 8 frames and cut every 4, by numpy, for each clip alone."""
     features = np.arange(2 * 3 * 13.0).reshape(2, 3, 13)
-    found = quickly(lambda *given: cut_slices(*given, 8, 4))(features, np.array([13, 5]))
+    found = quickly(lambda x, num: cut_slices(x, num, 8, 4))(features, np.array([13, 5]))
     assert found.shape == (2, 3, 3, 8)
     for row, own in enumerate((13, 5)):
         tiles = -(-own // 8)
@@ -257,7 +257,7 @@ def test_masks_of_columns_stay_within_a_clips_own_frames():
     model, variables = small(mask_probability=1.0, mask_columns=16, mask_rows=1)
     found = []
     for width in (20, 40):
-        extent = Extent(np.ones(1, bool), np.full(300, 12))
+        extent = Extent(jnp.ones(1, bool), jnp.full(300, 12))
         maps = np.ones((300, 5, width), np.float32)
         found.append(augmented(model, variables, maps, extent) == 0)
         assert found[-1][:, :, :12].any(axis=(0, 1)).sum() >= 10
@@ -316,7 +316,7 @@ def test_efficientnet_has_no_skip_and_keeps_99_percent():
     train = quickly(functools.partial(block.apply, train=True, mutable=["batch_stats"]))
     _, after = train(variables, x, ROW)
     y = jax.lax.conv_general_dilated(
-        x,
+        jnp.asarray(x),
         variables["params"]["depthwise_conv"]["kernel"],
         (1, 1),
         "SAME",

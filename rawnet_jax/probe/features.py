@@ -29,7 +29,9 @@ from rawnet_jax.scoring.embedder import Embedder
 from rawnet_jax.scoring.recordings import Recipe
 
 _VERSION = 1
-_FILE_BYTES = 2**25  # of features in one file: little is lost when a run is killed
+# In one file, at most: little is lost when a run is killed.
+_FILE_CLIPS = 256
+_FILE_BYTES = 2**25
 _WITHOUT_EFFECT = ("first_layers", "remat", "unroll")  # on a state, among an encoder's fields
 
 
@@ -111,7 +113,7 @@ class Features:
         if not missing:
             return digests
         row_bytes = 4 * self.store.width * len(self.store.columns)
-        per_file = max(1, _FILE_BYTES // row_bytes)
+        per_file = max(1, min(_FILE_CLIPS, _FILE_BYTES // row_bytes))
         done = len(clips) - len(missing)
         with bars(title, len(clips), initial=done, unit="clip") as bar:
             rows: list[np.ndarray] = []

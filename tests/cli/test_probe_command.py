@@ -15,8 +15,9 @@ from rawnet_jax.interop.encoder_files import read_encoder_weights, write_encoder
 from rawnet_jax.probe import features
 from rawnet_jax.probe.feature_store import FeatureStore
 from rawnet_jax.run import Run
+from rawnet_jax.scoring.clips import clip_windows
 from tests.conftest import TINY_SIZES
-from tests.probe.tiny_encoder import CONFIG, command, write_encoder
+from tests.probe.tiny_encoder import command, write_encoder
 
 NUM_CLIPS = TINY_SIZES["train"] + TINY_SIZES["dev"]
 
@@ -38,7 +39,7 @@ def run(encoder, tiny_config, tmp_path_factory) -> Path:
 def computed(monkeypatch) -> list[int]:
     """How many clips go through the encoder, one number per call."""
     found: list[int] = []
-    real = features.clip_windows
+    real = clip_windows
 
     def counted(clips, positions, *args, **options):
         found.append(len(positions))
@@ -92,8 +93,9 @@ def test_a_lower_layer_has_none_above_it(run, encoder, tiny_config, computed, ca
 
 def test_a_run_that_is_killed_resumes(run, encoder, tiny_config, tmp_path, computed, monkeypatch):
     """And takes no feature twice; a damaged file of them is computed again."""
-    monkeypatch.setattr(features, "_FILE_BYTES", 20 * 4 * CONFIG.width * 3 * 2)  # 20 clips a file
-    real, added = FeatureStore.add, []
+    monkeypatch.setattr(features, "_FILE_CLIPS", 20)
+    real = FeatureStore.add
+    added: list[int] = []
 
     def add(self, clips, rows):
         if len(added) == 1:

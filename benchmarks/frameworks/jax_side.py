@@ -19,10 +19,13 @@ from benchmarks.frameworks.side import (
 )
 from rawnet_jax.config import LossConfig, OptimizerConfig
 from rawnet_jax.contract import Batch
-from rawnet_jax.interop.torch_weights import variables_from_torch, variables_to_torch
+from rawnet_jax.interop.encoder_weights import state_from_encoder
+from rawnet_jax.interop.model_weights import variables_from_published
+from rawnet_jax.interop.torch_weights import variables_to_torch
 from rawnet_jax.losses import batch_loss, make_loss
 from rawnet_jax.models.registry import MODELS, build_model, default_fields, model_config
 from rawnet_jax.models.torch_names import TorchNames
+from rawnet_jax.models.with_encoder import WithEncoder
 from rawnet_jax.scoring.scorer import eval_step
 from rawnet_jax.training.optimizer import make_optimizer
 from rawnet_jax.training.state import create_state
@@ -43,11 +46,11 @@ class JaxSide(Side):
         self._task, spec = task, MODELS[task.model]
         self._loss = make_loss(LossConfig(name=spec.loss))
         self._names = spec.torch_names or TorchNames()
-        model = build_model(model_config(task.model))
+        model = self._model = build_model(model_config(task.model))
         optimizer = make_optimizer(OptimizerConfig(epsilon=EPSILON), lambda _: LEARNING_RATE)
         self._state = jax.jit(partial(create_state, model, optimizer, 0, task.num_samples))()
         if weights is not None:
-            found = variables_from_torch(weights, self._names, self._state.variables)
+            found = self._with(weights)
             self._state = self._state.replace(**jax.tree.map(jnp.array, found))
         steps = partial(train_step, model=model, loss=self._loss, optimizer=optimizer)
         self._train = jax.jit(steps, donate_argnums=0)
@@ -77,10 +80,22 @@ class JaxSide(Side):
 
     def weights(self) -> Weights:
         """Return the weights as they are now, for the other sides."""
-        return variables_to_torch(jax.device_get(self._state.variables), self._names)
+        variables = jax.device_get(self._state.variables)
+        model = self._model
+        if not isinstance(model, WithEncoder):
+            return variables_to_torch(variables, self._names)
+        encoder = {part: entries.pop("encoder", {}) for part, entries in variables.items()}
+        state = state_from_encoder(encoder, model.encoder_config)
+        return {f"encoder.{name}": array for name, array in state.items()} | variables_to_torch(
+            variables, self._names
+        )
+
+    def _with(self, weights: Weights) -> Any:
+        variables = self._state.variables
+        return variables_from_published(weights, self._model, self._names, variables).variables
 
     def outputs(self, weights: Weights) -> Outputs:
-        found = variables_from_torch(weights, self._names, self._state.variables)
+        found = self._with(weights)
         model = build_model(model_config(self._task.model, **without_noise(self._task.model)))
 
         def objective(params: Any, statistics: Any, batch: Batch) -> jax.Array:

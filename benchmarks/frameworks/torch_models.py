@@ -198,3 +198,32 @@ class LfccResNet18(nn.Module):
             x = getattr(self, f"layer{i + 1}")(x)
         x = torch.relu(self.bn5(self.conv5(x)))[:, :, 0]
         return self.ocsoftmax(self.fc(self.attention(x)))
+
+
+class SslLinear(nn.Module):
+    """XLS-R 300M of transformers, the mean over time of its last state, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+        rates = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout")
+        self.encoder = Wav2Vec2Model(
+            Wav2Vec2Config(
+                hidden_size=1024,
+                num_hidden_layers=24,
+                num_attention_heads=16,
+                intermediate_size=4096,
+                do_stable_layer_norm=True,
+                feat_extract_norm="layer",
+                conv_bias=True,
+                layerdrop=0.0,
+                mask_time_prob=0.0,
+                **dict.fromkeys(rates, 0.0),
+            )
+        )
+        self.proj_fc = nn.Linear(1024, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.layer_norm(x, x.shape[1:])
+        return self.proj_fc(self.encoder(x).last_hidden_state.mean(1))

@@ -43,6 +43,7 @@ MODELS = {
     "aasist": TorchModel(
         torch_aasist.AASIST, functional.cross_entropy, lambda logits: logits[:, 1]
     ),
+    "ssl_linear": TorchModel(torch_models.SslLinear, functional.cross_entropy, log_odds),
     "lfcc_resnet18": TorchModel(torch_models.LfccResNet18, oc_softmax, lambda cosine: cosine),
 }
 

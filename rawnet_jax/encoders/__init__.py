@@ -1,1 +1,1 @@
-"""Speech encoders, self-supervised ones and Whisper's, as Linen modules to put a detector's head on."""
+"""Speech encoders (self-supervised, Whisper), as Linen modules to put a detector's head on."""

@@ -88,7 +88,7 @@ def _check_length(config: WhisperConfig, num_samples: int) -> None:
         )
 
 
-def sinusoids(_: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+def sinusoids(_: object, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
     """Return Whisper's positions [frames, width]: sines, then cosines, of falling frequency."""
     frames, width = shape
     frequency = _LONGEST_PERIOD ** -(np.arange(width // 2) / (width // 2 - 1))

@@ -10,8 +10,8 @@ from rawnet_jax.encoders.config import WhisperConfig
 WHISPER = WhisperConfig(
     width=48, heads=4, feed_forward=96, num_layers=3, mel_bands=20, positions=100
 )
-# 31 frames of the spectrogram (odd), 20 (even), a filler row.
-LENGTHS = np.array([5_000, 3_350, 0], np.int32)
+# 32 frames of the spectrogram, 21 (odd: the second convolution sees what is behind), a filler row.
+LENGTHS = np.array([5_120, 3_400, 0], np.int32)
 
 _erf = np.vectorize(math.erf)
 

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,9 @@ def whisper_variables(
 ) -> dict[str, np.ndarray]:
     """Return a Whisper's encoder by CTranslate2's names, and a decoder's part."""
     S = {name.removeprefix("encoder."): array for name, array in state.items()}
-    found = {"encoder/num_heads": np.int16(heads), "decoder/num_heads": np.int16(heads)}
+    found: dict[str, Any] = dict.fromkeys(
+        ("encoder/num_heads", "decoder/num_heads"), np.int16(heads)
+    )
     found["encoder/position_encodings/encodings"] = S["embed_positions.weight"]
 
     def copy(theirs: str, name: str, weight: str, bias: str) -> None:

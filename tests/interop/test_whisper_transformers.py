@@ -95,7 +95,7 @@ def test_their_files_are_read(tmp_path, size):
     network.save_pretrained(tmp_path, max_shard_size=size)
     assert (len(list(tmp_path.glob("*.safetensors"))) > 1) == (size == "40KB")
     found = read_encoder_weights(tmp_path)
-    assert found.config == SMALL.replaced(pad_to_s=None)
+    assert found.config == SMALL.replaced(pad_to_s=0.0)
     assert not found.rest
     ours = state_from_encoder(found.variables, found.config)
     wanted = network.model.encoder.state_dict()
@@ -122,7 +122,7 @@ def test_our_files_are_read_by_them(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "atol"),
-    [(None, 0), ("float16", 3e-4), ("bfloat16", 4e-3), ("int8", 5e-3), ("int16", 5e-4)],
+    [(None, 0), ("float16", 5e-4), ("bfloat16", 4e-3), ("int8", 5e-3), ("int16", 5e-4)],
 )
 def test_files_of_ctranslate2_s_converter_are_read(tmp_path, kind, atol):
     pytest.importorskip("ctranslate2", reason="no CTranslate2 (extra: parity)")
@@ -136,7 +136,7 @@ def test_files_of_ctranslate2_s_converter_are_read(tmp_path, kind, atol):
     converted.optimize(kind)
     converted._serialize(str(tmp_path / "model.bin"))
     found = read_encoder_weights(tmp_path)
-    assert found.config == SMALL.replaced(pad_to_s=None)
+    assert found.config == SMALL.replaced(pad_to_s=0.0)
     ours = state_from_encoder(found.variables, found.config)
     assert len(ours) == len(wanted)
     for name, array in wanted.items():

@@ -157,7 +157,9 @@ def test_other_networks_are_refused(known):
     with pytest.raises(CheckpointError, match=r"no encoder of the Whisper kind: .* conv1\.weight"):
         encoder_from_state({"encoder.layers.0.self_attn.k_proj.weight": PAIR["a"]}, WHISPER)
     two = {p + name: array for p in ("student.", "teacher.") for name, array in known[1].items()}
-    with pytest.raises(CheckpointError, match="holds 2 encoders, under 'student.encoder.', 'teac"):
+    with pytest.raises(
+        CheckpointError, match=r"holds 2 encoders, under 'student\.encoder\.', 'tea"
+    ):
         encoder_from_state(two, WHISPER)
 
 

@@ -294,7 +294,7 @@ def test_fields_of_a_loss_are_checked():
         loss_config("hinge")
     with pytest.raises(ConfigError, match=r"loss oc_softmax: .*did you mean 'alpha'"):
         loss_config("oc_softmax", alpa=3)
-    with pytest.raises(ConfigError, match="unknown config field 'gamma'"):
+    with pytest.raises(ConfigError, match="unknown config field 'alpha'"):
         make_loss(LossConfig(name="bce", fields=loss_config("focal").fields))
 
 

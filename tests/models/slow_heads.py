@@ -125,7 +125,8 @@ def nes2net(
         weight = sigmoid(linear(state, "ssl_model.fc_att_merge.2", inside))
         x = sum(w * h for w, h in zip(weight, states, strict=True))
     groups = np.split(x, scales[0], axis=-1)
-    y, results = 0, []
+    y: Any = 0
+    results = []
     for i, group in enumerate(groups[:-1]):
         y = y + group
         y = _res2net(state, f"{top}Build_in_Res2Nets.{i}.", y, scales[1], dilation, crossed)
@@ -219,8 +220,8 @@ def _conv_module(state: State, at: str, x: np.ndarray) -> np.ndarray:
     weight = state[at + "4.conv.weight"]  # (C, 1, K)
     width = weight.shape[2]
     padded = np.pad(y, ((width // 2, (width - 1) // 2), (0, 0)))
-    y = sum(padded[k : k + len(y)] * weight[:, 0, k] for k in range(width))
-    y = silu(batch_norm(state, at + "5", y + state[at + "4.conv.bias"]))
+    mixed: Any = sum(padded[k : k + len(y)] * weight[:, 0, k] for k in range(width))
+    y = silu(batch_norm(state, at + "5", mixed + state[at + "4.conv.bias"]))
     return linear(state, at + "7", y)
 
 

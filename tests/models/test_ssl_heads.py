@@ -24,7 +24,7 @@ WIDTH, STATES = 16, 4
 LENGTHS = (13, 8)  # frames, odd and even
 AASIST = {"features": 15, "channels": (3, 4), "attention_features": 5, "gat_dims": (4, 3)}
 TCM = {"features": 6, "heads": 2, "blocks": 2, "feed_forward": 2, "conv_factor": 2, "kernel": 4}
-NES = {"scales": (4, 2), "dilation": 2}
+NES: dict[str, Any] = {"scales": (4, 2), "dilation": 2}
 SLOW_NES = functools.partial(slow_heads.nes2net, **NES)
 
 CASES: dict[str, tuple[str, dict[str, Any], Callable[..., np.ndarray]]] = {
@@ -61,8 +61,9 @@ def head(
     monkeypatch: pytest.MonkeyPatch, name: str, num_frames: Any, given: np.ndarray, **fields: Any
 ) -> tuple[Any, dict[str, Any]]:
     """Return a network that takes these states for its encoder's, and variables."""
-    real = np.array([True, True, False])
-    extent = Extent(real, None if num_frames is None else np.array([*num_frames, 1]))
+    real: Any = np.array([True, True, False])
+    counts: Any = None if num_frames is None else np.array([*num_frames, 1])
+    extent = Extent(real, counts)
 
     def encoded(self: Any, *_: Any, hidden: bool = False, **__: Any) -> EncoderOutput:
         return EncoderOutput(given[-1], extent, given[:-1] if hidden else None)
@@ -93,16 +94,13 @@ def check(monkeypatch, name, fields, slow, given, lengths):
     )
     names = MODELS[name].torch_names or TorchNames()
     state = {key: a.astype(np.float64) for key, a in variables_to_torch(variables, names).items()}
-    wanted = []
-    for row in range(2):
-        own = given[:, row, : lengths[row] if lengths else None].astype(np.float64)
-        wanted.append(slow(state, own[-1], own[:-1]))
-    wanted = np.stack(wanted)
+    own = [given[:, i, : lengths[i] if lengths else None].astype(np.float64) for i in range(2)]
+    wanted = np.stack([slow(state, each[-1], each[:-1]) for each in own])
     found = np.asarray(output.logits)[:2].reshape(wanted.shape)
     assert np.ptp(wanted, axis=0).min() > 1e-3  # the clip matters
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
-    score = {"ssl_aasist": -1, "nes2net_x": -1, "ssl_tcm": -1, "nes2net": -1}.get(name)
-    score = wanted[:, -1] if score else wanted[:, 1] - wanted[:, 0]
+    is_logit = name in ("ssl_aasist", "nes2net_x", "ssl_tcm", "nes2net")
+    score = wanted[:, -1] if is_logit else wanted[:, 1] - wanted[:, 0]
     np.testing.assert_allclose(output.score[:2], score, rtol=0, atol=1e-4)
     assert np.isfinite(output.score[2])
 

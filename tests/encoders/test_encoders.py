@@ -430,13 +430,10 @@ def test_frozen_layers_drop_and_cast_as_the_others_do():
             return method(*args, **kwargs, **more)
 
         with nn.intercept_methods(call):
-            return (
-                SpeechEncoder(config)
-                .apply(
-                    drawn(config), clips(), LENGTHS, train=True, rngs={"dropout": jax.random.key(0)}
-                )
-                .last
+            found: Any = SpeechEncoder(config).apply(
+                drawn(config), clips(), LENGTHS, train=True, rngs={"dropout": jax.random.key(0)}
             )
+            return found.last
 
     shapes = [jax.eval_shape(functools.partial(state, frozen)) for frozen in (0, 2)]
     assert shapes[0].dtype == jnp.bfloat16

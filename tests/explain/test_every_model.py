@@ -63,9 +63,8 @@ def test_every_model_is_explained(name):
     assert found.attribution is not None
     # With its gradient the network is another program: on some CPUs the last bit differs. Of
     # logits of order 1, where the score is the difference of two.
-    last_bits = {"rel": 1e-6, "abs": 1e-6}
-    assert found.attribution.score == pytest.approx(found.score, **last_bits)
-    assert choice.windows.score[0] == pytest.approx(found.score, **last_bits)
+    assert found.attribution.score == pytest.approx(found.score, rel=1e-6, abs=1e-6)
+    assert choice.windows.score[0] == pytest.approx(found.score, rel=1e-6, abs=1e-6)
     assert [one.name for one in found.attention] == list(CASES[name].attention)
 
     # The gradient is what the score does along one direction: where it rises fastest.

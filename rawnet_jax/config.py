@@ -193,10 +193,27 @@ class ScheduleConfig(Section):
     warmup_steps: int = at_least(0, 0)  # linear from 0; 0 = none; noam: where the rate is highest
     final_factor: float = 0.0  # cosine: factor at the last step
     decay_factor: float = 0.5  # step, exponential: factor per period
-    decay_epochs: float = 10.0  # step, exponential: length of a period in epochs
+    # step, exponential: length of a period in epochs; 0 = the run behind the warm-up
+    decay_epochs: float = at_least(10.0, 0.0)
+    # cosine: epochs from the highest rate to the lowest; 0 = the run behind the warm-up
+    period_epochs: float = at_least(0.0, 0.0)
+    # cosine, behind its period: the rate rises as it fell, or starts anew at its highest
+    cycle: str = one_of("mirror", "restart")
+    per_epoch: bool = False  # the rate moves once an epoch, counted from the end of the warm-up
     noam_dim: int = at_least(64, 1)  # noam: the rate is divided by the root of this
     # after so many epochs without a better dev accuracy, time in the schedule runs twice as fast
     stall_epochs: int = at_least(0, 0)  # 0 = never
+
+
+@dataclass
+class LoraConfig(Section):
+    """Low-rank adaptation: an encoder stays as it is, but for small matrices beside its own."""
+
+    rank: int = at_least(0, 0)  # of the matrices; 0 = off
+    alpha: float = at_least(16.0, 0.0)  # what they add counts alpha / rank
+    # dense layers of the encoder, by names in their parameters' paths
+    targets: tuple[str, ...] = ("q_proj", "v_proj")
+    dropout: float = at_least(0.0, 0.0)  # share of a layer's inputs that they do not see in a step
 
 
 @dataclass
@@ -216,6 +233,18 @@ class OptimizerConfig(Section):
     # descent without decay, at its own rate but on the same schedule
     center_name: str = one_of("", "sgd")
     center_learning_rate: float = at_least(3e-4, 0.0)
+    # parameters that are not trained, by names in their paths: "encoder/network/feature_extractor",
+    # "layers/layer[:9]" = the encoder's first 9 layers
+    frozen: tuple[str, ...] = ()
+    # parts with another rate, by names in their parameters' paths, and the factor on it; of several
+    # that fit the first one counts
+    rate_parts: tuple[str, ...] = ()
+    rate_factors: tuple[float, ...] = ()
+    # factor on the rate per layer of the encoder, counted from the head down; 1 = off
+    layer_decay: float = at_least(1.0, 0.001)
+    sam_radius: float = at_least(0.0, 0.0)  # the gradient is taken so far uphill: SAM; 0 = off
+    sam_adaptive: bool = False  # that distance is relative to each parameter's size: ASAM
+    lora: LoraConfig = field(default_factory=LoraConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
 
@@ -225,6 +254,8 @@ class TrainConfig(Section):
 
     num_epochs: int = at_least(10, 1)  # a finished run may be asked for more
     batch_size: int = at_least(32, 1)  # over all devices and hosts together
+    # a batch goes through the network in so many parts, one after the other, before the update
+    accumulate_steps: int = at_least(1, 1)
     seed: int = at_least(0, 0)  # initial parameters, dropout, order of clips, crops
     save_every_steps: int = at_least(0, 0)  # checkpoint inside an epoch too; 0 = only at its end
     log_every_steps: int = at_least(20, 1)  # scalars and the check for NaN
@@ -236,6 +267,9 @@ class TrainConfig(Section):
     # estimate BatchNorm's statistics anew on train and save it as the checkpoint "swa"
     swa: bool = False
     init_from: str = ""  # work directory of a run whose best checkpoint this one starts from
+    encoder_weights: str = (
+        ""  # published weights that the model's encoder starts from: a folder, a file
+    )
     # models with the seeds seed, seed + 1, … trained side by side in one program
     num_seeds: int = at_least(1, 1)
     # what layers compute in; parameters, gradients and statistics stay float32

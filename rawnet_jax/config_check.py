@@ -27,7 +27,9 @@ _HIGHEST = {
     "config.train.num_seeds": 1000,
     "config.train.steps_per_dispatch": 100_000,
 }
-_BELOW_1 = tuple(f"config.optimizer.{name}" for name in ("beta1", "beta2", "momentum"))
+_BELOW_1 = tuple(
+    f"config.optimizer.{name}" for name in ("beta1", "beta2", "momentum", "lora.dropout")
+)
 _HIGHEST_OF_MODEL = 65_536  # of channels, kernels, features: far above all that was trained
 _SIZES = ("channels", "kernel_sizes", "strides", "pool_sizes")  # of a model; at least 1
 
@@ -122,11 +124,36 @@ def _check_combinations(config: Config) -> None:
             "config.augment.by_pair is set; config.data.pairs must name a column beside it, or "
             "rows that have nothing in common get the same draws"
         )
+    _check_tuning(config)
     if data.bucket_samples and dispatch > 1:
         raise ConfigError(
             f"config.train.steps_per_dispatch is {dispatch}; with config.data.bucket_samples a "
             "program is of one step, since batches differ in length: use 0 or 1"
         )
+
+
+def _check_tuning(config: Config) -> None:
+    """Check the options of fine-tuning against each other."""
+    optimizer, train = config.optimizer, config.train
+    unit = 2 if config.data.pairs else 1
+    if train.accumulate_steps > 1 and train.batch_size % (train.accumulate_steps * unit):
+        parts = f"{train.accumulate_steps} parts" + (" of whole pairs" if unit > 1 else "")
+        raise ConfigError(
+            f"config.train.accumulate_steps is {train.accumulate_steps}; config.train.batch_size, "
+            f"{train.batch_size}, must divide into {parts}"
+        )
+    if not optimizer.layer_decay <= 1:
+        raise ConfigError(
+            f"config.optimizer.layer_decay is {optimizer.layer_decay:g}; it must be at most 1"
+        )
+    num_parts, num_factors = len(optimizer.rate_parts), len(optimizer.rate_factors)
+    if num_parts != num_factors or min(optimizer.rate_factors, default=0) < 0:
+        raise ConfigError(
+            f"config.optimizer.rate_factors is {optimizer.rate_factors}; it must be as many "
+            f"numbers of at least 0 as there are config.optimizer.rate_parts, {num_parts}"
+        )
+    if optimizer.lora.rank and not optimizer.lora.targets:
+        raise ConfigError("config.optimizer.lora.targets is (); it must name a layer")
 
 
 def _check_model_field(dotted: str, name: str, value: Any) -> None:

@@ -285,5 +285,11 @@ def _leaves(values: dict[str, Any], prefix: str = "config") -> dict[str, Any]:
 
 
 def _fixed(name: str, config: Config) -> bool:
-    """The cosine schedule is laid over all epochs, so their number is part of the computation."""
-    return name == "config.train.num_epochs" and config.optimizer.schedule.name == "cosine"
+    """A schedule that is laid over all epochs makes their number a part of the computation."""
+    schedule = config.optimizer.schedule
+    over_all = {
+        "cosine": not schedule.period_epochs,
+        "step": not schedule.decay_epochs,
+        "exponential": not schedule.decay_epochs,
+    }
+    return name == "config.train.num_epochs" and over_all.get(schedule.name, False)

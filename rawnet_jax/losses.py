@@ -22,6 +22,7 @@ from rawnet_jax.config import LossConfig, unknown_field
 from rawnet_jax.contract import Batch, ModelOutput, is_real
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.labels import Label
+from rawnet_jax.nn.loss_terms import euclidean, focal_term, log_probability
 
 Loss = Callable[[ModelOutput, jax.Array, jax.Array], jax.Array]
 
@@ -61,8 +62,8 @@ def cross_entropy(
     del weight
     branches = output.logits.reshape(len(label), -1, len(Label))
     wrong = smoothing / len(Label)
-    log_p = (1.0 - wrong) * _log_probability(branches, label[:, None])
-    log_p += wrong * _log_probability(branches, 1 - jnp.maximum(label, 0)[:, None])
+    log_p = (1.0 - wrong) * log_probability(branches, label[:, None])
+    log_p += wrong * log_probability(branches, 1 - jnp.maximum(label, 0)[:, None])
     return -log_p.mean(axis=1)
 
 
@@ -104,24 +105,35 @@ def pair_ranking(
 
 
 def focal(
-    output: ModelOutput, label: jax.Array, weight: jax.Array, *, gamma: float = 2.0
+    output: ModelOutput,
+    label: jax.Array,
+    weight: jax.Array,
+    *,
+    gamma: float = 2.0,
+    alpha: float = 1.0,
+    smoothing: float = 0.0,
 ) -> jax.Array:
     """Cross-entropy in which rows already scored well count less: (1 - p)^gamma · (-log p).
 
     Lin et al., Focal loss for dense object detection (ICCV 2017), eq. 4; here on ``[spoof,
-    bonafide]`` logits [B, 2].
+    bonafide]`` logits [B, 2]. Their factor by class, eq. 5, is ``class_weights``.
 
     Args:
         output: of the model.
         label: int32 [B].
         weight: float32 [B].
         gamma: 0 = cross-entropy.
+        alpha: factor on all rows alike, as in Nes2Net's code for CtrSVDD (arXiv 2504.05657).
+        smoothing: as in `cross_entropy`; p is then exp(-cross-entropy). That code has .1.
 
     Returns:
         float32 [B], in nats.
     """
-    del weight
-    return _focal(output.logits, label, gamma)
+    found = focal_term(output.logits, label, gamma)
+    if smoothing:
+        wrong = cross_entropy(output, label, weight, smoothing=smoothing)
+        found = jnp.power(-jnp.expm1(-wrong), gamma) * wrong
+    return found if alpha == 1.0 else alpha * found
 
 
 def oc_softmax(
@@ -181,7 +193,7 @@ def am_softmax(
     """
     del weight
     is_true = jax.nn.one_hot(jnp.maximum(label, 0), 2)
-    return -_log_probability(scale * (output.logits - margin * is_true), label)
+    return -log_probability(scale * (output.logits - margin * is_true), label)
 
 
 def triplet_hard(
@@ -210,7 +222,7 @@ def triplet_hard(
     Returns:
         float32 [B].
     """
-    distance = _distance(output.embedding[:, None] - output.embedding[None])
+    distance = euclidean(output.embedding[:, None] - output.embedding[None])
     counts = weight > 0
     known = counts[:, None] & counts[None]
     same = known & (label[:, None] == label[None]) & ~jnp.eye(len(label), dtype=bool)
@@ -220,7 +232,7 @@ def triplet_hard(
     mined = same.any(axis=1) & other.any(axis=1)
     hinge = jnp.where(mined, farthest, 0.0) - jnp.where(mined, nearest, 0.0) + margin
     triplet = jnp.where(mined, jnp.maximum(hinge, 0.0), 0.0)
-    classifier = -_log_probability(output.logits, label)
+    classifier = -log_probability(output.logits, label)
     return triplet_weight * triplet + cross_entropy_weight * classifier
 
 
@@ -242,7 +254,7 @@ def triplet_center(
     """
     own = centers[jnp.maximum(label, 0)]
     other = centers[1 - jnp.maximum(label, 0)]
-    return jnp.maximum(_distance(embedding - own) - _distance(embedding - other) + margin, 0.0)
+    return jnp.maximum(euclidean(embedding - own) - euclidean(embedding - other) + margin, 0.0)
 
 
 def eabn(
@@ -279,31 +291,11 @@ def eabn(
     by_rows = weight.sum() / jnp.maximum(jnp.sum(weight > 0), 1)
     triplet = triplet_center(slices.embedding, slices.centers, label_of_slice, margin)
     values = (
-        _focal(slices.logits, label_of_slice, gamma)
+        focal_term(slices.logits, label_of_slice, gamma)
         + triplet_weight * by_rows * triplet
-        - aux_weight * _log_probability(slices.aux_logits, label_of_slice)
+        - aux_weight * log_probability(slices.aux_logits, label_of_slice)
     )
     return values.mean(axis=1)
-
-
-def _log_probability(logits: jax.Array, label: jax.Array) -> jax.Array:
-    """Return the log softmax of the true class, [...] for logits [..., 2]."""
-    chosen = jnp.maximum(label, 0)[..., None]
-    return jnp.take_along_axis(jax.nn.log_softmax(logits), chosen, axis=-1)[..., 0]
-
-
-def _focal(logits: jax.Array, label: jax.Array, gamma: float) -> jax.Array:
-    log_p = _log_probability(logits, label)
-    # 1 - p of two classes is the other one's p: no cancellation, and a finite gradient at p = 1.
-    log_other = _log_probability(logits, 1 - jnp.maximum(label, 0))
-    return -jnp.exp(gamma * log_other) * log_p
-
-
-def _distance(difference: jax.Array) -> jax.Array:
-    """Euclidean norm over the last axis, with gradient 0 at 0."""
-    squared = jnp.sum(jnp.square(difference), axis=-1)
-    positive = squared > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
 
 
 LOSSES: dict[str, Callable[..., jax.Array]] = {

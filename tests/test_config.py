@@ -50,6 +50,7 @@ def test_every_field_can_be_overridden_and_survives_json():
             words.append(f"--{name}={changed[f.type]}")
         assert hasattr(section, f.name)
     words += ["--config.model.fields.channels=(3,4)", "--config.loss.class_weights=(0.1,0.9)"]
+    words.append("--config.train.batch_size=14")  # 7 parts of whole pairs
     found = with_overrides(config, words)
     assert found.optimizer.learning_rate == 0.25
     assert found.train.num_epochs == 7
@@ -113,6 +114,26 @@ def test_cosine_fixes_the_number_of_epochs(tmp_path):
     longer = with_overrides(config, ["--config.train.num_epochs=20"])
     with pytest.raises(ConfigError, match="num_epochs was 10 and is 20"):
         refuse_other_experiment(config, longer, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value", "free"),
+    [
+        ("cosine", "period_epochs", 5, True),
+        ("exponential", "decay_epochs", 0, False),
+        ("exponential", "decay_epochs", 5, True),
+        ("step", "decay_epochs", 0, False),
+    ],
+)
+def test_a_schedule_over_the_run_fixes_its_length(tmp_path, name, field, value, free):
+    schedule = "--config.optimizer.schedule"
+    config = with_overrides(Config(), [f"{schedule}.name={name}", f"{schedule}.{field}={value}"])
+    longer = with_overrides(config, ["--config.train.num_epochs=20"])
+    if free:
+        refuse_other_experiment(config, longer, tmp_path)
+    else:
+        with pytest.raises(ConfigError, match="num_epochs was 10 and is 20"):
+            refuse_other_experiment(config, longer, tmp_path)
 
 
 def test_fields_that_an_older_file_lacks_take_their_defaults():

@@ -194,6 +194,19 @@ def test_losses_fall_along_their_gradient(name):
     assert all(bool(jnp.isfinite(x).all()) for x in values)
 
 
+def test_focal_on_smoothed_labels_by_hand():
+    """alpha (1 - p)^gamma (-log p) with log p = -cross-entropy to .05 and .95, as Nes2Net's."""
+    output = ModelOutput(None, jnp.array([[1.0, -0.5], [0.3, 2.0]]), None)
+    label = jnp.array([1, 1])
+    p = 1 / (1 + np.exp(-np.array([-1.5, 1.7])))
+    wrong = -(0.95 * np.log(p) + 0.05 * np.log(1 - p))
+    wanted = 0.25 * (1 - np.exp(-wrong)) ** 2 * wrong
+    found = focal(output, label, jnp.ones(2), alpha=0.25, smoothing=0.1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    plain = focal(output, label, jnp.ones(2), alpha=0.25)
+    np.testing.assert_allclose(plain, 0.25 * (1 - p) ** 2 * -np.log(p), rtol=1e-5)
+
+
 def test_focal_without_gamma_is_cross_entropy():
     output, weight = random_output(3), jnp.ones(BATCH)
     plain = cross_entropy(output, LABELS, weight)
@@ -281,7 +294,7 @@ def test_fields_of_a_loss_are_checked():
         loss_config("hinge")
     with pytest.raises(ConfigError, match=r"loss oc_softmax: .*did you mean 'alpha'"):
         loss_config("oc_softmax", alpa=3)
-    with pytest.raises(ConfigError, match="unknown config field 'gamma'"):
+    with pytest.raises(ConfigError, match="unknown config field 'alpha'"):
         make_loss(LossConfig(name="bce", fields=loss_config("focal").fields))
 
 

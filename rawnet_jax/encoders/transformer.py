@@ -4,6 +4,8 @@ The loop is compiled once, however many layers there are.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -171,7 +173,7 @@ class Layers(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, keys: jax.Array, *, train: bool, hidden: bool
+        self, x: jax.Array, keys: jax.Array, *, train: bool, hidden: bool, frozen: int = 0
     ) -> tuple[jax.Array, jax.Array | None]:
         """Run the layers.
 
@@ -180,6 +182,7 @@ class Layers(nn.Module):
             keys: bool [B, T], which frames are clip.
             train: whether values are dropped.
             hidden: whether all states are wanted.
+            frozen: no gradient goes through so many first layers, nor to what is before them.
 
         Returns:
             The last state, and all of them [kept_layers + 1, B, T, width] or None.
@@ -189,6 +192,10 @@ class Layers(nn.Module):
         if isinstance(config, Wav2Vec2Config) and config.relative_bias:
             bias = RelativeBias(config, name="relative_bias")(x.shape[1])
         layer: Any = nn.remat(Layer, prevent_cse=False) if config.remat else Layer
+        if frozen and not self.is_initializing():
+            own = partial(layer, config, train, hidden, parent=None)
+            last, states = self._in_two(own, frozen, x, keys, bias)
+            return last, None if states is None else jnp.concatenate([x[None], states])
         loop = nn.scan(
             layer,
             variable_axes={"params": 0},
@@ -199,3 +206,30 @@ class Layers(nn.Module):
         )
         last, states = loop(config, train, hidden, name="layer")(x, keys, bias)
         return last, None if states is None else jnp.concatenate([x[None], states])
+
+    def _in_two(
+        self, layer: Callable[[], nn.Module], frozen: int, x: jax.Array, *rest: jax.Array | None
+    ) -> tuple[jax.Array, Any]:
+        """Run the layers as two loops, the first without a backward pass."""
+        stack = self.variables["params"]["layer"]
+        first = jax.tree.map(lambda p: p[:frozen], stack)
+        x, states = self._loop(layer, *jax.lax.stop_gradient((first, x, *rest)))
+        later = jax.tree.map(lambda p: p[frozen:], stack)
+        last, others = self._loop(layer, later, x, *rest)
+        return last, None if states is None else jnp.concatenate([states, others])
+
+    def _loop(
+        self, layer: Callable[[], nn.Module], params: Any, x: jax.Array, *rest: jax.Array | None
+    ) -> tuple[jax.Array, Any]:
+        """Run the layers whose stacked parameters are given."""
+        count = jax.tree.leaves(params)[0].shape[0]
+        drawn = self.make_rng("dropout") if self.has_rng("dropout") else None
+        draws = None if drawn is None else jax.random.split(drawn, count)
+
+        def one(x: jax.Array, inputs: Any) -> Any:
+            own, key = inputs
+            rngs = None if key is None else {"dropout": key}
+            return layer().apply({"params": own}, x, *rest, rngs=rngs)
+
+        last, states = jax.lax.scan(one, x, (params, draws), unroll=min(self.config.unroll, count))
+        return last, states

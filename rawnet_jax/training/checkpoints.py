@@ -17,6 +17,7 @@ from rawnet_jax.checkpoint import (
     read_or_explain,
 )
 from rawnet_jax.checkpoint_names import BEST, LATEST
+from rawnet_jax.training.lora import kernels_under, with_kernels
 from rawnet_jax.training.state import TrainState
 
 NUM_LATEST = 2
@@ -33,7 +34,19 @@ def _split(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
         "key": state.key,
         "failed_step": state.failed_step,
     }
+    if state.lora:
+        # To go on to the bit, since `variables` has the products in its kernels.
+        kernels = kernels_under(state.params, state.lora)
+        optimizer |= {"lora": state.lora, "kernels": kernels}
     return state.variables, optimizer
+
+
+def _joined(template: TrainState, variables: Any, optimizer: Any) -> TrainState:
+    """Undo `_split`."""
+    params, rest = variables["params"], dict(optimizer)
+    if template.lora:
+        params = with_kernels(params, rest.pop("kernels"))
+    return template.replace(params=params, batch_stats=variables["batch_stats"], **rest)
 
 
 class Checkpoints:
@@ -97,7 +110,7 @@ class Checkpoints:
         step = self._latest.latest_step()
         if step is None:
             return None
-        variables, optimizer = _split(template)
+        variables, optimizer = jax.eval_shape(_split, template)
         wanted = ocp.args.Composite(
             variables=ocp.args.StandardRestore(abstract(variables, sharding)),
             optimizer=ocp.args.StandardRestore(abstract(optimizer, sharding)),
@@ -115,12 +128,7 @@ class Checkpoints:
         for best in self._best:
             for later in [s for s in best.all_steps() if s > step]:
                 best.delete(later)
-        optimizer = restored["optimizer"]
-        state = template.replace(
-            params=restored["variables"]["params"],
-            batch_stats=restored["variables"]["batch_stats"],
-            **optimizer,
-        )
+        state = _joined(template, restored["variables"], restored["optimizer"])
         return state, restored["run"]
 
     def _wait(self) -> None:

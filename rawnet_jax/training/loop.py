@@ -16,7 +16,7 @@ import optax
 
 from rawnet_jax.augment.chain import make_chain
 from rawnet_jax.checkpoint import save_variables, steps_saved
-from rawnet_jax.checkpoint_names import BEST, SWA
+from rawnet_jax.checkpoint_names import LATEST, SWA
 from rawnet_jax.config import Config
 from rawnet_jax.config_file import to_dict
 from rawnet_jax.contract import Batch, StepOutput
@@ -37,7 +37,6 @@ from rawnet_jax.mesh import (
     to_every_device,
 )
 from rawnet_jax.models.registry import build_model
-from rawnet_jax.presets.variables import stored_variables
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.terminal import show
 from rawnet_jax.training.checkpoints import Checkpoints
@@ -48,8 +47,10 @@ from rawnet_jax.training.member import Member, of_seed, step_of, with_seed
 from rawnet_jax.training.pace import Pace
 from rawnet_jax.training.programs import Programs
 from rawnet_jax.training.report import epoch_line, say
+from rawnet_jax.training.start import first_state, read_origin
 from rawnet_jax.training.state import NO_FAILURE, TrainState, create_state
 from rawnet_jax.training.swa import add_to_average, estimate_statistics
+from rawnet_jax.training.tuning import make_tuning
 from rawnet_jax.training.workdir import member_config, member_workdirs, prepare_workdir
 
 MAX_IN_FLIGHT = 4
@@ -80,14 +81,20 @@ class Trainer:
         self.config = config
         self.workdir = workdir
         self.mesh = make_mesh()
-        check_batch_size(self.mesh, config.train.batch_size, "config.train.batch_size")
+        parts = config.train.accumulate_steps
+        name = "config.train.batch_size" + (f" / accumulate_steps, {parts}," if parts > 1 else "")
+        check_batch_size(self.mesh, config.train.batch_size // parts, name)
         # Codecs and shapes are tried out before hours of decoding.
         check_host_augment(config.data.host_augment)
         model = build_model(config.model)
         make_state = partial(create_state, model, optax.identity(), 0, config.data.num_samples)
         jax.eval_shape(make_state)
+        tuning = make_tuning(config, model)
         prepare_workdir(config, workdir)
+        self.origin = None if steps_saved(workdir, LATEST) else read_origin(config, model)
         self.first = jax.process_index() == 0
+        if self.first and tuning.sizes:
+            show("training {:,} numbers; the network has {:,} parameters".format(*tuning.sizes))
         self.bars = BatchBars(progress and self.first)
         share = Share(jax.process_index(), jax.process_count(), gathered)
         self.train_cache, self.dev_cache = load_training_caches(config.data, self.bars.shown, share)
@@ -100,9 +107,8 @@ class Trainer:
         chain = make_chain(config.augment, self.mesh)
         banks = read_banks(config.augment, config.data.audio, chain.needs, config.data.num_samples)
         self.banks = to_every_device(self.mesh, banks)
-        self.programs = Programs(
-            config, self.mesh, self.per_epoch, chain.apply if chain.steps else None
-        )
+        augment = chain.apply if chain.steps else None
+        self.programs = Programs(config, self.mesh, self.per_epoch, augment, tuning)
         self.make_state = self.programs.make_state
         self.checkpoints = Checkpoints(workdir, folders, config.train.keep_checkpoints)
         self.trials_id = _fingerprint(self.train_cache, jax.tree.leaves(banks))
@@ -139,7 +145,9 @@ class Trainer:
             self.bars,
         )
         for member in self.members:
-            member.open_log(position, self.first)
+            member.open_log(position if self.origin is None else -1, self.first)
+            if self.origin:
+                member.write("encoder_weights", position, self.origin.record)
         try:
             with StopRequest() as stop:
                 epochs = _Epochs(self, feed, stop)
@@ -161,7 +169,8 @@ class Trainer:
         template = jax.eval_shape(self.make_state)
         found = self.checkpoints.restore_latest(template, replicated(self.mesh))
         if found is None:
-            return self._first_state(), 0
+            start = self.make_state()
+            return first_state(self.config, start, self.mesh, self.origin, self.first), 0
         state, run = found
         if run["trials"] != self.trials_id:
             raise CheckpointError(
@@ -175,20 +184,6 @@ class Trainer:
         if self.first:
             show(f"resuming from step {position} of {self.num_steps} in {self.workdir}")
         return state, position
-
-    def _first_state(self) -> TrainState:
-        """Draw the parameters, or take those of the run that the config names."""
-        state, source = self.make_state(), self.config.train.init_from
-        if not source:
-            return state
-        one = of_seed(state.variables, 0, self.num_seeds)
-        variables, step = stored_variables(Path(source), BEST, one, replicated(self.mesh))
-        if self.first:
-            show(f"starting from the parameters of {source}, step {step}")
-        for number in range(self.num_seeds):
-            whole = with_seed(state.variables, number, self.num_seeds, variables)
-            state = state.replace(params=whole["params"], batch_stats=whole["batch_stats"])
-        return state
 
     def fail(self, state: TrainState, number: int, step: int) -> None:
         """Keep the last good state and report which batch it was."""

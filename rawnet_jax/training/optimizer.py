@@ -1,5 +1,6 @@
 """Optimisers and learning-rate schedules from a config, in optax."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,15 +23,14 @@ def make_schedule(
         config: shape of the schedule.
         learning_rate: its highest value; noam: the factor on it.
         steps_per_epoch: batches in an epoch.
-        num_epochs: length of the run; only the cosine depends on it.
+        num_epochs: length of the run; cosine, step and exponential depend on it where their period
+            is the run.
     """
-    period = max(1, round(config.decay_epochs * steps_per_epoch))
-    total = steps_per_epoch * num_epochs
+    left = max(1, steps_per_epoch * num_epochs - config.warmup_steps)
+    period = max(1, round(config.decay_epochs * steps_per_epoch)) if config.decay_epochs else left
     schedules = {
         "constant": lambda: optax.constant_schedule(learning_rate),
-        "cosine": lambda: optax.cosine_decay_schedule(
-            learning_rate, max(1, total - config.warmup_steps), config.final_factor
-        ),
+        "cosine": lambda: _cosine(config, learning_rate, left, steps_per_epoch),
         "step": lambda: optax.exponential_decay(
             learning_rate, period, config.decay_factor, staircase=True
         ),
@@ -38,10 +38,33 @@ def make_schedule(
         "noam": lambda: _noam(config, learning_rate),
     }
     main = schedules[config.name]()
+    if config.per_epoch:
+        main = _by_epoch(main, steps_per_epoch)
     if not config.warmup_steps or config.name == "noam":
         return main
     warmup = optax.linear_schedule(0.0, learning_rate, config.warmup_steps)
     return optax.join_schedules([warmup, main], [config.warmup_steps])
+
+
+def _by_epoch(schedule: optax.Schedule, steps_per_epoch: int) -> optax.Schedule:
+    return lambda step: schedule(step // steps_per_epoch * steps_per_epoch)
+
+
+def _cosine(
+    config: ScheduleConfig, learning_rate: float, left: int, steps_per_epoch: int
+) -> optax.Schedule:
+    """Return half a cosine down; with a period, again and again.
+
+    Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts (ICLR 2017), eq. 5;
+    mirrored, as PyTorch's ``CosineAnnealingLR`` goes on behind ``T_max``.
+    """
+    if not config.period_epochs:
+        return optax.cosine_decay_schedule(learning_rate, left, config.final_factor)
+    period = max(1, round(config.period_epochs * steps_per_epoch))
+    down = optax.cosine_decay_schedule(learning_rate, period, config.final_factor)
+    if config.cycle == "restart":
+        return lambda step: down(step % period)
+    return lambda step: down(period - jnp.abs(period - step % (2 * period)))
 
 
 def _noam(config: ScheduleConfig, factor: float) -> optax.Schedule:
@@ -60,9 +83,15 @@ def _noam(config: ScheduleConfig, factor: float) -> optax.Schedule:
 
 
 def make_optimizer(
-    config: OptimizerConfig, schedule: optax.Schedule
+    config: OptimizerConfig, schedule: optax.Schedule, factors: Any = None
 ) -> optax.GradientTransformationExtraArgs:
     """Return the optimiser: clipping, then L2, then the update rule, then the learning rate.
+
+    Args:
+        config: of it.
+        schedule: the rate by position.
+        factors: on the rate, a tree like the parameters, each to be multiplied with an update; None
+            = all are 1.
 
     Except for adamw, weight decay is PyTorch's ``weight_decay``: an L2 term added to the gradient
     before the moments, over all parameters (but centres that have a rule of their own).
@@ -89,7 +118,13 @@ def make_optimizer(
     if config.center_name:
         rule = _with_center_rule(rule, config)
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    return optax.chain(*clip, rule, _scale_by_rate(schedule))
+    scale = [] if factors is None else [optax.stateless(partial(_scaled, factors))]
+    return optax.chain(*clip, rule, *scale, _scale_by_rate(schedule))
+
+
+def _scaled(factors: Any, updates: Any, params: Any = None) -> Any:
+    del params
+    return jax.tree.map(lambda update, factor: factor * update, updates, factors)
 
 
 def _with_center_rule(

@@ -18,6 +18,7 @@ from rawnet_jax.training.optimizer import make_optimizer, make_schedule
 from rawnet_jax.training.state import TrainState, create_state
 from rawnet_jax.training.step import Augment, Steps, train_step, train_steps
 from rawnet_jax.training.swa import batch_statistics
+from rawnet_jax.training.tuning import Tuning
 
 
 class Programs:
@@ -31,6 +32,7 @@ class Programs:
         mesh: the devices.
         batches_per_epoch: for the schedule.
         augment: see `train_step`.
+        tuning: see `train_step`.
 
     Attributes:
         schedule: learning rate by position.
@@ -40,10 +42,16 @@ class Programs:
     """
 
     def __init__(
-        self, config: Config, mesh: Mesh, batches_per_epoch: int, augment: Augment | None = None
+        self,
+        config: Config,
+        mesh: Mesh,
+        batches_per_epoch: int,
+        augment: Augment | None = None,
+        tuning: Tuning | None = None,
     ) -> None:
         self._mesh = mesh
         model, loss = build_model(config.model), make_loss(config.loss)
+        tuning = tuning or Tuning()
         num_seeds = config.train.num_seeds
         self.schedule = make_schedule(
             config.optimizer.schedule,
@@ -51,12 +59,11 @@ class Programs:
             batches_per_epoch,
             config.train.num_epochs,
         )
-        optimizer = make_optimizer(config.optimizer, self.schedule)
+        optimizer = make_optimizer(config.optimizer, self.schedule, tuning.factors)
 
         def state_of(seed: Any) -> TrainState:
-            return create_state(
-                model, optimizer, seed, config.data.num_samples, swa=config.train.swa
-            )
+            num_samples, swa = config.data.num_samples, config.train.swa
+            return create_state(model, optimizer, seed, num_samples, swa=swa, tuning=tuning)
 
         def states() -> TrainState:
             seed = config.train.seed
@@ -73,10 +80,11 @@ class Programs:
             class_weights=config.loss.class_weights,
             augment=augment,
             compute_dtype=jnp.dtype(config.train.compute_dtype),
+            tuning=tuning,
         )
         self._step = step if num_seeds == 1 else jax.vmap(step, in_axes=(0, 0, None))
         self.statistics_of = jax.jit(
-            partial(batch_statistics, model=model, augment=augment),
+            partial(batch_statistics, model=model, augment=augment, trained=tuning.trained),
             in_shardings=(replicated(mesh), split_rows(mesh), replicated(mesh), replicated(mesh)),
             out_shardings=replicated(mesh),
         )

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import optax
 
 from rawnet_jax.contract import Batch, StepOutput
-from rawnet_jax.losses import Loss, batch_loss
+from rawnet_jax.losses import Loss, batch_loss, row_weights
 from rawnet_jax.training.state import NO_FAILURE, TrainState
+from rawnet_jax.training.tuning import Tuning
 
 Augment = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 """(banks, key, waveform [B, T], num_samples [B]) -> (waveform [B, T], num_samples [B])."""
@@ -34,6 +35,7 @@ def train_step(
     class_weights: tuple[float, ...] = (1.0, 1.0),
     augment: Augment | None = None,
     compute_dtype: Any = jnp.float32,
+    tuning: Tuning | None = None,
 ) -> tuple[TrainState, StepOutput, jax.Array]:
     """Take one optimiser step on one batch.
 
@@ -48,43 +50,49 @@ def train_step(
         augment: what happens to the clips before the model sees them; None = nothing.
         compute_dtype: what the model computes in. Parameters, their gradients, the optimiser and
             BatchNorm's statistics stay float32.
+        tuning: what is trained, and how the gradient is taken; None = everything, and plainly.
 
     Returns:
         The state after the step, unchanged if the loss or a gradient was not finite; the numbers of
         the batch as the parameters before the step saw it (dropout on); and a copy of
         ``failed_step`` that outlives the donated state.
     """
+    tuning = tuning or Tuning()
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
     batch = augmented(batch, banks, key, augment)
+    in_parts = tuning.accumulate_steps > 1
+    whole = (
+        row_weights(batch["label"], batch["num_samples"], class_weights).sum() if in_parts else None
+    )
 
-    def objective(params: Any) -> tuple[jax.Array, Any]:
+    def objective(trained: Any, rows: Batch, batch_stats: Any, key: jax.Array) -> Any:
+        params = tuning.seen(state.params, trained, key)
         # Layers compute in the type of their kernels; see `rawnet_jax.nn.layers`.
         cast = jax.tree.map(lambda leaf: leaf.astype(compute_dtype), params)
-        output, updates = model.apply(
-            {"params": cast, "batch_stats": state.batch_stats},
-            batch["waveform"],
-            batch["num_samples"],
-            train=True,
-            rngs={"dropout": key},
-            mutable=["batch_stats"],
-        )
-        sums = batch_loss(loss, output, batch, class_weights)
-        mean = sums[0] / jnp.maximum(sums[1], jnp.finfo(jnp.float32).tiny)
+        with tuning.trained.as_it_is():
+            output, updates = model.apply(
+                {"params": cast, "batch_stats": batch_stats},
+                rows["waveform"],
+                rows["num_samples"],
+                train=True,
+                rngs={"dropout": key},
+                mutable=["batch_stats"],
+            )
+        sums = batch_loss(loss, output, rows, class_weights)
+        # A part of a batch counts by its share of it.
+        weight = sums[1] if whole is None else whole
+        mean = sums[0] / jnp.maximum(weight, jnp.finfo(jnp.float32).tiny)
         return mean, (output.score, sums, updates.get("batch_stats", {}))
 
-    grads, (score, sums, batch_stats) = jax.grad(objective, has_aux=True)(state.params)
+    trained = tuning.part(state.params, state.lora)
+    gradient = tuning.gradient(jax.grad(objective, has_aux=True))
+    grads, (score, sums, batch_stats) = gradient(trained, batch, state.batch_stats, key)
     finite = jnp.isfinite(sums[0]) & jnp.isfinite(optax.tree.norm(grads))
     good = finite & (state.failed_step == NO_FAILURE)
-    updates, opt_state = optimizer.update(
-        grads, state.opt_state, state.params, position=state.position
-    )
-    after = state.replace(
-        step=state.step + 1,
-        position=state.position + state.pace,
-        params=optax.apply_updates(state.params, updates),
-        batch_stats=batch_stats,
-        opt_state=opt_state,
-    )
+    updates, opt_state = optimizer.update(grads, state.opt_state, trained, position=state.position)
+    after = state.replace(step=state.step + 1, position=state.position + state.pace)
+    params, lora = tuning.whole(state.params, optax.apply_updates(trained, updates))
+    after = after.replace(params=params, lora=lora, batch_stats=batch_stats, opt_state=opt_state)
     after = jax.tree.map(lambda new, old: jnp.where(good, new, old), after, state)
     failed = jnp.where(finite, state.failed_step, jnp.maximum(state.failed_step, state.step))
     after = after.replace(failed_step=failed)

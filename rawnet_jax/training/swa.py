@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from rawnet_jax.contract import Batch
 from rawnet_jax.training.state import TrainState
 from rawnet_jax.training.step import Augment, augmented
+from rawnet_jax.training.trained import Trained
 
 
 def add_to_average(state: TrainState) -> TrainState:
@@ -24,7 +25,7 @@ def add_to_average(state: TrainState) -> TrainState:
     mean = jax.tree.map(
         lambda average, new: average + (new - average) / count,
         state.average["params"],
-        state.params,
+        state.variables["params"],
     )
     return state.replace(average={"count": count, "params": mean})
 
@@ -37,6 +38,7 @@ def batch_statistics(
     *,
     model: nn.Module,
     augment: Augment | None = None,
+    trained: Trained | None = None,
 ) -> Any:
     """Return BatchNorm's statistics of one batch alone, whatever the layers' momentum.
 
@@ -51,6 +53,7 @@ def batch_statistics(
         banks: recordings that `augment` draws from.
         model: the network.
         augment: see `rawnet_jax.training.step.train_step`.
+        trained: which parameters were; statistics of the others stay. None = all.
 
     Returns:
         A tree like ``variables["batch_stats"]``.
@@ -59,14 +62,15 @@ def batch_statistics(
     batch = augmented(batch, banks, drawn, augment)
 
     def moved(start: Callable[[jax.Array], jax.Array]) -> Any:
-        _, updates = model.apply(
-            {**variables, "batch_stats": jax.tree.map(start, variables["batch_stats"])},
-            batch["waveform"],
-            batch["num_samples"],
-            train=True,
-            rngs={"dropout": drawn},
-            mutable=["batch_stats"],
-        )
+        with (trained or Trained()).as_it_is():
+            _, updates = model.apply(
+                {**variables, "batch_stats": jax.tree.map(start, variables["batch_stats"])},
+                batch["waveform"],
+                batch["num_samples"],
+                train=True,
+                rngs={"dropout": drawn},
+                mutable=["batch_stats"],
+            )
         return updates.get("batch_stats", {})
 
     def of_batch(from_zero: jax.Array, from_one: jax.Array, running: jax.Array) -> jax.Array:

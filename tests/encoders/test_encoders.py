@@ -5,16 +5,18 @@ import itertools
 import re
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 
 from rawnet_jax.encoders.catalog import ENCODERS, encoder_config
 from rawnet_jax.encoders.config import Wav2Vec2Config
 from rawnet_jax.encoders.encoder import SpeechEncoder, encoder_shapes
 from rawnet_jax.encoders.features import PositionEmbedding
-from rawnet_jax.encoders.transformer import distance_buckets
+from rawnet_jax.encoders.transformer import Layers, distance_buckets
 from rawnet_jax.encoders.wav2vec2 import scaled_gradient
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.interop.encoder_weights import state_from_encoder
@@ -384,3 +386,56 @@ def test_unknown_encoder_is_named():
         ConfigError, match="no encoder 'xls-r'; there are wav2vec2_base, wav2vec2_l"
     ):
         encoder_config("xls-r")
+
+
+def test_first_layers_without_a_gradient():
+    """Two loops give the states of one; the later layers have the gradient that they had."""
+    config = FAMILIES["wavlm_base"]
+    params = drawn(config)["params"]["network"]["layers"]
+    x = np.random.default_rng(2).standard_normal((2, 9, config.width)).astype(np.float32)
+    keys = np.arange(9) < np.array([[9], [5]])
+
+    def seen(params, x, frozen):
+        last, hidden = Layers(config).apply(
+            {"params": params}, x, keys, train=False, hidden=True, frozen=frozen
+        )
+        return jnp.where(keys[..., None], jnp.sin(last), 0.0).sum(), hidden
+
+    def graded(frozen):
+        grad = jax.jit(jax.grad(functools.partial(seen, frozen=frozen), (0, 1), has_aux=True))
+        return jax.device_get(grad(params, x))
+
+    (whole, states), (cut, again) = graded(0), graded(2)
+    np.testing.assert_allclose(states, again, atol=1e-5)
+    assert not cut[1].any()
+    for path, leaf in flatten_dict(cut[0]["layer"]).items():
+        wanted = flatten_dict(whole[0]["layer"])[path]
+        np.testing.assert_allclose(leaf[2:], wanted[2:], atol=1e-5)
+        assert not leaf[:2].any()
+    kernel = whole[0]["layer"]["output"]["kernel"]
+    assert np.abs(kernel).max(axis=(1, 2)).min() > 1e-2
+
+
+def test_frozen_layers_drop_and_cast_as_the_others_do():
+    config = FAMILIES["xlsr"].replaced(dtype="bfloat16", dropout=0.5)
+
+    def state(frozen):
+        def call(method, args, kwargs, context):
+            is_loop = isinstance(context.module, Layers) and context.method_name == "__call__"
+            more = {"frozen": frozen} if is_loop else {}
+            return method(*args, **kwargs, **more)
+
+        with nn.intercept_methods(call):
+            return (
+                SpeechEncoder(config)
+                .apply(
+                    drawn(config), clips(), LENGTHS, train=True, rngs={"dropout": jax.random.key(0)}
+                )
+                .last
+            )
+
+    shapes = [jax.eval_shape(functools.partial(state, frozen)) for frozen in (0, 2)]
+    assert shapes[0].dtype == jnp.bfloat16
+    assert shapes[0] == shapes[1]
+    drawn_at = jax.make_jaxpr(functools.partial(state, 2))()
+    assert str(drawn_at).count("random_bits") > 0

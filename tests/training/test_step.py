@@ -212,6 +212,20 @@ def test_clipping_bounds_the_update():
         (ScheduleConfig("step", decay_epochs=2), {19: 1.0, 20: 0.5, 40: 0.25}),
         (ScheduleConfig("exponential", decay_epochs=2), {10: 0.5**0.5, 20: 0.5}),
         (ScheduleConfig("constant", warmup_steps=10), {0: 0.0, 5: 0.5, 10: 1.0}),
+        # AntiDeepfake: warm-up, then down to a hundredth over what is left of the run.
+        (
+            ScheduleConfig("exponential", warmup_steps=20, decay_factor=0.01, decay_epochs=0),
+            {10: 0.5, 20: 1.0, 60: 0.1, 100: 0.01},
+        ),
+        # Nes2Net on CtrSVDD: PyTorch's CosineAnnealingLR, once an epoch.
+        (
+            ScheduleConfig("cosine", final_factor=0.1, period_epochs=2, per_epoch=True),
+            {0: 1.0, 9: 1.0, 10: 0.55, 19: 0.55, 20: 0.1, 30: 0.55, 40: 1.0, 60: 0.1},
+        ),
+        (
+            ScheduleConfig("cosine", final_factor=0.1, period_epochs=2, cycle="restart"),
+            {0: 1.0, 10: 0.55, 19: 0.1 + 0.9 * 0.5 * (1 + np.cos(0.95 * np.pi)), 20: 1.0, 30: 0.55},
+        ),
     ],
 )
 def test_schedules(schedule, expected):

@@ -78,7 +78,7 @@ RES2NET = {"res2net_stem": 2, "res2net_base_width": 32, "res2net_scale": 2}
 RES2NET_LEAST = RES2NET | {"res2net_planes": (2, 4), "res2net_blocks": (1, 1)}
 
 # 20 samples a frame; receptive field 40
-_TINY = {"width": 8, "heads": 2, "feed_forward": 8, "conv_features": 4, "num_layers": 2}
+_TINY: dict = {"width": 8, "heads": 2, "feed_forward": 8, "conv_features": 4, "num_layers": 2}
 _TINY |= {"position_kernel": 4, "position_groups": 2, "input_norm": "layer_norm"}
 TINY = dataclasses.asdict(FAMILIES["xlsr"].replaced(**_TINY))
 ON_TINY = {"encoder": TINY}

@@ -1,6 +1,9 @@
 """The linear probe's own parts; the contract of every model is tested elsewhere."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,7 +20,7 @@ def test_statistics_are_of_a_clips_own_frames():
     x = np.random.default_rng(0).standard_normal((3, 6, 4)).astype(np.float32) - 2
     x[1, 4:], x[2] = np.nan, 9.0  # padding, and a filler row
     lengths = np.array([6, 4, 1], np.int32)
-    extent = Extent(np.array([True, True, False]), lengths)
+    extent = Extent(jnp.array([True, True, False]), jnp.asarray(lengths))
     found = jax.jit(lambda x: [statistic(name, x, extent) for name in STATISTICS])(x)
     for name, values in zip(STATISTICS, found, strict=True):
         for row in (0, 1):
@@ -29,7 +32,7 @@ def test_statistics_are_of_a_clips_own_frames():
 def test_standardised_with_the_statistics_that_it_is_given():
     x = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
     mean, var = np.array([1, 2, 3], np.float32), np.array([4, 0.25, 1], np.float32)
-    found = Standardised().apply({"batch_stats": {"mean": mean, "var": var}}, x)
+    found: Any = Standardised().apply({"batch_stats": {"mean": mean, "var": var}}, x)
     np.testing.assert_allclose(found, (x - mean) / np.sqrt(var), rtol=1e-5)
 
 

@@ -429,11 +429,12 @@ def test_frozen_layers_drop_and_cast_as_the_others_do():
             more = {"frozen": frozen} if is_loop else {}
             return method(*args, **kwargs, **more)
 
+        draws = {"dropout": jax.random.key(0)}
         with nn.intercept_methods(call):
             found: Any = SpeechEncoder(config).apply(
-                drawn(config), clips(), LENGTHS, train=True, rngs={"dropout": jax.random.key(0)}
+                drawn(config), clips(), LENGTHS, train=True, rngs=draws
             )
-            return found.last
+        return found.last
 
     shapes = [jax.eval_shape(functools.partial(state, frozen)) for frozen in (0, 2)]
     assert shapes[0].dtype == jnp.bfloat16

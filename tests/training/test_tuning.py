@@ -243,10 +243,8 @@ def test_sharpness_aware_gradient_by_hand(adaptive):
         del batch, batch_stats, key
         return {"w": a * params["w"] ** 3, "v": b * params["v"]}, params["w"]
 
-    uphill = sharpness_aware(gradient, radius, adaptive=adaptive)
-    nothing: Any = None
-    params = {"w": jnp.float32(w), "v": jnp.float32(v)}
-    found, seen = uphill(params, nothing, nothing, nothing)
+    uphill: Any = sharpness_aware(gradient, radius, adaptive=adaptive)
+    found, seen = uphill({"w": jnp.float32(w), "v": jnp.float32(v)}, None, None, None)
     size = np.abs([w, v]) + 0.01 if adaptive else np.ones(2)
     slope = np.array([a * w**3, b * v])
     e = radius * size**2 * slope / np.linalg.norm(size * slope)
@@ -274,8 +272,8 @@ def test_sharpness_aware_gradient_in_parts():
         sums = (batch["x"].sum(), jnp.float32(1.0))
         return grad, (batch["x"], sums, batch_stats + 1)
 
-    in_parts = sharpness_aware(accumulated(gradient, 4, 1), 0.5, adaptive=False)
-    batch: Any = {"x": jnp.asarray(x), "num_samples": jnp.ones(8, jnp.int32)}
+    in_parts: Any = sharpness_aware(accumulated(gradient, 4, 1), 0.5, adaptive=False)
+    batch = {"x": jnp.asarray(x), "num_samples": jnp.ones(8, jnp.int32)}
     found, (score, sums, stats) = in_parts(jnp.float32(2.0), batch, 0, jax.random.key(0))
     np.testing.assert_allclose(found, 3 * x.mean() * 2.5**2, rtol=1e-6)
     np.testing.assert_array_equal(score, x)

@@ -235,7 +235,7 @@ MODELS: dict[str, ModelSpec] = {
         source="AI4T: mean of layer 9 of XLS-R 2B, logistic regression",
         variant={"encoder": encoder_fields("xlsr_2b", first_layers=9)},
         loss="bce",
-        formats=("stablehlo",),
+        formats=_WITH_ENCODER,
     ),
 }
 

@@ -148,7 +148,8 @@ class AttentiveStatistics(nn.Module):
         inside = jnp.tanh(conv(channels, self.features, (1,), name="linear1")(x))
         weight = extent.softmax(conv(self.features, channels, (1,), name="linear2")(inside))
         mean = (weight * x).sum(1)
-        variance = (weight * jnp.square(x)).sum(1) - jnp.square(mean)
+        # Not as a difference of two means, which is mostly rounding where frames are alike.
+        variance = (weight * jnp.square(x - mean[:, None])).sum(1)
         deviation = jnp.sqrt(jnp.maximum(variance, _LEAST_VARIANCE))
         return jnp.concatenate([mean, deviation], axis=-1)
 

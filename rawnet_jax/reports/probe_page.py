@@ -40,15 +40,16 @@ def format_probe(found: ProbeSearch) -> str:
         for row in rows
     ]
     lines = [line + "  <- the run" * mark for line, mark in zip(lines, chosen, strict=True)]
-    return "\n".join([*lines, "", *(f"  {remark}" for remark in remarks(found))])
+    return "\n".join([*lines, "", *(f"  {said}" for said in (_caption(found), *remarks(found)))])
+
+
+def _caption(found: ProbeSearch) -> str:
+    return f"{len(found.candidates)} fits; the best of each layer by dev EER, then dev loss."
 
 
 def remarks(found: ProbeSearch) -> list[str]:
     """Return what a reader must know beside the figures."""
-    said = [
-        f"{len(found.candidates)} fits; the best of each layer by dev EER, then dev loss.",
-        "Dev chose the run, so its EER there is too low: measure on eval.",
-    ]
+    said = ["Dev chose the run, so its EER there is too low: measure on eval."]
     unfinished = sum(not one.converged for one in found.candidates)
     if unfinished:
         said.append(f"{unfinished} fits had not converged after {MAX_STEPS:,} steps.")
@@ -139,7 +140,7 @@ def _section(found: ProbeSearch, picture: str) -> Section:
     all_rows = [_cells(one) for one in found.candidates]
     blocks: Sequence[Table | Picture] = [
         Picture(picture, "Lowest dev EER of each layer over all values of C.", wide=True),
-        Table(_HEADER, best_rows, "The best fit of each layer", text_columns=(1,), wide=True),
+        Table(_HEADER, best_rows, _caption(found), text_columns=(1,), wide=True),
         Table(_HEADER, all_rows, "All fits", text_columns=(1,), folded=True, wide=True),
     ]
     return Section("Layers", "layers", blocks)

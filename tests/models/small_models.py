@@ -41,7 +41,7 @@ class Case:
     attention: tuple[str, ...] = ()  # what `explain` shows of it
     # before a BatchNorm, which takes it out: its gradient is zero, or what rounding leaves of it
     cancelled: tuple[str, ...] = ()
-    # other rows have its layers: neither exports nor explanations of it are tried
+    # other rows have its layers: exports, explanations and the Python interface are not tried on it
     alike: bool = False
     quick: dict = dataclasses.field(default_factory=lambda: QUICK)  # for its gradients
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rawnet_jax.encoders.config import WhisperConfig
+from rawnet_jax.encoders.names import first_applied
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.ctranslate2_file import CTranslate2File
 from rawnet_jax.interop.torch_records import shortened
@@ -49,12 +50,7 @@ def whisper_state(file: CTranslate2File) -> dict[str, np.ndarray]:
 def _known(name: str) -> str:
     if not name.startswith("encoder/"):
         return name
-    for pattern, replacement in _RULES:
-        changed, count = re.subn(pattern, replacement, name)
-        if count:
-            name = changed
-            break
-    module, _, leaf = name.rpartition("/")
+    module, _, leaf = first_applied(name, _RULES).rpartition("/")
     return f"{module}/{_LEAVES.get(leaf, leaf)}".replace("/", ".")
 
 

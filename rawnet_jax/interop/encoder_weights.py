@@ -5,7 +5,7 @@ it (`rawnet_jax.encoders.names`). Ours have the layers stacked, a layer per entr
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -125,6 +125,17 @@ def stacked(variables: Mapping[str, Any]) -> dict[str, Any]:
     each = [layers.pop(f"layer_{i}") for i in range(count)]
     layers["layer"] = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
     return _with_layers(variables, layers)
+
+
+def first_layers(weights: EncoderWeights, count: int) -> EncoderWeights:
+    """Return an encoder with its first layers alone; their hidden states stay what they are."""
+    layers = dict(weights.variables["params"]["network"]["layers"])
+    layers["layer"] = jax.tree.map(lambda leaf: leaf[:count], layers["layer"])
+    return replace(
+        weights,
+        config=weights.config.replaced(first_layers=count),
+        variables=_with_layers(weights.variables, layers),
+    )
 
 
 def _with_layers(variables: Mapping[str, Any], layers: Mapping[str, Any]) -> dict[str, Any]:

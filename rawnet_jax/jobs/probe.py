@@ -24,7 +24,7 @@ from rawnet_jax.digest import digest_of
 from rawnet_jax.encoders.catalog import encoder_config
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.interop.encoder_files import read_encoder_weights
-from rawnet_jax.interop.encoder_weights import EncoderWeights
+from rawnet_jax.interop.encoder_weights import EncoderWeights, first_layers
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.ending import ended_by_signals
 from rawnet_jax.jobs.options import at_least
@@ -101,7 +101,7 @@ def probe(options: ProbeOptions) -> int:
                 options.class_weight,
                 bar.update,
             )
-        cut = _up_to(options, whole, found.best.layer)
+        cut = _up_to(whole, found.best.layer)
         source = _source(options, features.digest, found, len(train), len(dev))
         _write(options.workdir, config, cut, found, dev, source)
     return 0
@@ -165,12 +165,9 @@ def _layers(wanted: Sequence[range] | None, kept: int) -> list[int]:
     return layers
 
 
-def _up_to(options: ProbeOptions, whole: EncoderWeights, layer: int) -> EncoderWeights:
+def _up_to(whole: EncoderWeights, layer: int) -> EncoderWeights:
     """Return the encoder without the layers above one."""
-    if layer == whole.config.kept_layers:
-        return whole
-    cut = whole.config.replaced(first_layers=max(layer, 1))
-    return read_encoder_weights(options.encoder_weights, cut)
+    return whole if layer == whole.config.kept_layers else first_layers(whole, max(layer, 1))
 
 
 def _features(
@@ -178,7 +175,7 @@ def _features(
 ) -> Features:
     used = {name for pooling in options.poolings for name in POOLINGS[pooling]}
     return Features(
-        _up_to(options, whole, max(layers)),
+        _up_to(whole, max(layers)),
         digest_of(whole.variables),
         layers,
         [name for name in STATISTICS if name in used],

@@ -3,13 +3,16 @@
 A frame that is not clip reaches no other: `rawnet_jax.nn.lengths`.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from rawnet_jax.encoders.config import Wav2Vec2Config
 from rawnet_jax.nn.dropout import Dropout
-from rawnet_jax.nn.layers import BatchNorm, as_kernel, conv, dense, uniform_within
+from rawnet_jax.nn.grouped_conv import over_time
+from rawnet_jax.nn.layers import BatchNorm, conv, dense, uniform_within
 from rawnet_jax.nn.lengths import Extent
 
 EPSILON = 1e-5
@@ -128,14 +131,12 @@ class WeightNormConv(nn.Module):
         """Map [B, T, features] to the same shape."""
         direction = _Direction(self.features, self.width, self.groups, name="direction")()
         length = self.param("length", nn.initializers.ones, (1, 1, self.width))
-        bias = self.param(
-            "bias", uniform_within((self.width * self.features / self.groups) ** -0.5),
-            (self.features,),
-        )  # fmt: skip
+        start, _ = _start(self.features, self.width, self.groups)
+        bias = self.param("bias", start, (self.features,))
         wide = direction.astype(jnp.float32)
         norm = jnp.sqrt(jnp.square(wide).sum(axis=(1, 2), keepdims=True))
         kernel = (wide * (length.reshape(-1, 1, 1) / norm)).astype(direction.dtype)
-        return over_time(x, kernel, self.groups) + bias
+        return over_time(x.astype(kernel.dtype), kernel, self.groups) + bias
 
 
 class _Direction(nn.Module):
@@ -147,29 +148,31 @@ class _Direction(nn.Module):
 
     @nn.compact
     def __call__(self) -> jax.Array:
-        shape = (self.width, self.features // self.groups, self.features)
-        start = uniform_within((self.width * self.features / self.groups) ** -0.5)
+        start, shape = _start(self.features, self.width, self.groups)
         kernel: jax.Array = self.param("kernel", start, shape)
         return kernel
 
 
-def over_time(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
-    """Convolve over time in groups; zeros on both sides keep the number of frames.
+class GroupedConv(nn.Module):
+    """Grouped convolution over time with a plain kernel; attributes as of `WeightNormConv`."""
 
-    Args:
-        x: [B, T, C].
-        kernel: [width, C / groups, C]; of an even width, one more frame before than behind.
-        groups: of channels.
-    """
-    width = kernel.shape[0]
-    return jax.lax.conv_general_dilated(
-        x.astype(kernel.dtype),
-        kernel,
-        (1,),
-        [(width // 2, (width - 1) // 2)],
-        dimension_numbers=("NHC", "HIO", "NHC"),
-        feature_group_count=groups,
-    )
+    features: int
+    width: int
+    groups: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map [B, T, features] to the same shape."""
+        start, shape = _start(self.features, self.width, self.groups)
+        kernel = self.param("kernel", start, shape)
+        bias = self.param("bias", start, (self.features,))
+        return over_time(x.astype(kernel.dtype), kernel, self.groups) + bias
+
+
+def _start(features: int, width: int, groups: int) -> tuple[Any, tuple[int, int, int]]:
+    """Return what draws parameters of a grouped convolution, and its kernel's shape."""
+    inputs = features // groups
+    return uniform_within((width * inputs) ** -0.5), (width, inputs, features)
 
 
 class PositionEmbedding(nn.Module):
@@ -185,19 +188,8 @@ class PositionEmbedding(nn.Module):
     def __call__(self, x: jax.Array, extent: Extent, train: bool) -> jax.Array:
         """Map [B, T, width], zero where `extent` does not count, to what is added to it."""
         config = self.config
+        sizes = (config.width, config.position_kernel, config.position_groups)
         if not config.position_batch_norm:
-            pos = WeightNormConv(
-                config.width, config.position_kernel, config.position_groups, name="conv"
-            )(x)
-            return gelu(pos)
+            return gelu(WeightNormConv(*sizes, name="conv")(x))
         x = BatchNorm(epsilon=EPSILON, name="batch_norm")(x, extent.mask(x), train)
-        kernel = config.position_kernel
-        pos = nn.Conv(
-            config.width,
-            (kernel,),
-            padding=((kernel // 2, (kernel - 1) // 2),),
-            feature_group_count=config.position_groups,
-            promote_dtype=as_kernel,
-            name="conv",
-        )(extent.cleared(x))
-        return gelu(pos)
+        return gelu(GroupedConv(*sizes, name="conv")(extent.cleared(x)))

@@ -13,24 +13,16 @@ from rawnet_jax.config_check import checked
 from rawnet_jax.config_file import load_config
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.encoder_files import write_encoder_weights
-from rawnet_jax.models.registry import MODELS, build_model, model_config
+from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.run import Run
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.start import read_origin
 from rawnet_jax.training.writer import read_log
 from tests.encoders.small_encoders import drawn
 from tests.training.test_loop import final_state
-from tests.training.tiny_encoder import CONFIG, SPEC
+from tests.training.tiny_encoder import CONFIG, FIELDS
 
 STEPS_PER_EPOCH = 3
-
-
-@pytest.fixture(scope="module", autouse=True)
-def registered():
-    """Let configs name the small detector."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(MODELS, "tiny_encoder", SPEC)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +37,7 @@ def encoder(tmp_path_factory) -> tuple[Path, dict[str, Any]]:
 def config(tiny_config, encoder) -> Config:
     """Two epochs of LoRA in two parts a step, from the published encoder."""
     config = thawed(load_config(str(tiny_config)))
-    config.model = model_config("tiny_encoder")
+    config.model = model_config("ssl_linear", **FIELDS)
     config.loss.name = "cross_entropy"
     config.train.batch_size = 16  # two parts of a row a device
     config.train.accumulate_steps = 2
@@ -84,21 +76,22 @@ def test_a_published_encoder_is_adapted_resumed_and_scored(config, encoder, tmp_
 
 def test_encoders_that_cannot_be_meant(config, encoder, tmp_path):
     def origin(name: str, source: object = encoder[0]) -> Any:
-        config.model, config.train.encoder_weights = model_config(name), str(source)
+        config.model = model_config(name, **(FIELDS if name == "ssl_linear" else {}))
+        config.train.encoder_weights = str(source)
         return read_origin(config, build_model(config.model))
 
     with pytest.raises(ConfigError, match=r"encoder_weights is .*; there is no such file"):
-        origin("tiny_encoder", tmp_path / "nowhere")
+        origin("ssl_linear", tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="the network conv1d has no encoder"):
         origin("conv1d")
     other = CONFIG.replaced(width=16)
     write_encoder_weights(tmp_path / "other", drawn(other), other)
     with pytest.raises(CheckpointError, match=r"config.train.encoder_weights: .*not the weights"):
-        origin("tiny_encoder", tmp_path / "other")
+        origin("ssl_linear", tmp_path / "other")
     biased = CONFIG.replaced(conv_bias=True)
     write_encoder_weights(tmp_path / "biased", drawn(biased), biased)
     with pytest.raises(CheckpointError, match=r"conv_0/bias is \(6,\), the config's is not there"):
-        origin("tiny_encoder", tmp_path / "biased")
+        origin("ssl_linear", tmp_path / "biased")
     config.train.init_from = "run"
     with pytest.raises(ConfigError, match="encoder_weights and init_from are both set"):
-        origin("tiny_encoder")
+        origin("ssl_linear")

@@ -24,12 +24,16 @@ from rawnet_jax.training.state import create_state
 from rawnet_jax.training.step import train_step
 from rawnet_jax.training.swa import batch_statistics
 from rawnet_jax.training.tuning import make_tuning
-from tests.training.tiny_encoder import StackedDetector, TinyDetector
+from tests.training.tiny_encoder import FIELDS, StackedDetector
 
 SAMPLES, ROWS, RATE = 40, 16, 0.1
 QUERY = ("encoder", "layers", "layer", "q_proj", "kernel")
 FEATURES = ("encoder", "features", "kernel")
 HEAD = ("head", "kernel")
+
+
+def detector() -> nn.Module:
+    return build_model(model_config("ssl_linear", **FIELDS))
 
 
 def config_of(accumulate_steps: int = 1, pairs: str = "", **optimizer: Any) -> Config:
@@ -142,7 +146,7 @@ def test_what_is_frozen_from_the_input_on_has_no_backward_pass():
     loops = []
     for patterns in ((), ("encoder[:2]",), ("layers/layer[:2]",), ("encoder",)):
         optimizer = dataclasses.replace(config.optimizer, frozen=patterns)
-        one = Made(dataclasses.replace(config, optimizer=optimizer), TinyDetector())
+        one = Made(dataclasses.replace(config, optimizer=optimizer), detector())
         rows = {**batch(), "waveform": np.zeros((ROWS, 800), np.float32)}
         program = jax.make_jaxpr(one.step)(jax.eval_shape(one.make_state), rows)
         loops.append(str(program).count(" scan["))
@@ -320,10 +324,10 @@ def test_lora_trains_two_small_matrices_and_the_head():
 
 
 def test_lora_drops_inputs_of_a_layer():
-    lora = make_tuning(config_of(lora=LoraConfig(rank=2, dropout=0.5)), TinyDetector()).lora
+    lora = make_tuning(config_of(lora=LoraConfig(rank=2, dropout=0.5)), detector()).lora
     assert lora is not None
     assert [path[-1] for path in lora.layers] == ["q_proj", "v_proj"]
-    params = variable_shapes(TinyDetector(), 800)["params"]
+    params = variable_shapes(detector(), 800)["params"]
     drawn = lora.init(jax.tree.map(lambda s: np.zeros(s.shape), params), jax.random.key(0))
     before, after = flatten_dict(drawn), flatten_dict(lora.dropped(drawn, jax.random.key(1)))
     for path, a in before.items():

@@ -80,6 +80,7 @@ class Material:
         self.config = folder / "small.py"
         self.onnx = folder / "small.onnx"
         self.torch = folder / "small.pth"
+        self.encoders = folder / "encoders"
         self.outputs = folder / "outputs"
 
     @cached_property
@@ -169,6 +170,10 @@ def get_config():
 '''
 
 
+SMALL_ENCODER = {"width": 8, "heads": 2, "feed_forward": 8, "conv_features": 4, "num_layers": 2,
+                 "position_kernel": 4, "position_groups": 2}  # fmt: skip
+
+
 def _command(*arguments: object) -> None:
     from rawnet_jax.cli.main import main
 
@@ -242,6 +247,39 @@ def _make(folder: Path) -> None:
     work = folder / "rawnet"
     _write_torch(work, material.torch)
     shutil.rmtree(work)
+    _write_encoders(material.encoders)
+
+
+def _write_encoders(folder: Path) -> None:
+    """Write one small encoder in each of the forms that encoders are published in."""
+    import jax
+    from safetensors.numpy import load_file, save_file
+
+    from rawnet_jax.encoders.catalog import encoder_config
+    from rawnet_jax.encoders.encoder import encoder_shapes
+    from rawnet_jax.interop.encoder_files import write_encoder_weights
+    from rawnet_jax.interop.torch_writer import write_state_dict
+
+    config = encoder_config("xlsr_300m").replaced(**SMALL_ENCODER)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(
+        lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), encoder_shapes(config)
+    )
+    folder.mkdir()
+    write_encoder_weights(folder / "one", variables, config)
+    tensors = load_file(folder / "one" / "model.safetensors")
+    for form in ("shards", "torch"):
+        (folder / form).mkdir()
+        for name in ("config.json", "preprocessor_config.json"):
+            shutil.copy(folder / "one" / name, folder / form)
+    write_state_dict(folder / "torch" / "pytorch_model.bin", tensors)
+    shards = {name: f"model-0000{1 + number % 2}-of-00002.safetensors"
+              for number, name in enumerate(sorted(tensors))}  # fmt: skip
+    for file in set(shards.values()):
+        held = {name: tensors[name] for name in tensors if shards[name] == file}
+        save_file(held, folder / "shards" / file)
+    index = {"metadata": {}, "weight_map": shards}
+    (folder / "shards" / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
 def _write_torch(work: Path, path: Path) -> None:

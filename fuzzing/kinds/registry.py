@@ -45,6 +45,7 @@ KINDS: dict[str, Kind] = {
     "resume": Kind(run_folder.resume, 1),
     "outputs": Kind(outputs.resume, 8),
     "torch": Kind(weights.torch, 6),
+    "encoder": Kind(weights.encoder, 5),
     "onnx": Kind(weights.onnx, 5),
     "kills": Kind(kills.kill, 4.3, is_event=True),
     "disks": Kind(disks.fill, 2.1, is_event=True),

@@ -14,6 +14,7 @@ from fuzzing.case import Attempt, Rng
 from fuzzing.kinds.run_folder import same_score
 from fuzzing.material import Material
 from fuzzing.mutate_bytes import EXTREMES, damaged
+from fuzzing.mutate_text import damaged_json
 
 _PICKLES = (
     b"\x80\x02}\x8b" + struct.pack("<I", 5000) + b"\x7f" * 5000 + b"K\x01s.",  # a huge key
@@ -75,6 +76,50 @@ def _rezipped(content: bytes, rng: Rng) -> tuple[bytes, str]:
         for name, record in records.items():
             archive.writestr(name, record)
     return made.getvalue(), said
+
+
+def encoder(rng: Rng, material: Material, folder: Path) -> Attempt:
+    """Read a speech encoder from a folder in which one file was damaged."""
+    forms = sorted(material.encoders.iterdir())
+    place = shutil.copytree(forms[rng.integers(len(forms))], folder / "encoder")
+    files = sorted(place.iterdir())
+    path = files[rng.integers(len(files))]
+    content, said = path.read_bytes(), "intact"
+    way = rng.random()
+    if way > 0.95:
+        path.unlink()
+        said = "removed"
+    elif way > 0.05:
+        content, said = _damaged_part(path, content, rng)
+        path.write_bytes(content)
+
+    def call() -> int:
+        from rawnet_jax.errors import RawnetError
+        from rawnet_jax.interop.encoder_files import read_encoder_weights
+
+        try:
+            found = read_encoder_weights(place)
+        except RawnetError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        print(found.config.num_layers, len(found.unused))
+        return 0
+
+    statuses = (0,) if said == "intact" else (0, 2)
+    return Attempt(["probe"], f"{path.name}: {said}", statuses=statuses, call=call)
+
+
+def _damaged_part(path: Path, content: bytes, rng: Rng) -> tuple[bytes, str]:
+    """Damage JSON as JSON, also that at the start of a safetensors file, and archives by record."""
+    if path.suffix == ".json":
+        return damaged_json(content, rng)
+    if path.suffix == ".bin" and rng.random() < 0.6:
+        return _rezipped(content, rng)
+    if path.suffix == ".safetensors" and rng.random() < 0.6:
+        [size] = struct.unpack("<Q", content[:8])
+        header, said = damaged_json(content[8 : 8 + size], rng)
+        return struct.pack("<Q", len(header)) + header + content[8 + size :], said
+    return damaged(content, rng)
 
 
 def onnx(rng: Rng, material: Material, folder: Path) -> Attempt:

@@ -13,6 +13,7 @@ FAMILIES = ("wav2vec2", "hubert", "wavlm")
 WHISPER = "whisper"
 INPUT_NORMS = ("none", "hf", "layer_norm")
 CONV_NORMS = ("group", "layer")
+_MOST = 10_000_000  # of channels, layers, samples of a frame; with more, arithmetic overflows
 DTYPES = ("float32", "bfloat16")
 WHISPER_HOP = 160  # samples from one frame of the spectrogram to the next
 WHISPER_STRIDE = 2 * WHISPER_HOP  # and from one hidden state to the next
@@ -180,12 +181,18 @@ class Wav2Vec2Config(EncoderConfig):
         check_word("input_norm", self.input_norm, INPUT_NORMS)
         super().__post_init__()
         check_counts(self, "conv_features", "position_kernel", "position_groups")
+        check_counts(self, "conv_kernels", "conv_strides", "buckets", "max_distance")
         check_rates(self, "input_dropout")
         check_divides(self, "position_groups")
         if len(self.conv_kernels) != len(self.conv_strides) or not self.conv_kernels:
             raise ConfigError(
                 f"conv_kernels has {len(self.conv_kernels)} numbers, conv_strides "
                 f"{len(self.conv_strides)}; they must be as many, and at least one"
+            )
+        if self.shortest > _MOST:
+            raise ConfigError(
+                f"conv_kernels and conv_strides make one frame of {self.shortest} samples; it must "
+                f"be at most {_MOST}"
             )
 
     @property
@@ -290,10 +297,14 @@ def check_word(name: str, value: object, words: tuple[object, ...]) -> None:
 
 
 def check_counts(config: EncoderConfig, *names: str) -> None:
-    """Raise ConfigError for a field below 1."""
+    """Raise ConfigError for a field that is no count, or has one that no network could have."""
     for name in names:
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{name} is {getattr(config, name)}; it must be at least 1")
+        value = getattr(config, name)
+        for count in value if isinstance(value, tuple) else (value,):
+            if count < 1:
+                raise ConfigError(f"{name} is {value}; it must be at least 1")
+            if count > _MOST:
+                raise ConfigError(f"{name} is {value}; it must be at most {_MOST}")
 
 
 def check_rates(config: EncoderConfig, *names: str) -> None:

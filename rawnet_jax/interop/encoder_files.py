@@ -162,13 +162,13 @@ def _read_shards(path: Path) -> dict[str, np.ndarray]:
     place = _object(path).get("weight_map")
     if not isinstance(place, dict) or not place:
         raise CheckpointError(f"{path}: no weight_map; it must say which tensor is in which file")
-    files = list(dict.fromkeys(place.values()))
-    for name in files:
+    for name in place.values():
         # Another folder's files are none of its business.
         if not isinstance(name, str) or Path(name).name != name or "\0" in name:
             raise CheckpointError(
                 f"{path}: weight_map names {shortened(str(name))!r}; it must be a file beside it"
             )
+    files = list(dict.fromkeys(place.values()))
     lost = [name for name in files if not (path.parent / name).exists()]
     if lost:
         raise CheckpointError(f"{path}: these files are missing beside it: {first_names(lost)}")

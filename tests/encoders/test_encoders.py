@@ -375,6 +375,12 @@ def test_batch_norm_moves_in_training_by_the_clips_frames():
         ({"first_layers": -1}, "first_layers is -1"),
         ({"heads": 7}, "heads is 7; it must divide the width, 768"),
         ({"width": 0}, "width is 0; it must be at least 1"),
+        (
+            {"buckets": 10**30},
+            "buckets is 1000000000000000000000000000000; it must be at most 10000000",
+        ),
+        ({"conv_strides": (5, 2, 2, 2, 2, 2, 0)}, "it must be at least 1"),
+        ({"conv_strides": (999,) * 7}, "make one frame of [0-9]+ samples; it must be at most"),
         ({"dropout": 1.0}, r"dropout is 1.0; it must be in \[0, 1\)"),
         ({"conv_strides": (5,)}, "conv_kernels has 7 numbers, conv_strides 1"),
         ({"layers": 3}, "an encoder has no field layers; it has family, width"),

@@ -104,6 +104,7 @@ def test_bfloat16_is_the_upper_half_of_float32(tmp_path):
     ("place", "message"),
     [
         ({"a": "../model-0.safetensors"}, "weight_map names '../model-0.safetensors'; it must be"),
+        ({"a": ["x"]}, "weight_map names .*; it must be a file beside it"),
         ({"a": 3}, "weight_map names '3'; it must be a file beside it"),
         ({"a": "lost.safetensors"}, "these files are missing beside it: lost.safetensors"),
         ({"a": "model-0.safetensors"}, "not in the file that it names: a"),

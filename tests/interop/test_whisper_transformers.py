@@ -75,16 +75,17 @@ def test_hidden_states_equal_theirs():
     )
 
 
-def test_full_size_equals_theirs():
-    """Whisper tiny on 30 s, of which 4 s are a clip."""
-    config = encoder_config("whisper_tiny", pad_to_s=30.0)
+@pytest.mark.parametrize("name", ["tiny", "base", "small", "medium", "large_v3"])
+def test_full_size_equals_theirs(name):
+    """On 30 s, of which 4 s are a clip."""
+    config = encoder_config(f"whisper_{name}", pad_to_s=30.0)
     torch.manual_seed(0)
     kind = transformers.models.whisper.modeling_whisper.WhisperEncoder
     network = kind(transformers.WhisperConfig(**config_to_hugging_face(config))).eval()
     variables = encoder_from_state(state_of(network), config).variables
     waveform = 0.1 * np.random.default_rng(4).standard_normal((1, 64_600)).astype(np.float32)
     found = assert_equal_to_theirs(config, network, variables, waveform, np.array([64_600]))
-    assert found.hidden.shape == (5, 1, 1_500, 384)
+    assert found.hidden.shape == (config.num_layers + 1, 1, 1_500, config.width)
     table = network.embed_positions.weight.detach().numpy()
     np.testing.assert_allclose(sinusoids(None, table.shape), table, atol=3e-4)  # theirs: float32
 

@@ -13,7 +13,7 @@ CASES ?= 1000
 SEED ?= 1
 KINDS ?=
 
-.PHONY: help install venv-module demo test test-wheel fuzz lint typecheck constraints clean
+.PHONY: docs help install venv-module demo test test-wheel fuzz lint typecheck constraints clean
 
 help:
 	@echo "make demo         write the synthetic demo corpus, train on it, evaluate, name the report"
@@ -22,6 +22,7 @@ help:
 	@echo "make fuzz         run commands on damaged input (CASES=3000 SEED=7 KINDS=audio,kills)"
 	@echo "make lint         ruff: rules and format"
 	@echo "make typecheck    mypy over package, tests, configs, benchmarks and fuzzer"
+	@echo "make docs         build the pages as a site in site/"
 	@echo "make constraints  resolve the newest versions and pin them in constraints.txt"
 	@echo "make clean        remove .venv, the demo corpus and the demo run"
 	@echo "PYTHON=python3.12 make test    use another interpreter (3.11 or newer)"
@@ -66,6 +67,11 @@ typecheck: install
 	$(BIN)/mypy
 
 # pip-tools writes what it resolves; registries and local paths stay out of the file.
+# Pages as a site in site/, warnings as errors, no network.
+docs: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build
+
 constraints: install
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra simulate --extra vocode --extra search --extra media --extra serve --extra export --extra tflite --extra test --extra dev --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \

@@ -8,6 +8,8 @@ DEMO_CORPUS ?= data/demo
 DEMO_RUN ?= runs/demo
 # Two workers on two cores; more where there are more.
 TEST_WORKERS ?= auto
+# `make test CONSTRAINTS=` takes the newest versions of everything.
+CONSTRAINTS ?= -c constraints.txt
 # Of `make fuzz`; KINDS such as audio,kills (default: all).
 CASES ?= 1000
 SEED ?= 1
@@ -34,7 +36,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "error: Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1); set PYTHON=" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory venv-module
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulate,vocode,search,media,serve,export,tflite,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[simulate,vocode,search,media,serve,export,tflite,test,dev]'
 	@touch $@
 
 # Debian splits this part of Python off; root on such a machine gets it, others are told.
@@ -69,7 +71,7 @@ typecheck: install
 # pip-tools writes what it resolves; registries and local paths stay out of the file.
 # Pages as a site in site/, warnings as errors, no network.
 docs: install
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[docs]'
 	$(BIN)/mkdocs build
 
 constraints: install

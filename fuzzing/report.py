@@ -10,7 +10,7 @@ _HEADS = ("kind", "cases", "passed", "refused", "failed", "most s", "most MB")
 
 
 def table_of(results: Sequence[Result]) -> str:
-    """Return a table: a line a kind, and below it what failed.
+    """Return a table: one line per kind, and below it what failed.
 
     Refused are cases that ended with exit status 1, 2 or 3 as they should.
     """

@@ -84,7 +84,7 @@ def log_to_terminal() -> None:
 
 
 class TerminalHandler(logging.Handler):
-    """Complains of what is logged, a line a record."""
+    """Prints logged records, one line each."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler.emit`."""

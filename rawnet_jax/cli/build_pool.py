@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-missing",
         action="store_true",
-        help="go on without clones and files that are missing; the pool says which",
+        help="build without missing clones and files; the pool says which",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="count what would be taken, and write nothing"

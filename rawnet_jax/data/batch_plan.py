@@ -29,7 +29,7 @@ class Rows(NamedTuple):
         taken: int64 [B], samples from there on that are kept, at most the length of the row.
         num_samples: int32 [B], samples of the row that are speech.
         label: int32 [B], `Label`, -1 where it is unknown and in filler rows.
-        lot: uint64 [B], seeds whatever else is random about a row.
+        row_seed: uint64 [B], seeds whatever else is random about a row.
     """
 
     index: np.ndarray  # type: ignore[assignment]  # hides tuple.index, which nobody calls
@@ -37,7 +37,7 @@ class Rows(NamedTuple):
     taken: np.ndarray
     num_samples: np.ndarray
     label: np.ndarray
-    lot: np.ndarray
+    row_seed: np.ndarray
 
 
 class _Epoch(NamedTuple):
@@ -48,7 +48,7 @@ class _Epoch(NamedTuple):
     clip: np.ndarray  # int64 [draws]
     crop_at: np.ndarray  # float64 [draws] in [0, 1): place of the crop
     crop_length: np.ndarray  # float64 [draws] in [0, 1): its length
-    lot: np.ndarray  # uint64 [draws]
+    row_seed: np.ndarray  # uint64 [draws]
 
 
 class BatchPlan:
@@ -202,7 +202,7 @@ class BatchPlan:
             np.where(real, taken, 0),
             np.where(real, filled, 0).astype(np.int32),
             np.where(real, self._labels[index], -1).astype(np.int32),
-            epoch.lot[draw],
+            epoch.row_seed[draw],
         )
 
     def _at(self, step: int) -> tuple[_Epoch, int]:
@@ -231,11 +231,11 @@ class BatchPlan:
         permutation = generator.permutation(count)
         order = permutation if self._shuffle else np.arange(count)
         crop_at, crop_length = generator.random(count), generator.random(count)
-        lot = generator.integers(2**64, size=count, dtype=np.uint64)
+        row_seed = generator.integers(2**64, size=count, dtype=np.uint64)
         if together > 1:
             order = (order[:, None] * together + np.arange(together)).reshape(-1)
             crop_at, crop_length = crop_at.repeat(together), crop_length.repeat(together)
-            lot = lot.repeat(together)
+            row_seed = row_seed.repeat(together)
         buckets = range(len(self._bounds))[::-1]
         batches = np.concatenate([self._batches_of(bucket, order, clip) for bucket in buckets])
         length = np.repeat(self._bounds[::-1], self._batches[::-1])
@@ -243,7 +243,7 @@ class BatchPlan:
             shuffler = np.random.default_rng([number, 0, _SEQUENCE_STREAM])
             sequence = shuffler.permutation(len(batches))
             batches, length = batches[sequence], length[sequence]
-        return _Epoch(batches, length, clip, crop_at, crop_length, lot)
+        return _Epoch(batches, length, clip, crop_at, crop_length, row_seed)
 
     def _batches_of(self, bucket: int, order: np.ndarray, clip: np.ndarray) -> np.ndarray:
         """Return int64 [batches, batch_size] of draws, -1 = filler."""

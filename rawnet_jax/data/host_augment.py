@@ -173,9 +173,9 @@ class HostChain:
         self._steps = steps
         self._voices = Voices(cache)
 
-    def __call__(self, waveform: np.ndarray, position: int, lot: int) -> np.ndarray:
+    def __call__(self, waveform: np.ndarray, position: int, row_seed: int) -> np.ndarray:
         """Return float32 [n] of float32 [n]."""
-        generator = np.random.default_rng(lot)
+        generator = np.random.default_rng(row_seed)
         drawn = generator.random(len(self._steps))
         for step, chance in zip(self._steps, drawn, strict=True):
             [own] = generator.spawn(1)

@@ -146,7 +146,7 @@ class BatchSource:
         if self._change is None:
             from_int16(crop_or_pad(crop, len(out), 0, self.plan.pad), out=out)
         else:
-            changed = self._change(from_int16(crop), position, int(rows.lot[row]))
+            changed = self._change(from_int16(crop), position, int(rows.row_seed[row]))
             out[:] = crop_or_pad(changed, len(out), 0, self.plan.pad)
 
 

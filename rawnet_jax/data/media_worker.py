@@ -145,7 +145,7 @@ def _opens_nothing(*_: object) -> None:
 
 
 def _decode(av: Any, file: _ReadOnly, demuxer: str, most_s: float) -> dict[str, Any]:
-    """Send the header and all samples; return what there is to say at the end."""
+    """Send the header and all samples; return what is said at the end."""
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(True)
     with av.logging.Capture() as said:

@@ -194,7 +194,7 @@ def _delimiter(line: str) -> str:
 
 
 def _is_of_a_challenge(words: Sequence[str]) -> bool:
-    """Return whether words are a line of a challenge, whatever stands inside of its name."""
+    """Return whether words are a line of a challenge, whatever is in its name."""
     if len(words) not in (2, 4) or not is_finite_number(words[-1]):
         return False
     key = words[2] if len(words) == 4 else NONE

@@ -55,7 +55,7 @@ class CannotJudge:
         """Say how many there are, in few words."""
         return "; ".join(
             f"{partition} {self._tally(partition)}" for partition in self.num_trials
-        ) + (f" ({'left out' if self.refused else 'scored all the same'})" if self.rows else "")
+        ) + (f" ({'left out' if self.refused else 'still scored'})" if self.rows else "")
 
     @property
     def warnings(self) -> list[str]:

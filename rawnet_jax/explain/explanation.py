@@ -56,7 +56,7 @@ class Explanation:
         baseline: float32 [n], what is left where a part is taken away.
         parts: spans and bands.
         occlusion: what the score does without each.
-        attribution: how the score divides among samples; None where no gradient was asked for.
+        attribution: how the score divides among samples; None without a gradient.
         attention: what the network's own attention weighs; empty where it has none.
         settings: how this was found.
     """

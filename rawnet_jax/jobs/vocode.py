@@ -63,7 +63,7 @@ def run_vocode(options: VocodeOptions) -> int:
         Exit status: 0; 1 where something was left out.
 
     Raises:
-        RawnetError: what was asked for cannot be.
+        RawnetError: an option is impossible.
     """
     models = model_vocoders(options.model)
     if options.list:

@@ -64,7 +64,7 @@ def fit_distance(
         max_directions: leading directions that are kept.
 
     Raises:
-        MetricError: fewer than two trials of a class are left, or they are all the same.
+        MetricError: fewer than two trials of a class are left, or all are equal.
     """
     finite = np.isfinite(embedding).all(axis=1)
     rows, labels = np.asarray(embedding, np.float64)[finite], np.asarray(labels)[finite]

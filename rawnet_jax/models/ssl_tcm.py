@@ -218,7 +218,7 @@ TORCH_NAMES = TorchNames(
         (r"^block_(\d+)/", r"conformer/encoder_blocks/\1/"),
         (r"^(class_token|fc5/.*)$", r"conformer/\1"),
     ),
-    # A table that is not trained, and in the published state dict all the same.
+    # A table that is not trained, yet part of the published state dict.
     constants={"conformer.positional_emb": ("conformer.class_token", _published_sinusoids)},
     encoder="ssl_model.model.",
 )

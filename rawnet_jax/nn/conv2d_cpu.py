@@ -117,7 +117,7 @@ def strided_input_gradient(
 
 
 def _phase(grad: jax.Array, taps: jax.Array, lengths: _Pair) -> jax.Array:
-    """Convolve with the taps [kh, kw, C, features] turned round, to a size of [B, *lengths, C]."""
+    """Convolve with the reversed taps [kh, kw, C, features], to a size of [B, *lengths, C]."""
     if not math.prod(taps.shape):
         return jnp.zeros((grad.shape[0], *lengths, taps.shape[2]), grad.dtype)
     padding = [

@@ -70,7 +70,7 @@ def build(
     progress: bool = True,
     overwrite: bool = False,
 ) -> Built:
-    """Build a pool, or go on with one that was interrupted.
+    """Build a pool, or resume one that was interrupted.
 
     Args:
         plan: what to take.

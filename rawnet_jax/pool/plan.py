@@ -208,7 +208,7 @@ def make_plan(
         clones: folder of clones.
         vocoders: folder of the trained vocoders that the table names; None = there is none.
         is_clean: see `PoolPlan`; no vocoder is then needed.
-        allow_missing: go on without sources or files that are not there; `PoolPlan.problems` names
+        allow_missing: build without sources or files that are not there; `PoolPlan.problems` names
             them.
 
     Raises:
@@ -221,7 +221,7 @@ def make_plan(
     problems = [f"{each.repository}: no clone; {clone_line(each, clones)}" for each in missing]
     rows, lacking = ((), ()) if is_clean else pool_vocoders(table, vocoders)
     if lacking and not allow_missing:
-        raise DataError("; ".join(lacking) + "; --allow-missing goes on without its copies")
+        raise DataError("; ".join(lacking) + "; --allow-missing builds without its copies")
     if missing and not allow_missing:
         raise DataError(
             f"{len(missing)} of {len(places)} clones are missing in {clones} (--allow-missing goes "
@@ -236,7 +236,9 @@ def make_plan(
     for each in plans:
         problems += _differences(each)
     if len(problems) > len(missing) and not allow_missing:
-        raise DataError("; ".join(problems[len(missing) :]) + "; --allow-missing goes on without")
+        raise DataError(
+            "; ".join(problems[len(missing) :]) + "; --allow-missing builds without them"
+        )
     if not any(each.recordings for each in plans):
         raise DataError(f"{clones}: no recording to take")
     return PoolPlan(table, tuple(plans), missing, (*problems, *lacking), rows, is_clean)

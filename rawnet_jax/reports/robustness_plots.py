@@ -1,4 +1,4 @@
-"""The picture of a robustness report: error rates and shifts of scores, a line a condition."""
+"""The picture of a robustness report: error rates and shifts of scores, one line per condition."""
 
 from collections.abc import Callable, Sequence
 

@@ -52,13 +52,13 @@ class FileScore:
         score: higher = more bona fide; None without.
         reason: why there is none, in words; "" where there is one.
         duration_s: length; None where it was not read to its end.
-        scored_s: seconds that have a say in the score.
-        num_windows: that have a say in the score.
+        scored_s: seconds that count for the score.
+        num_windows: that count for the score.
         windows: in order of time.
         refusal: of the gate, why it cannot be judged; None where it can.
         watched: what the watcher of this file had become in the end; None without.
         notes: what a listener should know of the file.
-        scored_from_s: where the first window begins that has a say in the score.
+        scored_from_s: start of the first window that counts for the score.
         distance: how far the windows that the score is of are from what the network was trained on,
             their mean; None where that is not known.
     """

@@ -144,7 +144,7 @@ class _Reader:
             return
         for start, waveform in cut:
             if start and not self._how.whole:
-                continue  # what follows is read all the same: it may be damaged
+                continue  # the rest is still read: it may be damaged
             gate = self._how.gate if self._how.gate.enabled else None
             yield look_at(start, waveform, gate, keeps_refused=self._how.keeps_refused)
 

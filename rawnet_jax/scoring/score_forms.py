@@ -161,7 +161,7 @@ class Csv:
 
 @dataclass(frozen=True)
 class ScoreFile:
-    """A challenge's score file: a line a file that has a score."""
+    """A challenge's score file: one line per file that has a score."""
 
     form: str
     name: Name = NAMES["stem"]

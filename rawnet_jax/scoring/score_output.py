@@ -1,4 +1,4 @@
-"""A file of results that a job which was cut off goes on with.
+"""A file of results that an interrupted job resumes.
 
 Results are appended as they come, so a job that is killed leaves all that it found. A file beside
 the output says how its scores were made; nothing that was made otherwise is ever added to them.
@@ -33,7 +33,7 @@ class ScoreOutput:
     def __init__(
         self, path: Path, form: Form, settings: Mapping[str, Any], *, overwrite: bool = False
     ) -> None:
-        """Begin an output, or go on with it.
+        """Begin an output, or resume it.
 
         Args:
             path: the file; its folder is made.

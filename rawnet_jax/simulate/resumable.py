@@ -1,4 +1,4 @@
-"""A corpus that is written over several runs: what was asked for, and a journal of what is done."""
+"""A corpus that is written over several runs: its settings, and a journal of what is done."""
 
 import json
 import os

@@ -94,7 +94,7 @@ def _put(
     weight: np.ndarray,
     bias: np.ndarray | None = None,
 ) -> None:
-    # A transposed convolution of Torch is Flax's with its taps turned round.
+    # A transposed convolution of Torch is Flax's with reversed taps.
     turned = weight.transpose(2, 1, 0) if kind == "Conv" else weight.transpose(2, 0, 1)[::-1]
     layer = params
     for part in name:

@@ -77,7 +77,7 @@ def test_what_cannot_be_judged_is_counted_or_left_out(run, tmp_path, capsys):
     assert counts["reasons"] == dict.fromkeys(BAD.values(), 1)
     assert counts["num_bonafide"] == 2
     assert "eval 3 of 12 trials" in printed
-    assert "scored all the same" in (tmp_path / "report.html").read_text()
+    assert "still scored" in (tmp_path / "report.html").read_text()
     rows = list(csv.DictReader((tmp_path / "cannot_judge.csv").read_text().splitlines()))
     assert {row["utterance"]: row["reason"] for row in rows} == {
         f"eval_{i}": reason for i, reason in BAD.items()

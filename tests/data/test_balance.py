@@ -107,7 +107,7 @@ def test_draws_of_one_clip_have_crops_of_their_own():
     batches = plan(("class",), min_samples=5, num_epochs=1)
     rows = [batches.rows(step) for step in range(len(batches))]
     clip, start, taken = (np.concatenate([r[n] for r in rows]) for n in range(3))
-    lots = np.concatenate([r.lot for r in rows])
+    lots = np.concatenate([r.row_seed for r in rows])
     longest = int(np.argmax(LENGTHS[:20]))
     own = np.flatnonzero(clip == longest)
     assert len(own) == 2

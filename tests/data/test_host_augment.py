@@ -117,18 +117,18 @@ def test_what_is_scored_is_not_augmented():
         np.testing.assert_array_equal(waveform, from_int16(CLIPS.waveform(index)[:800]))
 
 
-def mixed(lot: int, position: int, clips: Clips = CLIPS, **fields) -> np.ndarray:
+def mixed(row_seed: int, position: int, clips: Clips = CLIPS, **fields) -> np.ndarray:
     """Return what a second speaker adds to a clip."""
     chain = make_host_chain(host_augment_config({"second_speaker": fields}), clips)
     assert chain is not None
     waveform = from_int16(clips.waveform(position))
-    return chain(waveform, position, lot) - waveform
+    return chain(waveform, position, row_seed) - waveform
 
 
-@pytest.mark.parametrize("lot", range(12))
-def test_a_second_speaker_is_another_bonafide_one_at_the_ratio_drawn(lot):
-    position = lot % 4
-    added = mixed(lot, position, snr_db=(3.0, 3.0), overlap=(0.5, 0.5))
+@pytest.mark.parametrize("row_seed", range(12))
+def test_a_second_speaker_is_another_bonafide_one_at_the_ratio_drawn(row_seed):
+    position = row_seed % 4
+    added = mixed(row_seed, position, snr_db=(3.0, 3.0), overlap=(0.5, 0.5))
     where = np.flatnonzero(np.abs(added) > 1e-7)
     piece = added[where[0] : where[-1] + 1]
     own = from_int16(CLIPS.waveform(position))
@@ -152,8 +152,8 @@ def test_a_second_speaker_is_another_bonafide_one_at_the_ratio_drawn(lot):
 def test_second_speakers_come_from_the_process_s_own_clips():
     owned = Clips([400] * 8)
     owned.owner = np.arange(8) // 4
-    for lot in range(20):
-        piece = mixed(lot, 1, owned, overlap=(1.0, 1.0))
+    for row_seed in range(20):
+        piece = mixed(row_seed, 1, owned, overlap=(1.0, 1.0))
         likeness = [abs(np.corrcoef(piece, owned.waveform(n))[0, 1]) for n in range(8)]
         assert np.argmax(likeness) in (0, 2)
 

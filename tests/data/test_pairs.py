@@ -74,10 +74,12 @@ def test_both_sides_are_cut_alike_and_share_all_chance():
     for step in range(20):
         rows = batches.rows(step)
         same = LENGTHS[rows.index[0::2]] == LENGTHS[rows.index[1::2]]
-        assert np.array_equal(rows.lot[0::2], rows.lot[1::2])
+        assert np.array_equal(rows.row_seed[0::2], rows.row_seed[1::2])
         assert np.array_equal(rows.start[0::2][same], rows.start[1::2][same])
         assert np.array_equal(rows.taken[0::2], rows.taken[1::2])
-    assert len({int(lot) for step in range(20) for lot in batches.rows(step).lot}) > 20
+    assert (
+        len({int(row_seed) for step in range(20) for row_seed in batches.rows(step).row_seed}) > 20
+    )
 
 
 def test_same_seed_same_pairs():

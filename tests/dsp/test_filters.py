@@ -93,7 +93,7 @@ def test_unfit_requests_are_refused():
 @pytest.mark.parametrize("num_samples", [601, 1013])
 def test_filtering_equals_a_plain_correlation(num_taps, num_samples):
     rng = np.random.default_rng(0)
-    # Lopsided on purpose: a symmetric filter cannot show that its taps are turned round.
+    # Lopsided on purpose: a symmetric filter cannot show that its taps are reversed.
     bank = rng.standard_normal((3, num_taps)).astype(np.float32)
     waveform = rng.standard_normal((2, num_samples)).astype(np.float32)
     found = jax.jit(lambda x: filtered(x, bank))(waveform)

@@ -50,7 +50,7 @@ def test_where_all_is_well_there_is_no_warning():
     assert found.details == "eval none of 10 trials"
     assert found.warnings == []
     reported = CannotJudge(False, {"eval": 10}, ROWS[:1])
-    assert "scored all the same" in reported.warnings[0]
+    assert "still scored" in reported.warnings[0]
     assert "error" not in reported.warnings[0]
 
 

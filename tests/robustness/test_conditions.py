@@ -1,4 +1,4 @@
-"""The grid: names, chance that hangs on the utterance alone, and the clips under it."""
+"""The grid: names, chance that depends on the utterance alone, and the clips under it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Forms of results, and files of them that are gone on with."""
+"""Forms of results, and files of them that are resumed."""
 
 import csv
 import io

@@ -49,7 +49,7 @@ def make_batch(step: int, batch_size: int = BATCH, num_filler: int = 0) -> dict[
 
 @cache
 def jitted_step(num_devices: int):
-    """Compile once a device count for all tests; returns the mesh too."""
+    """Compile once per device count for all tests; returns the mesh too."""
     mesh = make_mesh(jax.devices()[:num_devices])
     step = jax.jit(
         partial(train_step, model=MODEL, loss=bce, optimizer=OPTIMIZER),

@@ -62,7 +62,7 @@ def speech_s(waveform: np.ndarray, gate: GateConfig) -> float:
     """
     needed = needed_s(len(waveform), gate)
     found = 0.0
-    for start, end in _frames_of_speech(waveform, gate.speech):
+    for start, end in speech_frames(waveform, gate.speech):
         found += (end - start) / SAMPLE_RATE_HZ
         if found >= needed:
             break
@@ -71,13 +71,13 @@ def speech_s(waveform: np.ndarray, gate: GateConfig) -> float:
 
 def total_speech_s(waveform: np.ndarray, detector: str) -> float:
     """Return how much of a window is speech, in seconds; see `speech_s`, which counts less."""
-    frames = _frames_of_speech(waveform, detector)
+    frames = speech_frames(waveform, detector)
     return sum(end - start for start, end in frames) / SAMPLE_RATE_HZ
 
 
 def speech_onset(waveform: np.ndarray, gate: GateConfig) -> int:
     """Return the first sample of the first frame of speech; 0 where there is none."""
-    return next(_frames_of_speech(waveform, gate.speech), (0, 0))[0]
+    return next(speech_frames(waveform, gate.speech), (0, 0))[0]
 
 
 def check_detector(gate: GateConfig) -> None:
@@ -90,8 +90,16 @@ def check_detector(gate: GateConfig) -> None:
         _silero()
 
 
-def _frames_of_speech(waveform: np.ndarray, detector: str) -> Iterator[tuple[int, int]]:
-    """Yield first and last sample + 1 of every frame of speech, in order of time."""
+def speech_frames(waveform: np.ndarray, detector: str) -> Iterator[tuple[int, int]]:
+    """Yield first and last sample + 1 of every frame of speech, in order of time.
+
+    Args:
+        waveform: float32 [n] at 16 kHz, full scale = 1, finite.
+        detector: "silero" or "energy".
+
+    Raises:
+        ConfigError: the detector is not installed.
+    """
     if detector == SILERO:
         return _heard_by_silero(waveform)
     return _heard_by_energy(waveform)

@@ -33,7 +33,7 @@ LAYERS = (
     ("config_file", "interop", "metrics", "vocoders"),
     ("data", "copy_synthesis", "presets"),
     ("simulate", "evaluation", "scoring"),
-    ("training", "robustness", "pool", "probe"),
+    ("training", "robustness", "pool", "probe", "speaker"),
     ("run", "search"),
     ("explain", "export"),
     ("reports",),
@@ -74,7 +74,8 @@ WITHOUT_JAX = (
         "jobs.options",
     ),
     *("jobs.processes", "jobs.robustness_table", "jobs.score", "jobs.seeds", "jobs.stream"),
-    "jobs.vocode",
+    *("jobs.vocode", "jobs.speaker_encoder", "jobs.enrol", "jobs.verify"),
+    *("speaker.pairs", "speaker.template", "speaker.sealing", "speaker.network"),
     *("scoring.file_windows", "scoring.file_scorer", "scoring.recordings", "scoring.score_"),
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}

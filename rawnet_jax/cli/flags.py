@@ -117,6 +117,27 @@ def add_speech(parser: Parser, what: str) -> None:
     )
 
 
+def add_voice(parser: argparse.ArgumentParser) -> None:
+    """Add what judges a voice: detector, encoder, key of templates."""
+    add_run(parser)
+    add_decision(parser)
+    add_channel(parser)
+    add_speech(parser, "the same for detector and encoder")
+    parser.add_argument(
+        "--encoder",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="encoder of voices, calibrated; see the command speaker-encoder",
+    )
+    parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help="of 32 random bytes or more; templates are encrypted with it",
+    )
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add --config; its overrides (--config.x.y=…) are taken from what argparse leaves over."""
     parser.add_argument(

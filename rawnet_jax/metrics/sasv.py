@@ -1,4 +1,4 @@
-"""Verification that spoof cannot pass, as one decision: fused ratios, their threshold, their errors.
+"""Verification that spoof does not pass, as one decision: fused ratios, threshold, errors.
 
 Three classes of trial: *target* (bona fide, the claimed speaker), *nontarget* (bona fide, another
 speaker) and *spoof*; only targets are to be accepted.

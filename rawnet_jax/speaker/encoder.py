@@ -1,4 +1,4 @@
-"""One interface to encoders of voices: a waveform in, a unit vector and its seconds of speech out."""
+"""One interface to encoders of voices: from a waveform to a unit vector and seconds of speech."""
 
 from dataclasses import dataclass
 

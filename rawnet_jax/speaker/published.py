@@ -1,4 +1,4 @@
-"""Published encoders of voices: from a PyTorch file, a wheel or an installed package to a folder."""
+"""Published encoders of voices: read from a PyTorch file, a wheel or an installed package."""
 
 import importlib.util
 import re

@@ -35,8 +35,8 @@ def binomial_below(errors: int, trials: int, rate: float) -> float:
 @given(ATTACKS, st.integers(-4, 4).map(float))
 def test_each_species_is_counted(trials, threshold) -> None:
     found = attacks_accepted([s for s, _ in trials], [a for _, a in trials], threshold)
-    assert [c.name for c in found] == sorted({a or "(not stated)" for _, a in trials}, reverse=False,
-                                             key=lambda n: (n == "(not stated)", n))  # fmt: skip
+    names = {a or "(not stated)" for _, a in trials}
+    assert [c.name for c in found] == sorted(names, key=lambda n: (n == "(not stated)", n))
     for count in found:
         own = [s for s, a in trials if (a or "(not stated)") == count.name]
         answered = [s for s in own if not math.isnan(s)]

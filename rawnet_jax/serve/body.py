@@ -46,8 +46,6 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     most = settings.max_body_bytes
     if kind != "multipart/form-data":
-        if kind == "application/x-www-form-urlencoded":
-            raise Problem("not-audio", "a form has no audio; send multipart/form-data")
         content = await read_body(request, settings, most)
         if not content:
             raise Problem("bad-request", "the body is empty")

@@ -68,7 +68,7 @@ def uvicorn_config(service: Service, where: Listening) -> uvicorn.Config:
         ws_max_size=_MOST_MESSAGE_BYTES,
         ws_max_queue=_MESSAGES_WAITING,
         ws_ping_interval=_PING_S,
-        ws_ping_timeout=None,  # pongs starve where the loop is busy; streams end by their own limits
+        ws_ping_timeout=None,  # pongs starve where the loop is busy
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,

@@ -39,7 +39,7 @@ LAYERS = (
     ("reports",),
     ("result", "jobs"),
     ("detector",),
-    ("arena",),
+    ("arena", "serve"),
     ("cli",),
     ("__main__",),
 )
@@ -60,6 +60,7 @@ WITHOUT_JAX = (
         "reports",
         "result",
         "detector",
+        "serve",
         "export.onnx_model_file",
     ),
     *("scoring.gate", "scoring.windows", "scoring.clips", "scoring.verdict"),

@@ -31,6 +31,7 @@ COMMANDS = {
     "fuse": "fuse the scores of several systems",
     "seeds": "compare runs that differ in their seed, and pool them",
     "stream": "score audio while it comes in",
+    "serve": "run a service that scores audio for other programs",
     "explain": "show which times and frequencies moved the score of a file",
     "presets": "list trained detectors that come with the package, or make one of a run",
     "probe": "fit a linear classifier to a frozen speech encoder, as a run",

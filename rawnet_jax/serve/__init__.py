@@ -1,1 +1,1 @@
-"""The service: HTTP and WebSocket in front of a detector, and what makes it a gate."""
+"""A service that scores audio for other programs: an HTTP gate."""

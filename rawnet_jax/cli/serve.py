@@ -1,0 +1,97 @@
+"""``serve``: a detector as a service."""
+
+import argparse
+from pathlib import Path
+
+from rawnet_jax.cli import flags
+
+EPILOG = """\
+Examples:
+
+  python -m rawnet_jax serve
+  curl --data-binary @call.wav http://127.0.0.1:8000/v1/score
+  python -m rawnet_jax serve --workdir runs/x --port 9000 --metrics-port 9001
+  python -m rawnet_jax serve --workdir model.onnx --queue 16 --max-audio 120
+
+POST /v1/score takes an audio file and answers with the record of `score --format jsonl`. What the
+audio is, is told by its first bytes. It is decoded in processes that can open no file and no
+socket. What is beyond a limit is refused: 413, 415, 422, 429, 503, as application/problem+json.
+GET /docs describes all routes, GET /v1/model names the model and every limit.
+
+Without keys the service listens on this machine alone. SIGTERM and Ctrl-C end it when the requests
+that run are answered. More: docs/serve.md.
+
+Exit status: 2 an error, such as a port that is taken; 130 Ctrl-C; 143 SIGTERM.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Run a service that scores audio for other programs over HTTP."
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "--workdir",
+        metavar="RUN",
+        help="folder of the trained run, folder or name of a preset, or an .onnx file that export "
+        "wrote (default: the default preset)",
+    )
+    flags.add_checkpoint(parser)
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        help="of a run of several seeds the one that scores, or averaged: the mean of all",
+    )
+    flags.add_decision(parser)
+    flags.add_speech(parser, "a recording without speech cannot be judged")
+    _add_listening(parser.add_argument_group("where it listens"))
+    _add_limits(parser.add_argument_group("limits"))
+    parser.set_defaults(takes_overrides=True)
+
+
+def _add_listening(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    group.add_argument(
+        "--port", type=int, default=8000, metavar="N", help="0 = any free (default: %(default)s)"
+    )
+    group.add_argument(
+        "--behind-proxy",
+        action="store_true",
+        help="a proxy before the service lets in only whom it knows: listen on any --host",
+    )
+    group.add_argument(
+        "--trusted-proxies",
+        default="",
+        metavar="ADDRESSES",
+        help="whose X-Forwarded-For and X-Forwarded-Proto count, separated by commas (default: "
+        "nobody's)",
+    )
+    group.add_argument("--tls-certificate", type=Path, metavar="FILE", help="PEM file: serve HTTPS")
+    group.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM file of its key")
+    group.add_argument(
+        "--metrics-port",
+        type=int,
+        metavar="N",
+        help="show /metrics on a port of its own (default: on the same)",
+    )
+
+
+def _add_limits(group: argparse._ArgumentGroup) -> None:
+    def add(name: str, kind: type, default: float, metavar: str, text: str) -> None:
+        text = f"{text} (default: %(default)s)"
+        group.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
+
+    add("--max-body", float, 10.0, "MIB", "of a request; more is refused with 413")
+    add("--max-audio", float, 600.0, "S", "of a recording; longer ones are refused")
+    add("--max-audio-gate", float, 60.0, "S", "the same for keys of gates")
+    add("--queue", int, 64, "N", "recordings in the service at once; more are refused with 503")
+    add("--queue-wait", float, 2.0, "S", "that a recording waits; longer is a 503")
+    add("--batch", int, 8, "N", "recordings that are scored at once")
+    add("--decode-workers", int, 0, "N", "processes that decode; 0 = one per core")
+    add("--files-per-worker", int, 100, "N", "recordings until such a process is replaced")
+    add("--jobs", int, 16, "N", "recordings that are judged later, and their results, at once")
+    add("--drain", float, 30.0, "S", "for running requests when the service is told to end")
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    from rawnet_jax.serve.start import ServeOptions, serve
+
+    return serve(flags.options_of(ServeOptions, args, overrides))

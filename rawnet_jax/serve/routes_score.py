@@ -1,0 +1,136 @@
+"""``POST /v1/score``: a recording in, a verdict out; long ones later, as jobs."""
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from rawnet_jax.serve.access import Caller, Principal, TheService
+from rawnet_jax.serve.answers import answer, pace
+from rawnet_jax.serve.body import Upload, read_upload
+from rawnet_jax.serve.documented import BODY, problems
+from rawnet_jax.serve.job_store import Job
+from rawnet_jax.serve.messages import DecisionMessage, JobMessage, ScoreMessage
+from rawnet_jax.serve.problems import Problem
+from rawnet_jax.serve.service import Service
+
+router = APIRouter(tags=["score"])
+
+_ASYNC = "respond-async"  # of the header Prefer, RFC 7240
+_MOST_CHANNEL = 64
+
+Windows = Annotated[bool, Query(description="with the time line of all windows; analysts alone")]
+Channel = Annotated[
+    int | None,
+    Query(ge=1, le=_MOST_CHANNEL, description="take this one, 1 = the first; else the average"),
+]
+Prefer = Annotated[str, Header(description="respond-async: judged later, as a job")]
+
+
+@router.post(
+    "/v1/score",
+    summary="Judge a recording",
+    response_model=ScoreMessage | DecisionMessage,
+    openapi_extra={"requestBody": BODY},
+    responses={
+        202: {"model": JobMessage, "description": "It is judged later; Location names the job."},
+        **problems(400, 401, 403, 408, 413, 415, 422, 429, 503),
+    },
+)
+async def score(
+    request: Request,
+    service: TheService,
+    who: Caller,
+    windows: Windows = False,
+    channel: Channel = None,
+    prefer: Prefer = "",
+) -> Response:
+    """Judge a recording: the body is an audio file, or a form with one in the field ``file``."""
+    if windows and who.is_gate:
+        raise Problem("forbidden", "a gate's key gets decisions alone, without windows")
+    service.check_accepts()
+    began_s = time.monotonic()
+    with service.admission.receiving(who.key_id):
+        upload = await read_upload(request, service.settings)
+    came_s = time.monotonic()
+    service.meters.received.observe(came_s - began_s)
+    request_id: str = request.state.request_id
+    if _ASYNC in {word.strip().lower() for word in prefer.split(",")}:
+        return _later(service, who, upload, request_id, channel, windows)
+    try:
+        with service.admission.working(who.key_id):
+            judged = await service.judge(
+                upload.content,
+                name=upload.name,
+                channel=channel,
+                windows=windows,
+                max_s=_max_s(service, who),
+            )
+    finally:
+        await pace(who, came_s, service.settings.answer_step_s)
+    return JSONResponse(answer(judged, who, service.detector.info, request_id))
+
+
+@router.get(
+    "/v1/jobs/{job_id}",
+    summary="Ask for a job",
+    response_model=JobMessage,
+    response_model_exclude_none=True,
+    responses=problems(401, 404, 422),
+)
+async def get_job(job_id: str, service: TheService, who: Caller) -> Response:
+    """Tell the state of a job and, when it is done, the answer."""
+    return JSONResponse(_job_message(service.jobs.get(who.key_id, job_id)))
+
+
+@router.delete(
+    "/v1/jobs/{job_id}",
+    summary="End a job",
+    status_code=204,
+    responses=problems(401, 404, 422),
+)
+async def delete_job(job_id: str, service: TheService, who: Caller) -> Response:
+    """End a job and forget its result."""
+    service.jobs.delete(who.key_id, job_id)
+    return Response(status_code=204)
+
+
+def _later(
+    service: Service,
+    who: Principal,
+    upload: Upload,
+    request_id: str,
+    channel: int | None,
+    windows: bool,
+) -> Response:
+    async def work() -> dict[str, Any]:
+        with service.admission.working(who.key_id):
+            judged = await service.judge(
+                upload.content,
+                name=upload.name,
+                channel=channel,
+                windows=windows,
+                max_s=_max_s(service, who),
+                wait_s=service.settings.job_life_s,
+            )
+        return answer(judged, who, service.detector.info, request_id)
+
+    job = service.jobs.add(who.key_id, work)
+    headers = {"Location": f"/v1/jobs/{job.job_id}", "Preference-Applied": _ASYNC}
+    return JSONResponse(_job_message(job), 202, headers)
+
+
+def _max_s(service: Service, who: Principal) -> float:
+    settings = service.settings
+    return settings.max_audio_gate_s if who.is_gate else settings.max_audio_s
+
+
+def _job_message(job: Job) -> dict[str, Any]:
+    said: dict[str, Any] = {"job_id": job.job_id, "state": job.state}
+    if job.result is not None:
+        said["result"] = job.result
+    if job.problem is not None:
+        said["problem"] = job.problem.content(job.job_id)
+    return said

@@ -46,6 +46,8 @@ COMMANDS = {
     "replay": "write a replay corpus from bona fide recordings",
     "vocode": "write a corpus of bona fide recordings and their copies by vocoders",
     "build-pool": "write a training pool from clones of public repositories",
+    "serve-key": "make, list and take out keys of the service",
+    "verify-log": "check the audit log of the service for tampering",
 }
 """Each command and its line in ``--help``. Its module in this folder has its name; only that of the
 command that is run is imported."""

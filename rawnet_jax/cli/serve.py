@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_speech(parser, "a recording without speech cannot be judged")
     _add_listening(parser.add_argument_group("where it listens"))
     _add_limits(parser.add_argument_group("limits"))
+    _add_voices(parser.add_argument_group("speakers (docs/speaker.md)"))
     parser.set_defaults(takes_overrides=True)
 
 
@@ -89,6 +90,32 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
     add("--files-per-worker", int, 100, "N", "recordings until such a process is replaced")
     add("--jobs", int, 16, "N", "recordings that are judged later, and their results, at once")
     add("--drain", float, 30.0, "S", "for running requests when the service is told to end")
+
+
+def _add_voices(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--encoder",
+        type=Path,
+        metavar="FOLDER",
+        help="encoder of voices, calibrated: enrol and verify speakers; see speaker-encoder",
+    )
+    group.add_argument("--speakers", type=Path, metavar="DIR", help="folder of templates")
+    group.add_argument(
+        "--template-key", type=Path, metavar="FILE", help="32 random bytes; encrypts templates"
+    )
+    group.add_argument(
+        "--voice-costs",
+        choices=("odyssey2024", "asvspoof5"),
+        default="odyssey2024",
+        help="priors and costs of decisions on speakers (default: %(default)s)",
+    )
+    group.add_argument(
+        "--voice-band",
+        type=float,
+        default=0.5,
+        metavar="NATS",
+        help="inconclusive so near to their threshold (default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:

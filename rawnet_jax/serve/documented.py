@@ -28,6 +28,7 @@ _SAID = {
     403: "This key does not allow it.",
     404: "There is no such thing, or none any more.",
     408: "The body came too slowly.",
+    409: "It is there already.",
     413: "The body is too large.",
     415: "The body is no audio that is read here.",
     422: "A parameter is not as it must be, or the audio cannot be decoded.",

@@ -58,6 +58,7 @@ class Service:
         key_ring: keys of clients; None = there are none, and whoever asks is an analyst.
         audit: log of decisions; None = off.
         attempts: attempts of subjects; None = off.
+        voices: speakers, see `rawnet_jax.serve.voices.Voices`; None = the service knows none.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Service:
         self.key_ring: Any = None
         self.audit: Any = None
         self.attempts: Any = None
+        self.voices: Any = None
         self.failure: RawnetError | None = None
         self._is_started = False
         self._is_draining = False

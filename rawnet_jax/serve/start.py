@@ -48,6 +48,11 @@ class ServeOptions:
     files_per_worker: int
     jobs: int
     drain: float
+    encoder: Path | None
+    speakers: Path | None
+    template_key: Path | None
+    voice_costs: str
+    voice_band: float
 
     def __post_init__(self) -> None:
         at_least("--port", self.port, 0, _MOST_PORT)
@@ -59,6 +64,8 @@ class ServeOptions:
         at_least("--jobs", self.jobs, 1, 10_000)
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConfigError("--tls-certificate and --tls-key: give both, or none")
+        if self.encoder is None and (self.speakers or self.template_key):
+            raise ConfigError("--speakers and --template-key: go with --encoder only")
         if not 0 < self.max_body <= 1_024:
             raise ConfigError(f"--max-body {self.max_body:g}: it must be above 0, in MiB, <= 1024")
         if not is_loopback(self.host) and not self.behind_proxy:
@@ -105,6 +112,18 @@ def serve(options: ServeOptions) -> int:
     from rawnet_jax.serve.service import Service
 
     service = Service(detector, settings, shows_metrics=options.metrics_port is None)
+    if options.encoder is not None:
+        from rawnet_jax.serve.voices import open_voices  # brings JAX
+
+        service.voices = open_voices(
+            detector,
+            options.encoder,
+            options.speakers,
+            options.template_key,
+            costs=options.voice_costs,
+            band=options.voice_band,
+            speech=options.speech,
+        )
     where = Listening(
         host=options.host,
         port=options.port,

@@ -81,5 +81,8 @@ class SpoofGate:
         if refusal is not None:
             return SpoofCheck(CANNOT_JUDGE, None, f"{refusal.reason}: {refusal.detail}")
         source = Samples(waveform, SAMPLE_RATE_HZ, name)
-        [found] = score_recordings([(name, source)], self._model.score_batch, self._model.recipe)
+        model = self._model
+        [found] = score_recordings(
+            [(name, source)], model.score_batch, model.recipe, num_devices=model.num_devices
+        )
         return spoof_check_of(found, self._decision)

@@ -77,6 +77,7 @@ WITHOUT_JAX = (
     *("jobs.processes", "jobs.robustness_table", "jobs.score", "jobs.seeds", "jobs.stream"),
     *("jobs.vocode", "jobs.speaker_encoder", "jobs.enrol", "jobs.verify"),
     *("speaker.pairs", "speaker.template", "speaker.sealing", "speaker.network"),
+    *("speaker.onnx_network", "speaker.spoof_check", "speaker.verification", "jobs.voices"),
     *("scoring.file_windows", "scoring.file_scorer", "scoring.recordings", "scoring.score_"),
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}

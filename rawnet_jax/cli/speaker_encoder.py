@@ -1,6 +1,7 @@
 """``speaker-encoder``: bring in an encoder of voices, measure it, calibrate it."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from rawnet_jax.cli import flags
@@ -109,7 +110,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     return measure_encoder(flags.options_of(MeasureOptions, args, overrides))
 
 
-def _refuse(args: argparse.Namespace, names: dict[str, object], why: str) -> None:
+def _refuse(args: argparse.Namespace, names: Mapping[str, object], why: str) -> None:
     for name, default in names.items():
         if getattr(args, name) != default:
             raise ConfigError(f"--{name.replace('_', '-')}: {why}")

@@ -94,7 +94,8 @@ async def put_speaker(
         uploads = await read_uploads(request, service.settings)
     came_s = time.monotonic()
     try:
-        if not replace and await asyncio.to_thread(voices.template, tenant, speaker_id):
+        known = await asyncio.to_thread(voices.template, tenant, speaker_id)
+        if known is not None and not replace:
             raise Problem("conflict", "enrolled already; replace=true takes the place of it")
         clips = []
         with service.admission.working(who.key_id):

@@ -113,7 +113,7 @@ def serve(options: ServeOptions) -> int:
 
     service = Service(detector, settings, shows_metrics=options.metrics_port is None)
     if options.encoder is not None:
-        from rawnet_jax.serve.voices import open_voices  # brings JAX
+        from rawnet_jax.serve.voices import open_voices
 
         service.voices = open_voices(
             detector,

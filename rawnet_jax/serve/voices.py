@@ -16,7 +16,6 @@ from rawnet_jax.jobs.voices import COSTS
 from rawnet_jax.serve.access import Principal
 from rawnet_jax.serve.templates import OtherEncoderError, TemplateStore
 from rawnet_jax.speaker.encoder import SpeakerEncoder, Voice
-from rawnet_jax.speaker.encoder_folder import load_encoder
 from rawnet_jax.speaker.sealing import Sealer
 from rawnet_jax.speaker.spoof_check import SpoofCheck
 from rawnet_jax.speaker.template import VoiceTemplate
@@ -143,6 +142,8 @@ def open_voices(
     """
     if folder is None or key is None:
         raise ConfigError("--encoder: needs --speakers, a folder, and --template-key, a file")
+    from rawnet_jax.speaker.encoder_folder import load_encoder  # brings JAX
+
     sealer = Sealer.read(key)
     loaded = load_encoder(encoder, speech=speech or "silero")
     return Voices(detector, loaded, folder, sealer, Policy(costs=COSTS[costs], band=band))

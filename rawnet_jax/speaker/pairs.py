@@ -106,7 +106,7 @@ def eer_interval(
     scores = pairs.cosines[order]
     ends = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
     rng = np.random.default_rng(seed)
-    found = []
+    found: list[float] = []
     while len(found) < num_replicates:
         drawn = rng.integers(pairs.num_speakers, size=pairs.num_speakers)
         times = np.bincount(drawn, minlength=pairs.num_speakers).astype(np.float64)

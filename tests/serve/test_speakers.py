@@ -193,6 +193,7 @@ def test_failures_lock_and_a_challenge_is_used_once(tmp_path, monkeypatch):
         attempts.unlock(service.voices.subject("local", "ana"))
         attempts._db.execute("DELETE FROM attempts")
         challenge = challenges.issue("local")
+        assert challenge is not None
         assert verify(server, challenge_id=challenge.id)["decision"] == "accept"
         again = server.client.post(
             "/v1/verify",

@@ -49,7 +49,10 @@ def test_cosines_are_those_of_voices_that_were_not_rotated(store):
 def test_another_process_opens_it_with_the_same_key(store, tmp_path, sealer):
     store.put("bank", "ana", template())
     again = TemplateStore(tmp_path / "voices", sealer, ENCODER, WIDTH)
-    np.testing.assert_array_equal(again.get("bank", "ana").vector, store.get("bank", "ana").vector)
+    mine, theirs = store.get("bank", "ana"), again.get("bank", "ana")
+    assert mine is not None
+    assert theirs is not None
+    np.testing.assert_array_equal(theirs.vector, mine.vector)
     other = TemplateStore(tmp_path / "voices", Sealer(b"x" * 32), ENCODER, WIDTH)
     assert other.get("bank", "ana") is None  # even names are keyed
 

@@ -130,7 +130,7 @@ def slow_block(x, state: State, name, dilation):
     y = slow_norm(np.maximum(conv(x, "conv1"), 0), state, f"{name}.bn1")
     count = sum(key.startswith(f"{name}.convs.") for key in state) // 2
     groups = np.split(y, count + 1)
-    done = []
+    done: list[np.ndarray] = []
     for i in range(count):
         given = groups[i] if i == 0 else groups[i] + done[-1]
         given = np.maximum(conv(given, f"convs.{i}", dilation), 0)

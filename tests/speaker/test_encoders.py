@@ -1,6 +1,7 @@
 """Encoders of voices: equal to slow forms, to published sizes, and to the package where it is."""
 
 import zipfile
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,8 +18,8 @@ from rawnet_jax.speaker.published import PACKAGE, installed_weights, read_publis
 from tests.speaker.slow_encoders import slow_ecapa, slow_ge2e, slow_mel_powers
 from tests.speaker.toy_voices import RATE
 
-SMALL_GE2E = {"features": 6, "num_layers": 2, "embedding_features": 5}
-SMALL_ECAPA = {
+SMALL_GE2E: dict[str, Any] = {"features": 6, "num_layers": 2, "embedding_features": 5}
+SMALL_ECAPA: dict[str, Any] = {
     "channels": 16,
     "scale": 4,
     "squeezed": 8,
@@ -200,6 +201,7 @@ def test_the_wheel_is_read(small_ge2e, tmp_path):
         archive.writestr("resemblyzer/pretrained.pt", content)
     card, variables = read_published(wheel, licence="Apache-2.0")
     assert (card.kind, card.licence, card.source) == ("ge2e", "Apache-2.0", wheel.name)
+    assert isinstance(variables, dict)
     assert variables["params"]["linear"]["bias"].shape == (5,)
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("other/pretrained.pt", content)

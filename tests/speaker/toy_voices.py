@@ -1,5 +1,7 @@
 """An encoder of voices that tells tones apart, calibrated: no network, no weights."""
 
+from typing import Any
+
 import numpy as np
 
 from rawnet_jax.metrics.calibration import AffineCalibration
@@ -24,7 +26,10 @@ class ToneNetwork:
 
 
 def tone_encoder(**more) -> SpeakerEncoder:
-    fields = {"calibration": AffineCalibration(20.0, -10.0, 0.5, 100, 100), "speech": "off"}
+    fields: dict[str, Any] = {
+        "calibration": AffineCalibration(20.0, -10.0, 0.5, 100, 100),
+        "speech": "off",
+    }
     return SpeakerEncoder(ToneNetwork(), "tones", "d" * 64, **(fields | more))
 
 

@@ -70,6 +70,7 @@ WITHOUT_JAX = (
         "jobs.chosen_run",
         "jobs.console",
         "jobs.evaluate_scores",
+        "jobs.evaluate_sasv",
         "jobs.fuse",
         "jobs.measuring",
         "jobs.options",

@@ -71,11 +71,14 @@ class DetLine:
 
 def det_svg(summaries: Sequence[Summary]) -> str:
     """Draw DET curves of several systems over each other, both axes on the probit scale."""
-    lines = [
-        DetLine(s.name, s.bonafide_scores, s.spoof_scores, s.eer, _counts(s)) for s in summaries
-    ]
     accepted, rejected = "spoof called bona fide", "bona fide called spoof"
-    return det_lines_svg(lines, accepted, rejected, "det")
+    return det_lines_svg([line_of(s) for s in summaries], accepted, rejected, "det")
+
+
+def line_of(summary: Summary) -> DetLine:
+    """Return the curve of a countermeasure."""
+    scores = summary.bonafide_scores, summary.spoof_scores
+    return DetLine(summary.name, *scores, summary.eer, _counts(summary))
 
 
 def det_lines_svg(lines: Sequence[DetLine], accepted: str, rejected: str, prefix: str) -> str:

@@ -13,6 +13,7 @@ from rawnet_jax.serve.admission import Admission
 from rawnet_jax.serve.decode_pool import DecodePool, Expired
 from rawnet_jax.serve.decode_process import WorkerDied
 from rawnet_jax.serve.engine import Engine, Full, Scored
+from rawnet_jax.serve.gate import Gate
 from rawnet_jax.serve.job_store import JobStore
 from rawnet_jax.serve.meters import Meters
 from rawnet_jax.serve.problems import Problem
@@ -55,9 +56,7 @@ class Service:
         jobs: recordings that are judged later.
         is_local: whether it is reached from this machine alone.
         shows_metrics: whether ``/metrics`` is among its routes.
-        key_ring: keys of clients; None = there are none, and whoever asks is an analyst.
-        audit: log of decisions; None = off.
-        attempts: attempts of subjects; None = off.
+        gate: keys, limits, attempts, audit log and the like.
     """
 
     def __init__(
@@ -66,6 +65,7 @@ class Service:
         settings: Settings | None = None,
         *,
         shows_metrics: bool = True,
+        gate: Gate | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -73,6 +73,7 @@ class Service:
             detector: see `rawnet_jax.load`.
             settings: limits; None = the defaults.
             shows_metrics: whether ``/metrics`` is among its routes.
+            gate: None = one without keys.
         """
         self.detector = detector
         self.settings = settings or Settings()
@@ -83,9 +84,7 @@ class Service:
         self.admission = Admission(self.settings, self.meters)
         self.jobs = JobStore(self.settings.max_jobs, self.settings.job_life_s)
         self.shows_metrics = shows_metrics
-        self.key_ring: Any = None
-        self.audit: Any = None
-        self.attempts: Any = None
+        self.gate = gate or Gate()
         self.failure: RawnetError | None = None
         self._is_started = False
         self._is_draining = False
@@ -114,6 +113,7 @@ class Service:
         self.drain()
         await asyncio.to_thread(self.engine.close)
         await asyncio.to_thread(self.pool.close)
+        await self.gate.close()
 
     @property
     def not_ready(self) -> str:

@@ -70,6 +70,25 @@ def principal(connection: HTTPConnection) -> Principal:
     return of_key(key)
 
 
+def socket_principal(connection: HTTPConnection) -> Principal | None:
+    """Return who opens a socket; None = it has no key, ticket or ticket's key that is known.
+
+    A browser can send no header: a ticket in the URL, which is good for one socket and a minute,
+    stands for the key that it was issued to.
+    """
+    gate = service_of(connection).gate
+    if gate.key_ring is None:
+        return LOCAL
+    ticket = connection.query_params.get("ticket")
+    if ticket is not None:
+        key_id = gate.tickets.use(ticket)
+        key = None if key_id is None else gate.key_ring.by_id(key_id)
+    else:
+        presented = _presented(connection)
+        key = None if presented is None else gate.key_ring.find(presented)
+    return None if key is None else of_key(key)
+
+
 def of_key(key: ApiKey) -> Principal:
     """Return who has a key."""
     return Principal(key.id, key.role, key.streams)

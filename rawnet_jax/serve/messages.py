@@ -111,6 +111,15 @@ class KeySetMessage(_Message):
     keys: list[dict[str, str]]
 
 
+class CallMessage(BaseModel):
+    """What is known of a telephone call; analysts are told more."""
+
+    call_sid: str
+    state: str = Field(description="running, done, failed or refused")
+    verdict: str | None = Field(None, description="bonafide, spoof or cannot judge")
+    token: str | None = Field(None, description="where it is done and bonafide: the decision")
+
+
 class JobMessage(_Message):
     """A recording that is judged later."""
 

@@ -10,6 +10,7 @@ from rawnet_jax.errors import AudioError, RawnetError
 from rawnet_jax.scoring.decoded import Decoded
 from rawnet_jax.scoring.verdict import Record, record_of
 from rawnet_jax.serve.admission import Admission
+from rawnet_jax.serve.calls import Calls
 from rawnet_jax.serve.decode_pool import DecodePool, Expired
 from rawnet_jax.serve.decode_process import WorkerDied
 from rawnet_jax.serve.engine import Engine, Full, Scored
@@ -18,6 +19,7 @@ from rawnet_jax.serve.job_store import JobStore
 from rawnet_jax.serve.meters import Meters
 from rawnet_jax.serve.problems import Problem
 from rawnet_jax.serve.settings import Settings
+from rawnet_jax.serve.stream_scorers import Streams
 
 _FULL_SHARE = 0.9  # of the queue, from which on the service is not ready
 _RETRY_S = 1.0
@@ -57,6 +59,8 @@ class Service:
         is_local: whether it is reached from this machine alone.
         shows_metrics: whether ``/metrics`` is among its routes.
         gate: keys, limits, attempts, audit log and the like.
+        streams: those that are open.
+        calls: verdicts on telephone calls.
     """
 
     def __init__(
@@ -85,6 +89,8 @@ class Service:
         self.jobs = JobStore(self.settings.max_jobs, self.settings.job_life_s)
         self.shows_metrics = shows_metrics
         self.gate = gate or Gate()
+        self.streams = Streams(detector, self.settings)
+        self.calls = Calls()
         self.failure: RawnetError | None = None
         self._is_started = False
         self._is_draining = False
@@ -99,6 +105,7 @@ class Service:
             await asyncio.gather(
                 asyncio.to_thread(self.engine.start), asyncio.to_thread(self.pool.start)
             )
+            await asyncio.to_thread(self.streams.start)
         except WorkerDied as error:
             raise RawnetError(f"a process that decodes does not start: {error}") from None
         self._is_started = True
@@ -113,6 +120,7 @@ class Service:
         self.drain()
         await asyncio.to_thread(self.engine.close)
         await asyncio.to_thread(self.pool.close)
+        self.streams.close()
         await self.gate.close()
 
     @property

@@ -15,10 +15,12 @@ import contextlib
 import hashlib
 import ipaddress
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
 from starlette.requests import HTTPConnection
 
 from rawnet_jax import __version__
@@ -42,6 +44,7 @@ POLICY = "1"
 """Of the way to a decision, in the log: a number that goes up when that way changes."""
 
 _MOST_NAME = 256
+_OF_ANALYSTS = ("/v1/score", "/v1/stream")
 _UNRECORDED = "the decision could not be recorded"
 
 Found = TypeVar("Found")
@@ -83,6 +86,7 @@ class Visit:
         network: of the client, without its host; None = not known.
         outcome: what came of the attempt.
         extra: more for the audit log.
+        is_logged: whether a line of it is in the audit log.
     """
 
     service: Service
@@ -96,7 +100,7 @@ class Visit:
     outcome: Outcome = Outcome.VOID
     extra: dict[str, Any] = field(default_factory=dict)
     _seen: Seen | None = None
-    _is_logged: bool = False
+    is_logged: bool = False
 
     async def conclude(self, judged: Judged, content: bytes) -> Conclusion:
         """Decide, log the decision and sign it.
@@ -108,46 +112,55 @@ class Visit:
         Raises:
             Problem: the decision cannot be recorded, so there is none.
         """
-        verdict, reason = judged.record["verdict"], reason_class(judged)
-        if self.counts and verdict != CANNOT_JUDGE and await self._is_replayed(judged):
+        self.extra |= _of_recording(judged)
+        digest = await self._in_thread(lambda: hashlib.sha256(content).hexdigest())
+        reason = reason_class(judged)
+        return await self.decide(
+            judged.record["verdict"], reason, lambda: judged.decoded.waveform, digest
+        )
+
+    async def decide(
+        self, verdict: str, reason: str | None, waveform: Callable[[], np.ndarray], digest: str
+    ) -> Conclusion:
+        """Decide on what was judged elsewhere, log the decision and sign it.
+
+        Args:
+            verdict: by the score.
+            reason: class of reason.
+            waveform: returns the recording at 16 kHz; called in a thread, if at all.
+            digest: SHA-256 of the bytes that came, hexadecimal.
+
+        Raises:
+            Problem: the decision cannot be recorded, so there is none.
+        """
+        if self.counts and verdict != CANNOT_JUDGE and await self._is_replayed(waveform):
             verdict, reason = Label.SPOOF.key, REPLAYED
         outcomes = {Label.SPOOF.key: Outcome.FAILED, CANNOT_JUDGE: Outcome.CANNOT_JUDGE}
         self.outcome = outcomes.get(verdict, Outcome.VOID)
-        digest = await self._in_thread(lambda: hashlib.sha256(content).hexdigest())
-        await self.log(verdict, reason, judged, content)
+        self.extra["audio"] = self.service.gate.secret.tag("audio", digest)
+        await self.log(verdict, reason)
         token = self._signed(verdict, digest) if verdict == Label.BONAFIDE.key else None
         return Conclusion(verdict, reason, digest, token)
 
     @property
     def counts(self) -> bool:
         """Whether attempts count and replays are looked for: analysts may ask again and again."""
-        return self.who.is_gate or self.endpoint != "/v1/score"
+        return self.who.is_gate or self.endpoint not in _OF_ANALYSTS
 
-    async def log(
-        self,
-        verdict: str,
-        reason: str | None,
-        judged: Judged | None = None,
-        content: bytes | None = None,
-    ) -> None:
+    async def log(self, verdict: str, reason: str | None) -> None:
         """Write a line of the audit log and wait until it is on disk.
 
         Args:
             verdict: what was decided.
             reason: class of reason.
-            judged: the recording; None = there is none.
-            content: its bytes.
 
         Raises:
             Problem: it is not on disk.
         """
-        audit, self._is_logged = self.service.gate.audit, True
+        audit, self.is_logged = self.service.gate.audit, True
         if audit is None:
             return
-        line = self._line(verdict, reason) | (_of_recording(judged) if judged else {}) | self.extra
-        if content is not None:
-            tag = self.service.gate.secret.tag
-            line["audio"] = await self._in_thread(lambda: tag("audio", content))
+        line = self._line(verdict, reason) | self.extra
         try:
             await self._in_thread(lambda: audit.append(line))
         except DataError:
@@ -160,7 +173,7 @@ class Visit:
             pass  # decided and logged
         elif isinstance(error, Problem) and is_clients and self.attempt is not None:
             self.outcome = Outcome.CANNOT_JUDGE
-            if not self._is_logged:
+            if not self.is_logged:
                 await self.log(CANNOT_JUDGE, error.kind)
         elif error is not None:
             self.outcome = Outcome.VOID
@@ -185,10 +198,10 @@ class Visit:
             request_id=self.request_id,
         )
 
-    async def _is_replayed(self, judged: Judged) -> bool:
+    async def _is_replayed(self, waveform: Callable[[], np.ndarray]) -> bool:
         replayed = self.service.gate.replayed
         try:
-            self._seen = await self._in_thread(lambda: replayed.check(judged.decoded.waveform))
+            self._seen = await self._in_thread(lambda: replayed.check(waveform()))
         except DataError:
             raise Problem("not-recorded", "recordings cannot be remembered") from None
         return self._seen.is_replayed
@@ -216,34 +229,71 @@ class Visit:
         return await loop.run_in_executor(self.service.gate.threads, work)
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a client says of a recording.
+
+    Attributes:
+        challenge_id: of a challenge; None = none.
+        subject: who claims to speak; None = nobody is named.
+        source: where it comes from; None = the address of the client.
+    """
+
+    challenge_id: str | None = None
+    subject: str | None = None
+    source: str | None = None
+
+    @classmethod
+    def of_headers(cls, connection: HTTPConnection) -> "Claims":
+        """Return what the header fields of a request say.
+
+        Raises:
+            Problem: a field is empty or too long.
+        """
+        found = [connection.headers.get(name) for name in (CHALLENGE, SUBJECT, SOURCE)]
+        if any(value is not None and not 0 < len(value) <= _MOST_NAME for value in found):
+            names = f"{CHALLENGE}, {SUBJECT} and {SOURCE}"
+            raise Problem("bad-request", f"{names} must have 1 to {_MOST_NAME} characters")
+        return cls(*found)
+
+
 @contextlib.asynccontextmanager
 async def visit(
-    connection: HTTPConnection, service: Service, who: Principal, endpoint: str
+    connection: HTTPConnection,
+    service: Service,
+    who: Principal,
+    endpoint: str,
+    claims: Claims | None = None,
 ) -> AsyncIterator[Visit]:
     """Begin a visit: use its challenge, and count its attempt.
 
     Args:
-        connection: the request; its header fields X-Gate-Subject, X-Gate-Source and X-Challenge-ID
-            are read.
+        connection: the request.
         service: the service.
         who: who asks.
         endpoint: of the request.
+        claims: what the client says; None = the header fields X-Gate-Subject, X-Gate-Source and
+            X-Challenge-ID are read.
 
     Raises:
         Problem: the challenge is unknown, used or missing; the subject or the source has to wait
             or is locked; or counts cannot be kept.
     """
+    said = Claims.of_headers(connection) if claims is None else claims
+    tag = service.gate.secret.tag
     one = Visit(
         service,
         who,
         endpoint,
-        getattr(connection.state, "request_id", ""),
-        _challenge(connection, service, who),
-        _tag(connection, service, SUBJECT, "subject"),
+        getattr(connection.state, "request_id", "") or uuid.uuid4().hex,
+        _challenge(said.challenge_id, service, who),
+        None if said.subject is None else tag("subject", said.subject),
         network_of(connection),
     )
     if one.counts:
-        one.attempt = await _begun(connection, one)
+        peer = None if connection.client is None else f"peer {connection.client.host}"
+        source = peer if said.source is None else said.source
+        one.attempt = await _begun(one, None if source is None else tag("source", source))
     try:
         yield one
     except BaseException as error:
@@ -252,8 +302,7 @@ async def visit(
     await one.end(None)
 
 
-async def _begun(connection: HTTPConnection, one: Visit) -> Attempt:
-    source = _tag(connection, one.service, SOURCE, "source") or _peer(connection, one.service)
+async def _begun(one: Visit, source: str | None) -> Attempt:
     attempts = one.service.gate.attempts
     try:
         standing, attempt = await one._in_thread(lambda: attempts.begin(one.subject, source))
@@ -267,8 +316,7 @@ async def _begun(connection: HTTPConnection, one: Visit) -> Attempt:
     raise Problem("wait", retry_after_s=standing.retry_after_s)
 
 
-def _challenge(connection: HTTPConnection, service: Service, who: Principal) -> Challenge | None:
-    name = connection.headers.get(CHALLENGE)
+def _challenge(name: str | None, service: Service, who: Principal) -> Challenge | None:
     if name is None:
         if service.gate.needs_challenge and who.is_gate:
             raise Problem("challenge", f"{CHALLENGE} must name one of POST /v1/challenges")
@@ -277,20 +325,6 @@ def _challenge(connection: HTTPConnection, service: Service, who: Principal) -> 
     if found is None:
         raise Problem("challenge")
     return found
-
-
-def _tag(connection: HTTPConnection, service: Service, header: str, purpose: str) -> str | None:
-    name = connection.headers.get(header)
-    if name is None:
-        return None
-    if not 0 < len(name) <= _MOST_NAME:
-        raise Problem("bad-request", f"{header} must have 1 to {_MOST_NAME} characters")
-    return service.gate.secret.tag(purpose, name)
-
-
-def _peer(connection: HTTPConnection, service: Service) -> str | None:
-    client = connection.client
-    return None if client is None else service.gate.secret.tag("source", f"peer {client.host}")
 
 
 def network_of(connection: HTTPConnection) -> str | None:

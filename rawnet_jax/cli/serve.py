@@ -45,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_listening(parser.add_argument_group("where it listens"))
     _add_limits(parser.add_argument_group("limits"))
     _add_voices(parser.add_argument_group("speakers (docs/speaker.md)"))
+    _add_gate(parser.add_argument_group("who may ask, and the gate (docs/gate.md)"))
+    _add_upstream(parser.add_argument_group("the system behind the gate"))
     parser.set_defaults(takes_overrides=True)
 
 
@@ -118,7 +120,60 @@ def _add_voices(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_gate(group: argparse._ArgumentGroup) -> None:
+    def add(name: str, text: str, metavar: str = "FILE") -> None:
+        group.add_argument(name, metavar=metavar, help=text)
+
+    add("--keys", "keys of clients, which serve-key makes; without, whoever reaches the service")
+    group.add_argument(
+        "--requests-per-minute",
+        type=float,
+        default=600.0,
+        metavar="N",
+        help="of a key; more are refused with 429 (default: %(default)s)",
+    )
+    add("--secret", "32 random bytes or more, from which the keys of all keyed hashes come")
+    add("--attempts", "failed attempts of subjects and sources, kept over a restart (SQLite)")
+    add("--replayed", "keyed fingerprints of recordings, kept over a restart for 30 days (SQLite)")
+    add("--audit-log", "a line of JSON for every decision, chained by hashes; see verify-log")
+    group.add_argument(
+        "--require-challenge",
+        action="store_true",
+        help="refuse recordings of gates that name no challenge",
+    )
+    group.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="page whose scripts may open a socket, such as https://bank.example; repeatable",
+    )
+    add("--twilio-token", "the auth token of Twilio, alone in the file: take its Media Streams")
+    add("--twilio-url", "as Twilio is told it, such as wss://gate.example/v1/twilio", "URL")
+
+
+def _add_upstream(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--upstream", metavar="URL", help="POST /v1/gate forwards bona fide audio there"
+    )
+    group.add_argument(
+        "--upstream-timeout",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="for its answer; later is a refusal (default: %(default)s)",
+    )
+    group.add_argument(
+        "--decision-key", metavar="FILE", help="PEM file, Ed25519: sign decisions with it"
+    )
+    group.add_argument(
+        "--audience", metavar="NAME", help="of signed decisions (default: origin of --upstream)"
+    )
+
+
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from rawnet_jax.serve.start import ServeOptions, serve
+
+    args.origin = tuple(args.origin)
 
     return serve(flags.options_of(ServeOptions, args, overrides))

@@ -41,6 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from rawnet_jax.cli import flags
-    from rawnet_jax.jobs.serve_key import KeyOptions, serve_key
+    from rawnet_jax.serve.key_command import KeyOptions, serve_key
 
     return serve_key(flags.options_of(KeyOptions, args, overrides))

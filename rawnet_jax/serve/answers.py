@@ -15,12 +15,28 @@ UNLIKE = "unlike training"
 NO_SCORE = "no score"
 
 
-def answer(judged: Judged, who: Principal, model: ModelInfo, request_id: str) -> dict[str, Any]:
-    """Return the answer, ready for JSON: `ScoreMessage` or `DecisionMessage`."""
+def answer(
+    judged: Judged,
+    who: Principal,
+    model: ModelInfo,
+    request_id: str,
+    verdict: str,
+    reason: str | None,
+) -> dict[str, Any]:
+    """Return the answer, ready for JSON: `ScoreMessage` or `DecisionMessage`.
+
+    Args:
+        judged: the recording.
+        who: who asks.
+        model: what judged it.
+        request_id: of the request.
+        verdict: what was decided, for a gate.
+        reason: its class of reason, for a gate.
+    """
     if who.is_gate:
         return {
-            "verdict": judged.record["verdict"],
-            "reason": reason_class(judged),
+            "verdict": verdict,
+            "reason": reason,
             "request_id": request_id,
         }
     return {

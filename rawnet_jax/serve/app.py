@@ -11,7 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rawnet_jax import __version__
-from rawnet_jax.serve import routes_health, routes_score, routes_speakers
+from rawnet_jax.serve import (
+    routes_gate,
+    routes_health,
+    routes_score,
+    routes_speakers,
+    routes_stream,
+    routes_twilio,
+)
 from rawnet_jax.serve.documented import add_problem_schema
 from rawnet_jax.serve.envelope import Envelope
 from rawnet_jax.serve.problems import Problem
@@ -41,6 +48,8 @@ def build_app(service: Service) -> FastAPI:
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _on_error)
     app.include_router(routes_score.router)
+    for routes in (routes_gate, routes_stream, routes_twilio):
+        app.include_router(routes.router)
     app.include_router(routes_health.router)
     if service.voices is not None:
         app.include_router(routes_speakers.router)

@@ -22,6 +22,11 @@ BODY: dict[str, Any] = {
 }
 """A request's recording."""
 
+AUDIO_BODY: dict[str, Any] = BODY | {
+    "content": {name: form for name, form in BODY["content"].items() if "form" not in name}
+}
+"""The same where it must be the audio file itself."""
+
 _SAID = {
     400: "The request is not as it must be.",
     401: "A key is needed.",
@@ -32,7 +37,9 @@ _SAID = {
     413: "The body is too large.",
     415: "The body is no audio that is read here.",
     422: "A parameter is not as it must be, or the audio cannot be decoded.",
-    429: "This key has too many requests at once; Retry-After says when to try again.",
+    429: "This key asks too much, or attempts have failed; Retry-After says when to try again.",
+    502: "The system behind the gate failed.",
+    504: "The system behind the gate took too long.",
     503: "The service is full or not ready; Retry-After says when to try again.",
 }
 

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,7 +46,8 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add(message["headers"], request_id)
+                more = scope["state"].get("more_headers", {})
+                _add(message["headers"], {"X-Request-ID": request_id, **more})
             await send(message)
 
         try:
@@ -63,9 +65,9 @@ class Envelope:
             self._meters.requests.labels(route, method, str(status)).inc()
 
 
-def _add(headers: list[tuple[bytes, bytes]], request_id: str) -> None:
+def _add(headers: list[tuple[bytes, bytes]], more: Mapping[str, str]) -> None:
     there = {name.lower() for name, _ in headers}
-    for name, value in {**HEADERS, "X-Request-ID": request_id}.items():
+    for name, value in {**HEADERS, **more}.items():
         if name.lower().encode() not in there:
             headers.append((name.encode(), value.encode()))
 

@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LOOK_AGAIN_S = 1.0
 
 
-class Role(Enum):
+class Role(StrEnum):
     """What the holder of a key is told."""
 
     GATE = "gate"  # a decision and a class of reason

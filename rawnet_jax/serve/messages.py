@@ -79,6 +79,47 @@ class DecisionMessage(_Message):
     request_id: str
 
 
+class GateMessage(DecisionMessage):
+    """What a gate without an upstream decides."""
+
+    challenge_id: str | None
+    audio_sha256: str = Field(description="of the body")
+    token: str | None = Field(
+        description="where it is bonafide and decisions are signed: the decision as a JWS"
+    )
+
+
+class ChallengeMessage(_Message):
+    """What a recording may name once."""
+
+    id: str
+    nonce: str = Field(description="random; stands in the signed decision")
+    phrase: str = Field(description="digits to speak; that they were spoken is not checked here")
+    expires_at: float = Field(description="Unix time")
+
+
+class TicketMessage(_Message):
+    """What opens one socket."""
+
+    ticket: str
+    expires_at: float = Field(description="Unix time")
+
+
+class KeySetMessage(_Message):
+    """Public keys (RFC 7517)."""
+
+    keys: list[dict[str, str]]
+
+
+class CallMessage(BaseModel):
+    """What is known of a telephone call; analysts are told more."""
+
+    call_sid: str
+    state: str = Field(description="running, done, failed or refused")
+    verdict: str | None = Field(None, description="bonafide, spoof or cannot judge")
+    token: str | None = Field(None, description="where it is done and bonafide: the decision")
+
+
 class JobMessage(_Message):
     """A recording that is judged later."""
 

@@ -22,6 +22,7 @@ class Meters:
         died: processes that died while they decoded.
         working: recordings in the service now.
         receiving: bodies that are being received now.
+        streams: that ended, by the code of the close frame.
         ready: 1 where the service is.
     """
 
@@ -36,6 +37,7 @@ class Meters:
         self.died = self._counter("decode_workers_died", "Processes that died while decoding.")
         self.working = self._gauge("working", "Recordings that are decoded, wait or are scored.")
         self.receiving = self._gauge("receiving", "Bodies that are being received.")
+        self.streams = self._counter("streams", "Streams that ended, by close code.", "code")
         self.ready = self._gauge("ready", "Whether the service is ready.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -1,5 +1,6 @@
 """Errors as the client sees them: ``application/problem+json`` (RFC 9457) with a stable type."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,9 @@ KINDS: Mapping[str, Kind] = {
     "bad-request": Kind(400, "The request is not as it must be."),
     "unauthorized": Kind(401, "A key is needed."),
     "forbidden": Kind(403, "This key does not allow it."),
+    "locked": Kind(403, "There were too many failed attempts."),
+    "challenge": Kind(403, "The challenge is missing, unknown, used or expired."),
+    "refused": Kind(403, "The recording is refused."),
     "not-found": Kind(404, "There is nothing here."),
     "method-not-allowed": Kind(405, "This method is not allowed here."),
     "conflict": Kind(409, "It is there already."),
@@ -40,7 +44,11 @@ KINDS: Mapping[str, Kind] = {
     "undecodable": Kind(422, "The audio cannot be decoded."),
     "too-long": Kind(422, "The recording is too long."),
     "out-of-bounds": Kind(422, "Sample rate, channels or level are out of bounds."),
-    "too-many-requests": Kind(429, "This key has too many requests at once."),
+    "too-many-requests": Kind(429, "This key asks too much."),
+    "wait": Kind(429, "There were several failed attempts; the next one has to wait."),
+    "upstream-failed": Kind(502, "The system behind the gate failed."),
+    "upstream-timeout": Kind(504, "The system behind the gate took too long."),
+    "not-recorded": Kind(503, "The decision cannot be recorded, so there is none."),
     "internal": Kind(500, "The service failed."),
     "overloaded": Kind(503, "The service is full."),
     "not-ready": Kind(503, "The service is not ready."),
@@ -92,5 +100,5 @@ class Problem(Exception):
         """Return the answer."""
         headers = dict(self.headers)
         if self.retry_after_s is not None:
-            headers["Retry-After"] = str(max(1, round(self.retry_after_s)))
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
         return JSONResponse(self.content(request_id), self.status, headers, MEDIA_TYPE)

@@ -15,6 +15,7 @@ from rawnet_jax.serve.job_store import Job
 from rawnet_jax.serve.messages import DecisionMessage, JobMessage, ScoreMessage
 from rawnet_jax.serve.problems import Problem
 from rawnet_jax.serve.service import Service
+from rawnet_jax.serve.visit import Visit, visit
 
 router = APIRouter(tags=["score"])
 
@@ -48,17 +49,25 @@ async def score(
     prefer: Prefer = "",
 ) -> Response:
     """Judge a recording: the body is an audio file, or a form with one in the field ``file``."""
-    if windows and who.is_gate:
-        raise Problem("forbidden", "a gate's key gets decisions alone, without windows")
+    is_later = _ASYNC in {word.strip().lower() for word in prefer.split(",")}
+    if who.is_gate and (windows or is_later):
+        raise Problem("forbidden", "a gate's key gets decisions alone, at once, without windows")
     service.check_accepts()
-    began_s = time.monotonic()
+    async with visit(request, service, who, "/v1/score") as one:
+        return await _decided(request, one, is_later, channel, windows)
+
+
+async def _decided(
+    request: Request, one: Visit, is_later: bool, channel: int | None, windows: bool
+) -> Response:
+    service, who, began_s = one.service, one.who, time.monotonic()
     with service.admission.receiving(who.key_id):
         upload = await read_upload(request, service.settings)
     came_s = time.monotonic()
     service.meters.received.observe(came_s - began_s)
     request_id: str = request.state.request_id
-    if _ASYNC in {word.strip().lower() for word in prefer.split(",")}:
-        return _later(service, who, upload, request_id, channel, windows)
+    if is_later:
+        return _later(one, upload, channel, windows)
     try:
         with service.admission.working(who.key_id):
             judged = await service.judge(
@@ -68,9 +77,11 @@ async def score(
                 windows=windows,
                 max_s=_max_s(service, who),
             )
+            found = await one.conclude(judged, upload.content)
     finally:
         await pace(who, came_s, service.settings.answer_step_s)
-    return JSONResponse(answer(judged, who, service.detector.info, request_id))
+    info = service.detector.info
+    return JSONResponse(answer(judged, who, info, request_id, found.verdict, found.reason))
 
 
 @router.get(
@@ -97,14 +108,9 @@ async def delete_job(job_id: str, service: TheService, who: Caller) -> Response:
     return Response(status_code=204)
 
 
-def _later(
-    service: Service,
-    who: Principal,
-    upload: Upload,
-    request_id: str,
-    channel: int | None,
-    windows: bool,
-) -> Response:
+def _later(one: Visit, upload: Upload, channel: int | None, windows: bool) -> Response:
+    service, who = one.service, one.who
+
     async def work() -> dict[str, Any]:
         with service.admission.working(who.key_id):
             judged = await service.judge(
@@ -115,7 +121,9 @@ def _later(
                 max_s=_max_s(service, who),
                 wait_s=service.settings.job_life_s,
             )
-        return answer(judged, who, service.detector.info, request_id)
+            found = await one.conclude(judged, upload.content)
+        info = service.detector.info
+        return answer(judged, who, info, one.request_id, found.verdict, found.reason)
 
     job = service.jobs.add(who.key_id, work)
     headers = {"Location": f"/v1/jobs/{job.job_id}", "Preference-Applied": _ASYNC}

@@ -143,6 +143,7 @@ async def serve(
     finally:
         stopping.cancel()
         service.drain()
+        await service.streams.finish(service.settings.drain_s)
         server.should_exit = True
         await serving
         failure = await _ended(starting)

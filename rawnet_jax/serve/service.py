@@ -10,13 +10,16 @@ from rawnet_jax.errors import AudioError, RawnetError
 from rawnet_jax.scoring.decoded import Decoded
 from rawnet_jax.scoring.verdict import Record, record_of
 from rawnet_jax.serve.admission import Admission
+from rawnet_jax.serve.calls import Calls
 from rawnet_jax.serve.decode_pool import DecodePool, Expired
 from rawnet_jax.serve.decode_process import WorkerDied
 from rawnet_jax.serve.engine import Engine, Full, Scored
+from rawnet_jax.serve.gate import Gate
 from rawnet_jax.serve.job_store import JobStore
 from rawnet_jax.serve.meters import Meters
 from rawnet_jax.serve.problems import Problem
 from rawnet_jax.serve.settings import Settings
+from rawnet_jax.serve.stream_scorers import Streams
 
 _FULL_SHARE = 0.9  # of the queue, from which on the service is not ready
 _RETRY_S = 1.0
@@ -55,10 +58,10 @@ class Service:
         jobs: recordings that are judged later.
         is_local: whether it is reached from this machine alone.
         shows_metrics: whether ``/metrics`` is among its routes.
-        key_ring: keys of clients; None = there are none, and whoever asks is an analyst.
-        audit: log of decisions; None = off.
-        attempts: attempts of subjects; None = off.
         voices: speakers, see `rawnet_jax.serve.voices.Voices`; None = the service knows none.
+        gate: keys, limits, attempts, audit log and the like.
+        streams: those that are open.
+        calls: verdicts on telephone calls.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Service:
         settings: Settings | None = None,
         *,
         shows_metrics: bool = True,
+        gate: Gate | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -74,6 +78,7 @@ class Service:
             detector: see `rawnet_jax.load`.
             settings: limits; None = the defaults.
             shows_metrics: whether ``/metrics`` is among its routes.
+            gate: None = one without keys.
         """
         self.detector = detector
         self.settings = settings or Settings()
@@ -84,10 +89,10 @@ class Service:
         self.admission = Admission(self.settings, self.meters)
         self.jobs = JobStore(self.settings.max_jobs, self.settings.job_life_s)
         self.shows_metrics = shows_metrics
-        self.key_ring: Any = None
-        self.audit: Any = None
-        self.attempts: Any = None
         self.voices: Any = None
+        self.gate = gate or Gate()
+        self.streams = Streams(detector, self.settings)
+        self.calls = Calls()
         self.failure: RawnetError | None = None
         self._is_started = False
         self._is_draining = False
@@ -102,6 +107,7 @@ class Service:
             await asyncio.gather(
                 asyncio.to_thread(self.engine.start), asyncio.to_thread(self.pool.start)
             )
+            await asyncio.to_thread(self.streams.start)
         except WorkerDied as error:
             raise RawnetError(f"a process that decodes does not start: {error}") from None
         self._is_started = True
@@ -116,6 +122,8 @@ class Service:
         self.drain()
         await asyncio.to_thread(self.engine.close)
         await asyncio.to_thread(self.pool.close)
+        self.streams.close()
+        await self.gate.close()
 
     @property
     def not_ready(self) -> str:

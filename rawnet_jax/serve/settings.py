@@ -6,7 +6,7 @@ from typing import Any
 
 from rawnet_jax.errors import ConfigError
 
-_MAY_BE_ZERO = ("batch_wait_s", "answer_step_s", "grace_s")
+_MAY_BE_ZERO = ("batch_wait_s", "answer_step_s", "grace_s", "stream_hop_s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,11 @@ class Settings:
         drain_s: for requests that run when the service is told to end.
         answer_step_s: answers to gates leave at multiples of this after their body came.
         self_test_s: between two self-tests while ``/readyz`` is asked.
+        streams: open at once.
+        streams_per_key: of those, one key's.
+        max_stream_s: of a stream.
+        stream_idle_s: in which a message of the client must come.
+        stream_hop_s: from one window of a stream to the next; 0 = as the model was evaluated.
     """
 
     max_body_bytes: int = 10 * 2**20
@@ -70,6 +75,11 @@ class Settings:
     drain_s: float = 30.0
     answer_step_s: float = 0.05
     self_test_s: float = 30.0
+    streams: int = 32
+    streams_per_key: int = 4
+    max_stream_s: float = 300.0
+    stream_idle_s: float = 10.0
+    stream_hop_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the numbers.

@@ -12,6 +12,7 @@ from rawnet_jax.data.cache_build import usable_cores
 from rawnet_jax.detector import Detector, load
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.jobs.options import MOST_WORKERS, at_least
+from rawnet_jax.serve.gate_options import GateOptions
 from rawnet_jax.serve.settings import Settings
 from rawnet_jax.terminal import complain
 
@@ -21,7 +22,7 @@ _MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeOptions:
+class ServeOptions(GateOptions):
     """Options of ``serve``, named as its flags; see ``serve --help``."""
 
     workdir: str | None
@@ -55,6 +56,7 @@ class ServeOptions:
     voice_band: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least("--port", self.port, 0, _MOST_PORT)
         at_least("--metrics-port", self.metrics_port, 0, _MOST_PORT)
         at_least("--queue", self.queue, 1, 10_000)
@@ -68,10 +70,11 @@ class ServeOptions:
             raise ConfigError("--speakers and --template-key: go with --encoder only")
         if not 0 < self.max_body <= 1_024:
             raise ConfigError(f"--max-body {self.max_body:g}: it must be above 0, in MiB, <= 1024")
-        if not is_loopback(self.host) and not self.behind_proxy:
+        if not is_loopback(self.host) and not self.behind_proxy and self.keys is None:
             raise ConfigError(
-                f"--host {self.host}: is not this machine alone, and there are no keys; listen on "
-                "127.0.0.1, or say --behind-proxy where a proxy lets in only whom it knows"
+                f"--host {self.host}: is not this machine alone, and there are no keys; give "
+                "--keys, listen on 127.0.0.1, or say --behind-proxy where a proxy lets in only "
+                "whom it knows"
             )
 
     def settings(self) -> Settings:
@@ -111,7 +114,8 @@ def serve(options: ServeOptions) -> int:
     from rawnet_jax.serve.server import Listening, run
     from rawnet_jax.serve.service import Service
 
-    service = Service(detector, settings, shows_metrics=options.metrics_port is None)
+    gate = options.gate()
+    service = Service(detector, settings, shows_metrics=options.metrics_port is None, gate=gate)
     if options.encoder is not None:
         from rawnet_jax.serve.voices import open_voices
 

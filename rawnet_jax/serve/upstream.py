@@ -25,7 +25,7 @@ _HOP_BY_HOP = {
 _NOT_FORWARDED = _HOP_BY_HOP | {
     *("authorization", "x-api-key", "host", "content-length", "expect", "accept-encoding"),
     *(HEADER.lower(), "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"),
-    *("x-real-ip", "x-gate-subject", "x-challenge-id", "prefer"),
+    *("x-real-ip", "x-gate-subject", "x-gate-source", "x-challenge-id", "prefer"),
 }
 _NOT_RETURNED = _HOP_BY_HOP | {"content-length", "content-encoding", "server", "date", "alt-svc"}
 
@@ -170,7 +170,8 @@ def forwarded_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str
     return [
         (name, value)
         for name, value in given
-        if name.lower() not in _NOT_FORWARDED and name.lower() not in named
+        # Servers that make variables of names take _ for -.
+        if not {name.lower(), name.lower().replace("_", "-")} & (_NOT_FORWARDED | named)
     ]
 
 

@@ -116,7 +116,7 @@ for name, attempt in attempts.items():
         print(name, type(error).__name__, getattr(error, "errno", None))
     else:
         print(name, "was possible")
-os.write(1, b"still writes")
+print("still writes")
 """
 
 
@@ -131,7 +131,7 @@ def test_a_sealed_process_can_do_nothing_else():
         check=True,
     )
     lines = done.stdout.splitlines()
-    assert lines[-1] == "still writes" or "still writes" in done.stdout
+    assert lines[-1] == "still writes"
     assert "was possible" not in done.stdout
     for name in ("open", "socket", "fork", "exec", "kill", "list", "memfd"):
         assert f"{name} PermissionError 1" in lines
@@ -155,7 +155,6 @@ def test_a_process_has_no_environment_and_few_files(process):
 
 
 def test_memory_has_a_bound(process):
-    # A FLAC header may ask for blocks of 64 Ki frames in 8 channels; a WAV with a huge format.
     small = DecodeProcess(SOUND, Limits(memory_bytes=350 * 2**20))
     try:
         content = wav(np.zeros(60 * 192_000, np.int16), 192_000)

@@ -100,8 +100,12 @@ def bind(where: Listening) -> socket.socket:
         # asyncio sets TCP_NODELAY only where the protocol is named; without it an answer in two
         # pieces waits 40 ms for the client's delayed acknowledgement.
         found = socket.socket(family, kind, protocol)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(address)
+        except OSError:
+            found.close()
+            raise
     except OSError as error:
         raise ConfigError(
             f"--host {where.host} --port {where.port}: {error.strerror or error}"

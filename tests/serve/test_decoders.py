@@ -1,4 +1,4 @@
-"""Processes that decode: sealed, bounded, replaced; what kills one costs its own recording alone."""
+"""Processes that decode: sealed, bounded, replaced; a death costs one recording."""
 
 import concurrent.futures as futures
 import io
@@ -182,9 +182,11 @@ def test_answers_that_break_the_protocol_are_not_believed(monkeypatch):
     from rawnet_jax.serve.decode_worker import HEAD
 
     monkeypatch.setattr(
-        decode_process, "_RUN", "import os, sys, time\n{path!r}\nos.write(1, HEAD)".replace(
+        decode_process,
+        "_RUN",
+        "import os, sys, time\n{path!r}\nos.write(1, HEAD)".replace(
             "HEAD", repr(HEAD.pack(2**31, 0))
-        )
+        ),
     )
     with pytest.raises(WorkerDied, match="broke its protocol"):
         DecodeProcess(SOUND, Limits())

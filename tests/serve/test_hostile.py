@@ -1,5 +1,7 @@
 """Bodies that want to break the service, and requests that fit its OpenAPI document."""
 
+from typing import Any
+
 import httpx
 import numpy as np
 import pytest
@@ -96,8 +98,8 @@ def test_names_of_files_are_names(server, name, caplog):
     assert not caplog.records
 
 
-def operations(url):
-    document = schemathesis.openapi.from_url(f"{url}/openapi.json")
+def operations(url) -> list[Any]:
+    document: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
     return [found.ok() for found in document.get_all_operations()]
 
 

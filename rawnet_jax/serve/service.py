@@ -53,7 +53,6 @@ class Service:
         meters: counts.
         admission: bounds what is in the service.
         jobs: recordings that are judged later.
-        is_local: whether it is reached from this machine alone.
         shows_metrics: whether ``/metrics`` is among its routes.
         key_ring: keys of clients; None = there are none, and whoever asks is an analyst.
         audit: log of decisions; None = off.
@@ -88,7 +87,6 @@ class Service:
         self.key_ring: Any = None
         self.audit: Any = None
         self.attempts: Any = None
-        self.failure: RawnetError | None = None
         self._is_started = False
         self._is_draining = False
 

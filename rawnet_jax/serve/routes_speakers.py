@@ -1,7 +1,9 @@
 """Speakers of the service: enrol, ask for, delete and export them; verify a recording."""
 
 import asyncio
+import hashlib
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -10,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from rawnet_jax.serve.access import Analyst, Caller, Principal, TheService
 from rawnet_jax.serve.answers import pace
-from rawnet_jax.serve.attempt_guard import AttemptGuard, Hold
-from rawnet_jax.serve.body import read_upload
+from rawnet_jax.serve.attempts import Outcome
+from rawnet_jax.serve.body import Upload, read_upload
 from rawnet_jax.serve.clip_uploads import read_uploads
 from rawnet_jax.serve.documented import BODY, problems
 from rawnet_jax.serve.messages_voices import (
@@ -22,6 +24,7 @@ from rawnet_jax.serve.messages_voices import (
 )
 from rawnet_jax.serve.problems import Problem
 from rawnet_jax.serve.service import Judged, Service
+from rawnet_jax.serve.visit import REPLAYED, Claims, Visit, network_of, visit
 from rawnet_jax.serve.voices import Voices, tenant_of
 from rawnet_jax.speaker.spoof_check import spoof_check_of
 from rawnet_jax.speaker.template import VoiceTemplate
@@ -30,7 +33,7 @@ from rawnet_jax.speaker.verification import Decision, Enrolment, Verification, e
 router = APIRouter(tags=["speakers"])
 
 _DIGITS = 4
-_REPLAYED = "replayed"
+_LOCKS = ("locked", "wait")  # problems of a visit that are a decision here
 _CLIPS: dict[str, Any] = {
     "required": True,
     "description": "clips of one speaker, each a field `file`",
@@ -90,32 +93,45 @@ async def put_speaker(
     """Enrol a speaker by clips that the detector calls bona fide, every one of them."""
     voices, tenant = voices_of(service), tenant_of(who)
     service.check_accepts()
-    with service.admission.receiving(who.key_id):
-        uploads = await read_uploads(request, service.settings)
-    came_s = time.monotonic()
-    try:
-        known = await asyncio.to_thread(voices.template, tenant, speaker_id)
-        if known is not None and not replace:
-            raise Problem("conflict", "enrolled already; replace=true takes the place of it")
-        clips = []
-        with service.admission.working(who.key_id):
-            for upload in uploads:
-                judged = await service.judge(
-                    upload.content, name=upload.name, max_s=service.settings.max_audio_gate_s
-                )
-                check = spoof_check_of(judged.scored.found, service.detector.decision)
-                clips.append((upload.name, await voices.voice(judged.decoded.waveform), check))
-        found = enrol(clips, voices.encoder, voices.policy)
-        if found.template is None:
-            raise _not_enrolled(found, who)
-        await asyncio.to_thread(voices.store.put, tenant, speaker_id, found.template)
-    finally:
-        await pace(who, came_s, service.settings.answer_step_s)
-    request_id: str = request.state.request_id
-    said = _speaker(speaker_id, found.template, request_id)
+    claims = _claims(request, tenant, speaker_id)
+    async with visit(request, service, who, "/v1/speakers", claims) as one:
+        with service.admission.receiving(who.key_id):
+            uploads = await read_uploads(request, service.settings)
+        came_s = time.monotonic()
+        try:
+            known = await asyncio.to_thread(voices.template, tenant, speaker_id)
+            if known is not None and not replace:
+                raise Problem("conflict", "enrolled already; replace=true takes the place of it")
+            found = await _enrolment(service, voices, who, uploads)
+            one.extra |= {"event": "enrolment", "speech_s": _rounded(found.speech_s)}
+            is_enrolled = found.template is not None
+            # Or clips could be tried here as often as one likes.
+            one.outcome = Outcome.VOID if is_enrolled else Outcome.FAILED
+            await one.log("enrolled" if is_enrolled else "not_enrolled", None)
+            if found.template is not None:
+                await asyncio.to_thread(voices.store.put, tenant, speaker_id, found.template)
+        finally:
+            await pace(who, came_s, service.settings.answer_step_s)
+    if found.template is None:
+        raise _not_enrolled(found, who)
+    said = _speaker(speaker_id, found.template, request.state.request_id)
     if not who.is_gate:
         said["clips"] = _clips(found)
     return JSONResponse(said, 201)
+
+
+async def _enrolment(
+    service: Service, voices: Voices, who: Principal, uploads: Sequence[Upload]
+) -> Enrolment:
+    clips = []
+    with service.admission.working(who.key_id):
+        for upload in uploads:
+            judged = await service.judge(
+                upload.content, name=upload.name, max_s=service.settings.max_audio_gate_s
+            )
+            check = spoof_check_of(judged.scored.found, service.detector.decision)
+            clips.append((upload.name, await voices.voice(judged.decoded.waveform), check))
+    return enrol(clips, voices.encoder, voices.policy)
 
 
 @router.get(
@@ -142,11 +158,14 @@ async def get_speaker(
     status_code=204,
     responses=problems(401, 404, 422),
 )
-async def delete_speaker(speaker_id: SpeakerId, service: TheService, who: Caller) -> Response:
+async def delete_speaker(
+    request: Request, speaker_id: SpeakerId, service: TheService, who: Caller
+) -> Response:
     """Delete all that is kept of a speaker."""
-    voices = voices_of(service)
-    if not await asyncio.to_thread(voices.store.delete, tenant_of(who), speaker_id):
+    voices, tenant = voices_of(service), tenant_of(who)
+    if not await asyncio.to_thread(voices.store.delete, tenant, speaker_id):
         raise Problem("not-found", "not enrolled")
+    await _logged(request, service, who, speaker_id, "deleted")
     return Response(status_code=204)
 
 
@@ -156,13 +175,26 @@ async def delete_speaker(speaker_id: SpeakerId, service: TheService, who: Caller
     response_model=TemplateMessage,
     responses=problems(401, 403, 404, 422),
 )
-async def export_speaker(speaker_id: SpeakerId, service: TheService, who: Analyst) -> Response:
+async def export_speaker(
+    request: Request, speaker_id: SpeakerId, service: TheService, who: Analyst
+) -> Response:
     """Return all that is kept of a speaker; for analysts alone."""
     voices = voices_of(service)
     if await asyncio.to_thread(voices.template, tenant_of(who), speaker_id) is None:
         raise Problem("not-found", "not enrolled")
     found = await asyncio.to_thread(voices.store.export, tenant_of(who), speaker_id)
+    await _logged(request, service, who, speaker_id, "exported")
     return JSONResponse(found)
+
+
+async def _logged(
+    request: Request, service: Service, who: Principal, speaker_id: str, event: str
+) -> None:
+    tag = service.gate.secret.tag("subject", f"{tenant_of(who)}/{speaker_id}")
+    network = network_of(request)
+    one = Visit(service, who, "/v1/speakers", request.state.request_id, None, tag, network)
+    one.extra["event"] = event
+    await one.log("-", None)
 
 
 @router.post(
@@ -183,33 +215,77 @@ async def verify_speaker(
     """Decide whether a recording is bona fide speech of an enrolled speaker."""
     voices, tenant = voices_of(service), tenant_of(who)
     service.check_accepts()
-    with service.admission.receiving(who.key_id):
-        upload = await read_upload(request, service.settings)
-    came_s, request_id = time.monotonic(), request.state.request_id
-    guard = AttemptGuard(service)
-    hold = await guard.begin(voices.subject(tenant, speaker_id), who)
+    claims = _claims(request, tenant, speaker_id, challenge_id)
     try:
-        if hold.wait_s is not None:
-            return _locked(hold, who, request_id)
-        guard.use_challenge(challenge_id, who)
-        async with guard.counted(hold) as attempt:
-            with service.admission.working(who.key_id):
-                judged = await service.judge(
-                    upload.content,
-                    name=upload.name,
-                    channel=channel,
-                    max_s=service.settings.max_audio_gate_s,
-                )
+        async with visit(request, service, who, "/v1/verify", claims) as one:
+            with service.admission.receiving(who.key_id):
+                upload = await read_upload(request, service.settings)
+            came_s = time.monotonic()
+            try:
+                judged = await _judged(service, who, upload, channel)
                 voice = await voices.voice(judged.decoded.waveform)
-            check = spoof_check_of(judged.scored.found, service.detector.decision)
-            found = await asyncio.to_thread(voices.verify, tenant, speaker_id, voice, check)
-            is_replayed = await guard.is_replayed(judged)
-            if is_replayed and found.decision in (Decision.ACCEPT, Decision.INCONCLUSIVE):
-                found = Verification(Decision.REJECT, _REPLAYED, speech_s=found.speech_s)
-            attempt.decision = found.decision
-    finally:
-        await pace(who, came_s, service.settings.answer_step_s)
-    return JSONResponse(_decided(found, judged, who, request_id))
+                check = spoof_check_of(judged.scored.found, service.detector.decision)
+                found = await asyncio.to_thread(voices.verify, tenant, speaker_id, voice, check)
+                found = await _concluded(one, found, judged, upload)
+            finally:
+                await pace(who, came_s, service.settings.answer_step_s)
+    except Problem as problem:
+        if problem.kind not in _LOCKS:
+            raise
+        return _locked(problem, who, request.state.request_id)
+    return JSONResponse(_decided(found, judged, who, request.state.request_id))
+
+
+async def _judged(service: Service, who: Principal, upload: Upload, channel: int | None) -> Judged:
+    with service.admission.working(who.key_id):
+        return await service.judge(
+            upload.content,
+            name=upload.name,
+            channel=channel,
+            max_s=service.settings.max_audio_gate_s,
+        )
+
+
+async def _concluded(
+    one: Visit, found: Verification, judged: Judged, upload: Upload
+) -> Verification:
+    """Look whether the recording was here before, write the log, and count the attempt."""
+    one.extra |= {
+        "event": "verification",
+        "llr": _rounded(found.llr_cm),
+        "llr_sasv": _rounded(found.llr_sasv),
+        "threshold": _rounded(found.threshold),
+        "speech_s": _rounded(found.speech_s),
+        **{name: judged.seen.get(name) for name in ("container", "codec", "rate_hz", "channels")},
+        **{f"{part}_ms": milliseconds for part, milliseconds in judged.timing_ms.items()},
+    }
+    digest = await asyncio.to_thread(lambda: hashlib.sha256(upload.content).hexdigest())
+    said = await one.decide(
+        found.decision.value, found.reason, lambda: judged.decoded.waveform, digest
+    )
+    if said.reason == REPLAYED:
+        found = Verification(Decision.REJECT, REPLAYED, speech_s=found.speech_s)
+    one.outcome = outcome_of(found.decision)
+    return found
+
+
+def outcome_of(decision: Decision) -> Outcome:
+    """Return how a decision counts.
+
+    What is inconclusive on a score counts as a failure, or it would tell an attacker how near he
+    is.
+    """
+    if decision == Decision.ACCEPT:
+        return Outcome.PASSED
+    return Outcome.CANNOT_JUDGE if decision == Decision.NOT_ENOUGH_SPEECH else Outcome.FAILED
+
+
+def _claims(
+    request: Request, tenant: str, speaker_id: str, challenge_id: str | None = None
+) -> Claims:
+    """Return what a client says, the speaker as the subject."""
+    said = Claims.of_headers(request)
+    return Claims(challenge_id or said.challenge_id, f"{tenant}/{speaker_id}", said.source)
 
 
 def _decided(
@@ -231,18 +307,18 @@ def _decided(
     }
 
 
-def _locked(hold: Hold, who: Principal, request_id: str) -> Response:
-    wait_s = hold.wait_s
-    forever = wait_s is None or wait_s == float("inf")
+def _locked(problem: Problem, who: Principal, request_id: str) -> Response:
+    """Return the answer to an attempt that must wait, or must not be made at all."""
+    wait_s = problem.retry_after_s
     said: dict[str, Any] = {
         "decision": Decision.LOCKED.value,
-        "retry_after_s": None if forever else _rounded(wait_s),
+        "retry_after_s": _rounded(wait_s),
         "request_id": request_id,
     }
     if not who.is_gate:
         empty = ("cosine", "llr_asv", "llr_cm", "llr_sasv", "threshold", "speech_s", "audio")
         said |= {"reason": "too many failures", **dict.fromkeys(empty), "timing_ms": {}}
-    headers = {} if forever or wait_s is None else {"Retry-After": str(max(1, round(wait_s)))}
+    headers = {} if wait_s is None else {"Retry-After": str(max(1, round(wait_s)))}
     return JSONResponse(said, headers=headers)
 
 

@@ -1,8 +1,6 @@
 """The speakers of a service: encoder, templates and policy behind the routes of voices."""
 
 import asyncio
-import hashlib
-import hmac
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,6 @@ from rawnet_jax.speaker.spoof_check import SpoofCheck
 from rawnet_jax.speaker.template import VoiceTemplate
 from rawnet_jax.speaker.verification import Policy, Verification, calibration_of, verify
 
-_NAME_DIGITS = 32
 _WARMING_S = (2.0, 12.0, 40.0)  # noises, so that every batch of an encoder is compiled
 
 
@@ -63,7 +60,6 @@ class Voices:
             )
         self.encoder, self.policy = encoder, policy or Policy()
         self.store = TemplateStore(folder, sealer, encoder.digest, encoder.width)
-        self._subject_key = sealer.derived("subjects")
         # One thread: vectors of many clients at once would slow the detector down.
         self._thread = ThreadPoolExecutor(1, "voices")
         self._warm()
@@ -78,11 +74,6 @@ class Voices:
         """Return whose voice a recording is: float32 [n] at 16 kHz."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self.encoder.voice, waveform)
-
-    def subject(self, tenant: str, speaker: str) -> str:
-        """Return the keyed name of a speaker, for counts of attempts and the audit log."""
-        text = f"{tenant}\0{speaker}".encode()
-        return hmac.new(self._subject_key, text, hashlib.sha256).hexdigest()[:_NAME_DIGITS]
 
     def template(self, tenant: str, speaker: str) -> VoiceTemplate | None:
         """Return a speaker's template, rotated; None = not enrolled with this encoder."""

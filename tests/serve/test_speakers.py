@@ -1,6 +1,7 @@
 """Speakers of a service, by a real client: enrolled, verified, deleted, exported, locked."""
 
 import concurrent.futures
+import json
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ from rawnet_jax.detector import Detector
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.metrics.calibration import AffineCalibration
 from rawnet_jax.scoring.verdict import DecisionRule, OperatingPoint
-from rawnet_jax.serve.access import Principal, Role, principal
-from rawnet_jax.serve.attempts import Attempts
-from rawnet_jax.serve.challenges import Challenges
+from rawnet_jax.serve.access import Principal
+from rawnet_jax.serve.attempts import Attempt, Attempts, Standing, State
+from rawnet_jax.serve.audit import AuditLog
+from rawnet_jax.serve.gate import Gate
+from rawnet_jax.serve.keys import ApiKey, KeyRing, Role, add_key
 from rawnet_jax.serve.private_file import Secret
-from rawnet_jax.serve.replayed import Replayed
+from rawnet_jax.serve.replayed import Likeness, Replayed, Seen
 from rawnet_jax.serve.service import Service
 from rawnet_jax.serve.settings import Settings
 from rawnet_jax.serve.voices import Voices, open_voices, tenant_of
@@ -38,13 +41,33 @@ def detector_of(model=None):
     return Detector(model, model.decision())
 
 
-def service_of(folder, **more):
+def service_of(folder, **parts):
     detector = detector_of()
-    service = Service(detector, Settings(answer_step_s=0.0))
+    gate = Gate(**parts)
+    service = Service(detector, Settings(answer_step_s=0.0), gate=gate)
     service.voices = Voices(detector, tone_encoder(), folder, Sealer(b"k" * 32))
-    for name, value in more.items():
-        setattr(service, name, value)
     return service
+
+
+class Patient(Attempts):
+    """Counts nothing, for tests of other things."""
+
+    def begin(self, subject, source):
+        return Standing(State.OPEN), Attempt(())
+
+
+class Forgetful(Replayed):
+    """Knows no recording, for tests that send the same one again."""
+
+    def check(self, waveform):
+        return Seen(Likeness.NEW, 0)
+
+    def forget(self, seen):
+        pass
+
+
+def lenient(folder):
+    return service_of(folder, attempts=Patient(), replayed=Forgetful(Secret()))
 
 
 def clips(hz, count=3, seconds=11.0, **form):
@@ -56,7 +79,7 @@ def clips(hz, count=3, seconds=11.0, **form):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with running(service_of(tmp_path_factory.mktemp("voices"))) as found:
+    with running(lenient(tmp_path_factory.mktemp("voices"))) as found:
         answer = found.client.put("/v1/speakers/ana", files=clips(600))
         assert answer.status_code == 201, answer.text
         yield found
@@ -158,7 +181,7 @@ def test_delete_and_export(server):
         (lambda c: c.post("/v1/verify", content=b"RIFF"), 422),
         (lambda c: c.post("/v1/verify?speaker_id=../ana", content=b"RIFF"), 422),
         (lambda c: c.post("/v1/verify?speaker_id=ana", content=b"no audio"), 415),
-        (lambda c: c.post("/v1/verify?speaker_id=ana&challenge_id=x", content=b"RIFF"), 422),
+        (lambda c: c.post("/v1/verify?speaker_id=ana&challenge_id=x", content=b"RIFF"), 403),
         (lambda c: c.get("/v1/speakers/nobody/export"), 404),
     ],
 )
@@ -175,13 +198,9 @@ def test_many_at_once_get_what_each_gets_alone(server):
     assert [one["decision"] for one in found] == ["reject", "accept"] * 6
 
 
-def as_gate(app):
-    app.dependency_overrides[principal] = lambda: Principal("bank.app", Role.GATE)
-
-
-def test_failures_lock_and_a_challenge_is_used_once(tmp_path, monkeypatch):
-    attempts, challenges = Attempts(), Challenges()
-    service = service_of(tmp_path, attempts=attempts, challenges=challenges)
+def test_failures_lock_and_a_challenge_is_used_once(tmp_path):
+    attempts = Attempts()
+    service = service_of(tmp_path, attempts=attempts, replayed=Forgetful(Secret()))
     with running(service) as server:
         server.client.put("/v1/speakers/ana", files=clips(600))
         for _ in range(5):
@@ -190,52 +209,74 @@ def test_failures_lock_and_a_challenge_is_used_once(tmp_path, monkeypatch):
         assert locked["decision"] == "locked"
         assert 0 < locked["retry_after_s"] <= 30
         assert locked["llr_sasv"] is None
-        attempts.unlock(service.voices.subject("local", "ana"))
         attempts._db.execute("DELETE FROM attempts")
-        challenge = challenges.issue("local")
-        assert challenge is not None
-        assert verify(server, challenge_id=challenge.id)["decision"] == "accept"
+        challenge = server.client.post("/v1/challenges").json()["id"]
+        assert verify(server, challenge_id=challenge)["decision"] == "accept"
         again = server.client.post(
             "/v1/verify",
             content=wav(tone(600, 4)),
-            params={"speaker_id": "ana", "challenge_id": challenge.id},
+            params={"speaker_id": "ana", "challenge_id": challenge},
         )
-        assert again.status_code == 422
-        assert "used or expired" in again.json()["detail"]
+        assert again.status_code == 403
+        assert again.json()["type"].endswith(":challenge")
+
+
+def test_clips_are_not_tried_without_end(tmp_path):
+    with running(service_of(tmp_path, attempts=Attempts())) as server:
+        fakes = clips(600, 1, 0.5, level=QUIET)
+        kinds = [
+            server.client.put("/v1/speakers/eve", files=fakes).json()["type"] for _ in range(6)
+        ]
+        assert kinds == ["urn:rawnet-jax:problem:not-enrolled"] * 5 + [
+            "urn:rawnet-jax:problem:wait"
+        ]
 
 
 def test_a_recording_that_was_here_before_is_rejected(tmp_path):
-    service = service_of(tmp_path, replayed=Replayed(Secret()))
-    with running(service) as server:
+    with running(service_of(tmp_path, attempts=Patient())) as server:
         server.client.put("/v1/speakers/ana", files=clips(600))
         assert verify(server, seed=3)["decision"] == "accept"
         again = verify(server, seed=3)
         assert (again["decision"], again["reason"]) == ("reject", "replayed")
 
 
-def test_a_gate_gets_the_decision_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("rawnet_jax.serve.server.build_app", gate_app := _gate_app(), raising=True)
-    assert gate_app
-    with running(service_of(tmp_path)) as server:
+def test_every_decision_is_in_the_log_without_names(tmp_path):
+    log = tmp_path / "audit.jsonl"
+    service = service_of(tmp_path / "voices", audit=AuditLog(log), replayed=Forgetful(Secret()))
+    with running(service) as server:
+        server.client.put("/v1/speakers/ana", files=clips(600))
+        verify(server)
+        verify(server, hz=3_000)
+        server.client.get("/v1/speakers/ana/export")
+        server.client.delete("/v1/speakers/ana")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line.get("event") for line in lines] == [
+        *("enrolment", "verification", "verification", "exported", "deleted")
+    ]
+    assert [line["decision"] for line in lines[:3]] == ["enrolled", "accept", "reject"]
+    assert lines[1]["llr_sasv"] > lines[1]["threshold"]
+    assert len({line["subject"] for line in lines}) == 1
+    assert "ana" not in log.read_text()
+
+
+def test_a_gate_gets_the_decision_alone(tmp_path):
+    keys = tmp_path / "keys.json"
+    gate, analyst = (add_key(keys, ApiKey(f"bank.{role.value}", role, "0" * 64)) for role in Role)
+    service = service_of(tmp_path / "voices", key_ring=KeyRing(keys), attempts=Patient())
+    with running(service) as server:
+        assert server.client.put("/v1/speakers/ana", files=clips(600)).status_code == 401
+        server.client.headers["X-API-Key"] = gate
         said = server.client.put("/v1/speakers/ana", files=clips(600)).json()
+        assert said["enrolled"]
         assert "clips" not in said
         for hz in (600, 3_000):
             assert set(verify(server, hz=hz)) == {"decision", "retry_after_s", "request_id"}
         assert server.client.get("/v1/speakers/ana/export").status_code == 403
         refused = server.client.put("/v1/speakers/eve", files=clips(600, level=QUIET)).json()
         assert not {"detail", "clips"} & set(refused)
-        assert list(server.service.voices.store._folder.iterdir())
-
-
-def _gate_app():
-    from rawnet_jax.serve.app import build_app
-
-    def build(service):
-        app = build_app(service)
-        as_gate(app)
-        return app
-
-    return build
+        # Another key of the tenant sees the same speakers.
+        server.client.headers["X-API-Key"] = analyst
+        assert len(server.client.get("/v1/speakers/ana/export").json()["vector"]) == 12
 
 
 def test_a_service_without_speakers_has_no_such_routes():

@@ -118,6 +118,23 @@ def _add_voices(group: argparse._ArgumentGroup) -> None:
         metavar="NATS",
         help="inconclusive so near to their threshold (default: %(default)s)",
     )
+    group.add_argument(
+        "--enrol-clips", type=int, default=3, metavar="N", help="at least (default: %(default)s)"
+    )
+    group.add_argument(
+        "--enrol-speech",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="net speech in all clips of an enrolment, seconds (default: %(default)g)",
+    )
+    group.add_argument(
+        "--verify-speech",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="net speech that a decision takes, seconds (default: %(default)g)",
+    )
 
 
 def _add_gate(group: argparse._ArgumentGroup) -> None:

@@ -207,8 +207,8 @@ def fused(
     """Return fused ratios [N]; NaN where one part has no score."""
     there = ~(np.isnan(scores["cm"]) | np.isnan(scores["asv"]))
     found = np.full(there.size, np.nan)
-    parts = (calibrations[kind].apply(scores[kind][there]) for kind in ("asv", "cm"))
-    found[there] = fused_llr(*parts, share)
+    asv, cm = (calibrations[kind].apply(scores[kind][there]) for kind in ("asv", "cm"))
+    found[there] = fused_llr(asv, cm, share)
     return found
 
 
@@ -351,7 +351,8 @@ def _intervals(
 def _t_eer(scores: dict[str, np.ndarray], keys: np.ndarray) -> float | None:
     if not {"cm", "asv"} <= set(scores):
         return None
-    asv = AsvScores(*(_there(scores["asv"][keys == key]) for key in KEYS))
+    target, nontarget, spoof = (_there(scores["asv"][keys == key]) for key in KEYS)
+    asv = AsvScores(target, nontarget, spoof)
     is_spoof = keys == "spoof"
     return t_eer(_there(scores["cm"][~is_spoof]), _there(scores["cm"][is_spoof]), asv).eer
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from rawnet_jax.errors import DataError
 from rawnet_jax.serve.access import Analyst, Caller, Principal, TheService
 from rawnet_jax.serve.answers import pace
 from rawnet_jax.serve.attempts import Outcome
@@ -131,7 +132,16 @@ async def _enrolment(
             )
             check = spoof_check_of(judged.scored.found, service.detector.decision)
             clips.append((upload.name, await voices.voice(judged.decoded.waveform), check))
+            # A clip that enrols somebody must not let anybody in.
+            await _remember(service, judged)
     return enrol(clips, voices.encoder, voices.policy)
+
+
+async def _remember(service: Service, judged: Judged) -> None:
+    try:
+        await asyncio.to_thread(service.gate.replayed.check, judged.decoded.waveform)
+    except DataError:
+        raise Problem("not-recorded", "recordings cannot be remembered") from None
 
 
 @router.get(

@@ -54,6 +54,9 @@ class ServeOptions(GateOptions):
     template_key: Path | None
     voice_costs: str
     voice_band: float
+    enrol_clips: int
+    enrol_speech: float
+    verify_speech: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,15 +120,22 @@ def serve(options: ServeOptions) -> int:
     gate = options.gate()
     service = Service(detector, settings, shows_metrics=options.metrics_port is None, gate=gate)
     if options.encoder is not None:
+        from rawnet_jax.jobs.voices import COSTS
         from rawnet_jax.serve.voices import open_voices
+        from rawnet_jax.speaker.verification import Policy
 
         service.voices = open_voices(
             detector,
             options.encoder,
             options.speakers,
             options.template_key,
-            costs=options.voice_costs,
-            band=options.voice_band,
+            Policy(
+                costs=COSTS[options.voice_costs],
+                band=options.voice_band,
+                min_speech_s=options.verify_speech,
+                enrol_clips=options.enrol_clips,
+                enrol_speech_s=options.enrol_speech,
+            ),
             speech=options.speech,
         )
     where = Listening(

@@ -10,7 +10,6 @@ import numpy as np
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.detector import Detector
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.jobs.voices import COSTS
 from rawnet_jax.serve.access import Principal
 from rawnet_jax.serve.templates import OtherEncoderError, TemplateStore
 from rawnet_jax.speaker.encoder import SpeakerEncoder, Voice
@@ -121,9 +120,8 @@ def open_voices(
     encoder: Path,
     folder: Path | None,
     key: Path | None,
+    policy: Policy,
     *,
-    costs: str,
-    band: float,
     speech: str | None,
 ) -> Voices:
     """Return the speakers of a service, from the options of ``serve``.
@@ -137,4 +135,4 @@ def open_voices(
 
     sealer = Sealer.read(key)
     loaded = load_encoder(encoder, speech=speech or "silero")
-    return Voices(detector, loaded, folder, sealer, Policy(costs=COSTS[costs], band=band))
+    return Voices(detector, loaded, folder, sealer, policy)

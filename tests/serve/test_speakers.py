@@ -21,6 +21,7 @@ from rawnet_jax.serve.service import Service
 from rawnet_jax.serve.settings import Settings
 from rawnet_jax.serve.voices import Voices, open_voices, tenant_of
 from rawnet_jax.speaker.sealing import Sealer
+from rawnet_jax.speaker.verification import Policy
 from tests.serve.running import StubModel, running, wav
 from tests.speaker.toy_voices import tone, tone_encoder
 
@@ -238,6 +239,9 @@ def test_a_recording_that_was_here_before_is_rejected(tmp_path):
         assert verify(server, seed=3)["decision"] == "accept"
         again = verify(server, seed=3)
         assert (again["decision"], again["reason"]) == ("reject", "replayed")
+        enrolled = clips(600)[0][1][1]  # a stolen clip of the enrolment
+        answer = server.client.post("/v1/verify?speaker_id=ana", content=enrolled).json()
+        assert (answer["decision"], answer["reason"]) == ("reject", "replayed")
 
 
 def test_every_decision_is_in_the_log_without_names(tmp_path):
@@ -302,6 +306,4 @@ def test_what_is_not_calibrated_does_not_start(tmp_path):
     with pytest.raises(ConfigError, match="speaker-encoder --calibrate"):
         Voices(detector_of(), tone_encoder(calibration=None), tmp_path, Sealer(b"k" * 32))
     with pytest.raises(ConfigError, match="--template-key"):
-        open_voices(
-            detector_of(), tmp_path, tmp_path, None, costs="asvspoof5", band=0.0, speech=None
-        )
+        open_voices(detector_of(), tmp_path, tmp_path, None, Policy(), speech=None)

@@ -76,7 +76,7 @@ WITHOUT_JAX = (
         "jobs.options",
     ),
     *("jobs.processes", "jobs.robustness_table", "jobs.score", "jobs.seeds", "jobs.stream"),
-    *("jobs.vocode", "jobs.speaker_encoder", "jobs.enrol", "jobs.verify"),
+    *("jobs.vocode", "jobs.speaker_encoder", "jobs.enrol", "jobs.verify", "jobs.verify_trials"),
     *("speaker.pairs", "speaker.template", "speaker.sealing", "speaker.network"),
     *("speaker.onnx_network", "speaker.spoof_check", "speaker.verification", "jobs.voices"),
     *("scoring.file_windows", "scoring.file_scorer", "scoring.recordings", "scoring.score_"),

@@ -117,8 +117,8 @@ def add_speech(parser: Parser, what: str) -> None:
     )
 
 
-def add_voice(parser: argparse.ArgumentParser) -> None:
-    """Add what judges a voice: detector, encoder, key of templates."""
+def add_voice(parser: argparse.ArgumentParser, *, with_key: bool = True) -> None:
+    """Add what judges a voice: detector, encoder, and the key of templates."""
     add_run(parser)
     add_decision(parser)
     add_channel(parser)
@@ -130,12 +130,13 @@ def add_voice(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="encoder of voices, calibrated; see the command speaker-encoder",
     )
-    parser.add_argument(
-        "--key",
-        type=Path,
-        metavar="FILE",
-        help="of 32 random bytes or more; templates are encrypted with it",
-    )
+    if with_key:
+        parser.add_argument(
+            "--key",
+            type=Path,
+            metavar="FILE",
+            help="of 32 random bytes or more; templates are encrypted with it",
+        )
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

@@ -37,6 +37,7 @@ COMMANDS = {
     "probe": "fit a linear classifier to a frozen speech encoder, as a run",
     "speaker-encoder": "bring in an encoder of voices, measure it, calibrate it",
     "enrol": "make a template of a voice, of clips that are all bona fide",
+    "verify-trials": "score a list of verification trials, for evaluate --scores",
     "verify": "decide whether recordings are bona fide speech of an enrolled voice",
     "export": "write a trained run as one file for other runtimes",
     "import-torch": "bring published PyTorch weights into a work directory",

@@ -15,6 +15,7 @@ from rawnet_jax.data.protocol_file import read_protocol
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.options import at_least
+from rawnet_jax.jobs.voices import files_of
 from rawnet_jax.labels import Label
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.terminal import complain, show
@@ -152,20 +153,13 @@ def _clips(options: MeasureOptions) -> list[tuple[str, Path]]:
 def _of_protocol(options: MeasureOptions) -> list[tuple[str, Path]]:
     assert options.protocol is not None
     assert options.audio_dir is not None
-    trials = read_protocol(options.protocol, options.corpus)
-    if not options.audio_dir.is_dir():
-        raise DataError(f"--audio-dir {options.audio_dir}: no such folder")
-    names = audio_files(options.audio_dir, recursive=True)
-    known = {Path(name).stem: options.audio_dir / name for name in names}
-    found = []
-    for trial in trials:
-        if trial.label != Label.BONAFIDE or trial.speaker_id is None:
-            continue
-        file = known.get(Path(trial.audio_name).stem)
-        if file is None:
-            raise DataError(f"{trial.source}: no {trial.audio_name} in {options.audio_dir}")
-        found.append((trial.speaker_id, file))
-    return found
+    trials = [
+        trial
+        for trial in read_protocol(options.protocol, options.corpus)
+        if trial.label == Label.BONAFIDE and trial.speaker_id is not None
+    ]
+    files = files_of([trial.audio_name for trial in trials], options.audio_dir)
+    return [(trial.speaker_id or "", files[trial.audio_name]) for trial in trials]
 
 
 def _voices(

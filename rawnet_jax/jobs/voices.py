@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.data.audio import read_waveform
+from rawnet_jax.data.audio_index import AudioIndex
 from rawnet_jax.data.inputs import STDIN, find_inputs
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.jobs.options import VerdictOptions
@@ -98,6 +99,29 @@ def recordings_of(paths: Sequence[str]) -> list[str]:
     for note in inputs.notes:
         complain(f"note: {note}")
     return inputs.paths
+
+
+def files_of(utterances: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Return the recording of each utterance, with any extension, anywhere below a folder.
+
+    Raises:
+        DataError: there is no such folder, or no recording of an utterance, or two of them.
+    """
+    if not folder.is_dir():
+        raise DataError(f"--audio-dir {folder}: no such folder")
+    index = AudioIndex([folder])
+    found = {name: index.find(name) for name in utterances}
+    missing = [name for name, place in found.items() if place is None]
+    if missing:
+        raise DataError(
+            f"--audio-dir {folder}: {len(missing):,} of {len(found):,} recordings are missing, "
+            f"such as {missing[0]}"
+        )
+    places = {name: place for name, place in found.items() if place is not None}
+    twice = next((name for name, (_, rival) in places.items() if rival is not None), None)
+    if twice is not None:
+        raise DataError(f"--audio-dir {folder}: {twice} is there twice: {places[twice][1]}")
+    return {name: Path(place) for name, (place, _) in places.items()}
 
 
 def costs_of(name: str, prior: tuple[float, float] | None) -> TandemCosts:

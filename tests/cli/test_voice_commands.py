@@ -2,11 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 import soundfile
 
 from rawnet_jax.cli.main import main
+from rawnet_jax.data.sasv_file import read_sasv
+from rawnet_jax.metrics.dcf import ASVSPOOF5_ADCF
+from rawnet_jax.metrics.sasv import bayes_rule, fused_llr
 from rawnet_jax.scoring.verdict import load_calibration
+from rawnet_jax.speaker.encoder_folder import load_encoder
+from rawnet_jax.speaker.network import mean_voice
 from tests.small_run import write_run
 from tests.speaker.small_onnx import write_model
 from tests.speaker.toy_voices import RATE, tone
@@ -113,6 +119,56 @@ def test_nothing_is_written_where_nobody_is_enrolled(calibrated, tmp_path, capsy
     assert "(not bona fide)" in said.out
     assert "not enrolled: 3 of 3 clips refused" in said.err
     assert not voice.exists()
+
+
+def test_a_list_of_trials_is_scored_and_evaluated(calibrated, tmp_path, capsys):
+    """Each line of the score file says what single recordings say, and evaluate reads it."""
+    trials, names = [], list(SPEAKERS)
+    for speaker in names[:2]:
+        trials += [f"{speaker} {speaker}_2 bonafide target"]
+        trials += [f"{speaker} {name}_2 bonafide nontarget" for name in names if name != speaker]
+        trials += [f"{speaker} {speaker}_1 A07 spoof"]
+    for name in names:
+        for i in range(3):
+            content = (calibrated / "clips" / name / f"{i}.wav").read_bytes()
+            (tmp_path / f"{name}_{i}.wav").write_bytes(content)
+    (tmp_path / "trials.txt").write_text("\n".join(trials) + "\n")
+    (tmp_path / "enrol.txt").write_text("ana ana_0,ana_1\nbea bea_0\nbea bea_1\n")
+    scores = tmp_path / "scores.tsv"
+    words = [
+        *words_of(calibrated)[:3],
+        *(f"--trials={tmp_path / 'trials.txt'}", f"--enrolment={tmp_path / 'enrol.txt'}"),
+        *(f"--audio-dir={tmp_path}", f"--output={scores}", "--no-progress"),
+    ]
+    assert main(["verify-trials", *words]) == 0
+    assert "10 trials of 2 speakers" in capsys.readouterr().out
+    table = read_sasv(scores)
+    assert len(table) == 10
+    encoder = load_encoder(calibrated / "encoder", speech="off")
+    clips = [
+        encoder.voice(soundfile.read(tmp_path / f"ana_{i}.wav", dtype="float32")[0]).vector
+        for i in range(3)
+    ]
+    expected = mean_voice(np.stack(clips[:2])) @ clips[2]
+    row = table.names.index(("ana", "ana_2"))
+    assert table.scores["asv"][row] == pytest.approx(expected, abs=1e-6)
+    assert encoder.calibration is not None
+    asv, cm = encoder.calibration.apply(table.scores["asv"]), table.scores["cm"]
+    share = bayes_rule(ASVSPOOF5_ADCF).spoof_share
+    np.testing.assert_allclose(table.scores["sasv"], fused_llr(asv, cm, share))
+    more = [f"--protocol={tmp_path / 'trials.txt'}", f"--output={tmp_path / 'out'}"]
+    assert main(["evaluate", "--scores", str(scores), *more, "--no-bootstrap"]) == 0
+    out = capsys.readouterr().out
+    assert "2 target, 6 nontarget, 2 spoof trials" in out
+    (tmp_path / "enrol.txt").write_text("ana ana_0,ana_0\n")
+    assert main(["verify-trials", *words]) == 2
+    assert "enrol.txt:1: ana is enrolled by ana_0 already" in capsys.readouterr().err
+    (tmp_path / "enrol.txt").write_text("ana ana_0\n")
+    assert main(["verify-trials", *words]) == 2
+    assert "1 speakers of the trials are not in it, such as bea" in capsys.readouterr().err
+    (tmp_path / "enrol.txt").write_text("ana ana_0,lost_1\nbea bea_0\n")
+    assert main(["verify-trials", *words]) == 2
+    assert "recordings are missing, such as lost_1" in capsys.readouterr().err
 
 
 def test_wrong_input_is_one_line(calibrated, tmp_path, capsys):

@@ -1,5 +1,7 @@
 """docs/speaker.md, typed as it stands there."""
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -56,7 +58,16 @@ def place(tmp_path):
 
 
 def test_the_page(place, capsys):
-    measuring, using = (run_console(block, place) for block in blocks(PAGE, "console"))
+    keys = ["ana 0 bonafide target", "ana s4_0 bonafide nontarget", "ana s5_0 A07 spoof"]
+    (place / "trials.txt").write_text("\n".join(keys) + "\n")
+    (place / "enrolment.txt").write_text("ana 1,2\n")
+    for speaker in (4, 5):
+        shutil.copy(
+            place / "other_speakers" / f"s{speaker}" / "0.wav",
+            place / "clips" / f"s{speaker}_0.wav",
+        )
+    measuring, using, listed = (run_console(block, place) for block in blocks(PAGE, "console"))
+    assert "1 target, 1 nontarget, 1 spoof trials" in listed[1][1].stdout
     assert "EER" in measuring[1][1].stdout
     assert "calibrated on these trials" in measuring[1][1].stdout
     assert "2 clips against one: 2 target" in measuring[2][1].stdout

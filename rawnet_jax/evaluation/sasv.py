@@ -40,6 +40,7 @@ from rawnet_jax.metrics.sasv import (
 from rawnet_jax.metrics.table import EER
 from rawnet_jax.metrics.tandem import MinTandemCost, min_a_dcf, t_eer
 
+_FEWEST_DRAWN = 2
 FUSED = "fused"
 TITLES = {
     "sasv": "the system's own score",
@@ -335,6 +336,9 @@ def _intervals(
     for name, classes in negatives.items():
         sides = [~np.isnan(scores) & np.isin(keys, wanted) for wanted in (("target",), classes)]
         groups = [speakers[side].tolist() if options.by_speaker else None for side in sides]
+        drawn = [speakers[side] if options.by_speaker else np.flatnonzero(side) for side in sides]
+        if max(len(set(names.tolist())) for names in drawn) < _FEWEST_DRAWN:
+            continue  # nothing could vary
         found[name] = bootstrap_metrics(
             scores[sides[0]],
             scores[sides[1]],

@@ -12,19 +12,19 @@ _RETRY_S = 1.0
 
 
 class Admission:
-    """Counts bodies that are received and recordings that are worked on; for one event loop."""
+    """Counts bodies that are received and recordings that are worked on; for one event loop.
+
+    Attributes:
+        num_working: recordings that are worked on; read from any thread.
+    """
 
     def __init__(self, settings: Settings, meters: Meters) -> None:
         """Begin with none."""
         self._settings = settings
         self._meters = meters
+        self.num_working = 0
         self._receiving: Counter[str] = Counter()
         self._working: Counter[str] = Counter()
-
-    @property
-    def num_working(self) -> int:
-        """Recordings that are worked on."""
-        return self._working.total()
 
     @contextmanager
     def receiving(self, key_id: str) -> Iterator[None]:
@@ -51,11 +51,15 @@ class Admission:
         """
         self._check(self._working, self._settings.queue, key_id)
         with _counted(self._working, key_id):
-            self._meters.working.set(self._working.total())
+            self._set_working(self._working.total())
             try:
                 yield
             finally:
-                self._meters.working.set(self._working.total() - 1)
+                self._set_working(self._working.total() - 1)
+
+    def _set_working(self, number: int) -> None:
+        self.num_working = number
+        self._meters.working.set(number)
 
     def _check(self, counts: Counter[str], most: int, key_id: str) -> None:
         if counts.total() >= most:

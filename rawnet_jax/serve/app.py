@@ -1,7 +1,5 @@
 """The service as an ASGI application."""
 
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,6 +10,7 @@ from starlette.responses import Response
 
 from rawnet_jax import __version__
 from rawnet_jax.serve import (
+    routes_docs,
     routes_gate,
     routes_health,
     routes_score,
@@ -50,6 +49,7 @@ def build_app(service: Service) -> FastAPI:
     for routes in (routes_gate, routes_stream, routes_twilio):
         app.include_router(routes.router)
     app.include_router(routes_health.router)
+    app.include_router(routes_docs.router)
     if service.shows_metrics:
         app.include_router(routes_health.metrics_router)
     app.add_middleware(Envelope, meters=service.meters)
@@ -85,13 +85,3 @@ def problem_of(error: Exception) -> Problem:
         kind = _BY_STATUS.get(error.status_code, "http-error")
         return Problem(kind, status=error.status_code, headers=error.headers or {})
     return Problem("internal")
-
-
-@contextlib.asynccontextmanager
-async def started(service: Service) -> AsyncIterator[Service]:
-    """Start a service, and stop it in the end."""
-    await service.start()
-    try:
-        yield service
-    finally:
-        await service.stop()

@@ -71,10 +71,12 @@ class Decoding:
     Attributes:
         decoded: samples, or why there are none.
         seen: ``container``, ``codec``, ``rate_hz`` and ``channels``, as far as decoding came.
+        is_audio: whether its first bytes are those of a kind of file that is read.
     """
 
     decoded: Decoded
     seen: dict[str, Any] = field(default_factory=dict)
+    is_audio: bool = True
 
 
 class DecodeProcess:
@@ -240,7 +242,7 @@ def _decoding(said: dict[str, Any], samples: bytearray) -> Decoding:
     if said["seen"]:
         seen = {key: printable(said["seen"][key]) for key in ("container", "codec")}
         seen |= {key: int(said["seen"][key]) for key in ("rate_hz", "channels")}
-    return Decoding(Decoded(waveform, refusal, error, notes), seen)
+    return Decoding(Decoded(waveform, refusal, error, notes), seen, said["is_audio"] is True)
 
 
 def failed(detail: str) -> Decoding:

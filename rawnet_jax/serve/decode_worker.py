@@ -24,6 +24,8 @@ import numpy as np
 import soundfile
 
 from rawnet_jax.config import AudioConfig, GateConfig
+from rawnet_jax.data.file_kinds import kind_of_file
+from rawnet_jax.data.mp3_frames import begins_mp3
 from rawnet_jax.errors import AudioError
 from rawnet_jax.scoring.decoded import Decoded, decode
 from rawnet_jax.serve.seal import limit, seal
@@ -35,6 +37,7 @@ FAILED = "decoding failed"
 """`AudioError.reason` where the process gives up."""
 
 _NAME = "recording"
+_HEAD_BYTES = 2**13
 _LIFE_CPU_S = 20  # a process may take so many times the CPU time of one recording
 _FORMS = (("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III"))
 
@@ -99,8 +102,17 @@ def _answer(request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
         "error": error and [error.reason, error.detail],
         "notes": list(found.notes),
         "seen": seen,
+        "is_audio": _begins_as_audio(content),
     }
     return said, found.waveform.astype("<f4", copy=False).tobytes()
+
+
+def _begins_as_audio(content: bytes) -> bool:
+    """Return whether the first bytes are those of a kind of file that is read here."""
+    kind = kind_of_file(content)
+    if kind is None:
+        return begins_mp3(content[:_HEAD_BYTES])
+    return kind.has_sound and (kind.is_ours or bool(kind.demuxer))
 
 
 def _failed(what: str) -> Decoded:

@@ -1,9 +1,10 @@
 """One thread that scores: it takes what waits, and goes the one way from audio to score."""
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -64,14 +65,23 @@ class Engine:
         golden: the score of the self-test's signal, of a batch of its own; NaN before `start`.
     """
 
-    def __init__(self, model: ScoringModel, decision: DecisionRule, settings: Settings) -> None:
+    def __init__(
+        self,
+        model: ScoringModel,
+        decision: DecisionRule,
+        settings: Settings,
+        num_coming: Callable[[], int] | None = None,
+    ) -> None:
         """Prepare; `start` compiles and begins.
 
         Args:
             model: the network.
             decision: reads its scores.
             settings: limits.
+            num_coming: tells how many recordings wait here or will soon; with no other on its way,
+                a batch does not wait. None = it always does.
         """
+        self._num_coming = num_coming or (lambda: settings.batch)
         self.golden = float("nan")
         self._model = model
         self._decision = decision
@@ -95,6 +105,9 @@ class Engine:
         self.golden = self._golden_in(self.shapes[0])
         for rows in self.shapes:
             self._check(self._golden_in(rows))
+        signal = Decoded(golden_signal(self._recipe.window))
+        items = [_Item("self-test", signal, True, math.inf) for _ in range(self._settings.batch)]
+        self._scores(items)  # loads what looks for speech
         self._tested_s = time.monotonic()
         self._thread.start()
 
@@ -170,11 +183,15 @@ class Engine:
             if not self._waiting:
                 return []
             until_s = self._waiting[0].since_s + self._settings.batch_wait_s
-            while len(self._waiting) < self._settings.batch and not self._is_closed:
+            while self._waits_for_more():
                 left_s = until_s - time.monotonic()
                 if left_s <= 0 or not self._changed.wait(left_s):
                     break
             return self._batch()
+
+    def _waits_for_more(self) -> bool:
+        most = min(self._settings.batch, self._num_coming())
+        return len(self._waiting) < most and not self._is_closed
 
     def _batch(self) -> list[_Item]:
         """Return the first that waits and what may be scored with it."""

@@ -94,12 +94,18 @@ def bind(where: Listening) -> socket.socket:
         ConfigError: the address cannot be had.
     """
     try:
-        [(family, *_, address), *_] = socket.getaddrinfo(
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
             where.host, where.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        found = socket.socket(family, socket.SOCK_STREAM)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
+        # asyncio sets TCP_NODELAY only where the protocol is named; without it an answer in two
+        # pieces waits 40 ms for the client's delayed acknowledgement.
+        found = socket.socket(family, kind, protocol)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(address)
+        except OSError:
+            found.close()
+            raise
     except OSError as error:
         raise ConfigError(
             f"--host {where.host} --port {where.port}: {error.strerror or error}"

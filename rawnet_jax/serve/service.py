@@ -12,7 +12,7 @@ from rawnet_jax.scoring.verdict import Record, record_of
 from rawnet_jax.serve.admission import Admission
 from rawnet_jax.serve.calls import Calls
 from rawnet_jax.serve.decode_pool import DecodePool, Expired
-from rawnet_jax.serve.decode_process import WorkerDied
+from rawnet_jax.serve.decode_process import Decoding, WorkerDied
 from rawnet_jax.serve.engine import Engine, Full, Scored
 from rawnet_jax.serve.gate import Gate
 from rawnet_jax.serve.job_store import JobStore
@@ -56,7 +56,6 @@ class Service:
         meters: counts.
         admission: bounds what is in the service.
         jobs: recordings that are judged later.
-        is_local: whether it is reached from this machine alone.
         shows_metrics: whether ``/metrics`` is among its routes.
         gate: keys, limits, attempts, audit log and the like.
         streams: those that are open.
@@ -82,16 +81,17 @@ class Service:
         self.detector = detector
         self.settings = settings or Settings()
         model = detector.model
-        self.engine = Engine(model, detector.decision, self.settings)
         self.pool = DecodePool(self.settings, model.recipe.audio, model.recipe.gate)
         self.meters = Meters()
         self.admission = Admission(self.settings, self.meters)
+        self.engine = Engine(
+            model, detector.decision, self.settings, lambda: self.admission.num_working
+        )
         self.jobs = JobStore(self.settings.max_jobs, self.settings.job_life_s)
         self.shows_metrics = shows_metrics
         self.gate = gate or Gate()
         self.streams = Streams(detector, self.settings)
         self.calls = Calls()
-        self.failure: RawnetError | None = None
         self._is_started = False
         self._is_draining = False
 
@@ -177,7 +177,7 @@ class Service:
             work = self.pool.decode(content, channel, most_s, until_s)
             decoding, decode_s = await asyncio.wrap_future(work)
             waited_s = time.monotonic() - begin_s - decode_s
-            self._check(decoding.decoded, most_s)
+            self._check(decoding, most_s)
             scored = await asyncio.wrap_future(
                 self.engine.submit(
                     name, decoding.decoded, all_windows=windows, until_s=until_s + decode_s
@@ -195,14 +195,14 @@ class Service:
         timing_ms = {part: round(1000 * seconds, 2) for part, seconds in parts.items()}
         return Judged(record, scored, decoding.decoded, decoding.seen, timing_ms)
 
-    def _check(self, decoded: Decoded, most_s: float) -> None:
+    def _check(self, decoding: Decoding, most_s: float) -> None:
         """Refuse what was not decoded to its end, but for what the gate gives a name to."""
-        error = decoded.error
+        error = decoding.decoded.error
         if error is None:
             return
         if error.reason == "not finite" and self.detector.model.recipe.gate.enabled:
             return
-        raise _refused(error, most_s)
+        raise _refused(error, most_s, is_audio=decoding.is_audio)
 
 
 _KINDS: dict[str, str] = {
@@ -216,8 +216,11 @@ _KINDS: dict[str, str] = {
 """Of `AudioError.reason`; all others are undecodable."""
 
 
-def _refused(error: AudioError, most_s: float) -> Problem:
+def _refused(error: AudioError, most_s: float, *, is_audio: bool) -> Problem:
     detail = f"{error.reason}: {error.detail}" if error.detail else error.reason
     if error.reason == "too long":
         detail = f"more than {most_s:g} s"
-    return Problem(_KINDS.get(error.reason, "undecodable"), detail, reason=error.reason)
+    kind = _KINDS.get(error.reason, "undecodable")
+    if error.reason == "not audio" and is_audio:  # a broken file of a kind that is read
+        kind = "undecodable"
+    return Problem(kind, detail, reason=error.reason)

@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import numpy as np
@@ -79,7 +80,12 @@ class Running:
     def port(self) -> int:
         return httpx.URL(self.url).port or 0
 
-    def score(self, content: bytes, **params: object) -> httpx.Response:
+    @property
+    def stub(self) -> Any:
+        """The model, where it is a `StubModel`."""
+        return self.service.detector.model
+
+    def score(self, content: bytes, **params: Any) -> httpx.Response:
         return self.client.post("/v1/score", content=content, params=params)
 
     def end(self) -> None:
@@ -90,7 +96,8 @@ class Running:
 @contextlib.contextmanager
 def running(service: Service, *, ready: bool = True) -> Iterator[Running]:
     """Run a service on a free port until the block ends."""
-    known, begun = {}, threading.Event()
+    known: dict[str, Any] = {}
+    begun = threading.Event()
     errors: list[BaseException] = []
 
     async def main() -> None:
@@ -128,7 +135,7 @@ def running(service: Service, *, ready: bool = True) -> Iterator[Running]:
             assert not thread.is_alive()
 
 
-def stub_service(**settings: float) -> Service:
+def stub_service(**settings: Any) -> Service:
     return Service(stub_detector(), Settings(**settings))
 
 

@@ -126,7 +126,7 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
 def _check_form(request: Request) -> None:
     """Refuse what an upstream could read in another way than it is read here."""
     kind = request.headers.get("content-type", "").lower()
-    if kind.startswith(("multipart/", "application/x-www-form-urlencoded")):
+    if kind.startswith("multipart/"):
         raise Problem("not-audio", "the body must be the audio file itself, not a form")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("not-audio", "the body must have no Content-Encoding")

@@ -294,6 +294,10 @@ def test_the_upstream_gets_the_body_and_no_secrets():
     ]
     said = json.loads(sent(handler, headers=given).body)
     assert said["b"] == AUDIO.decode()
+    assert said["h"]["content-type"] == "audio/wav"
+    form = [("Content-Type", "application/x-www-form-urlencoded")]
+    said_of_form = json.loads(sent(handler, headers=form).body)
+    assert said_of_form["h"]["content-type"] == "application/octet-stream"
     assert said["h"]["authorization-decision"] == "TOKEN"
     assert said["h"]["x-session"] == "s1"
     assert said["h"]["content-length"] == str(len(AUDIO))

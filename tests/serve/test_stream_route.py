@@ -400,27 +400,29 @@ def test_a_slow_network_holds_the_client_back(detector, monkeypatch):
         block, sent = noise(2_048, 8).tobytes(), []
 
         def flood():
-            for _ in range(400):  # more than the buffers of the operating system hold
+            for _ in range(200):  # more than the buffers of the operating system hold
                 client.send(block)
                 sent.append(1)
 
         thread = threading.Thread(target=flood)
         thread.start()
         time.sleep(0.8)
-        num_stuck, waiting_s = len(sent), waiting()
-        stub.model.may_go.set()
+        try:
+            num_stuck, waiting_s = len(sent), waiting()
+        finally:
+            stub.model.may_go.set()
         thread.join(30)
         client.send({"type": "stop"})
         assert client.rest()[1] == 1000
-        assert num_stuck < 400
+        assert num_stuck < 200
         assert waiting_s < 3
         assert client.of("warning")[0]["code"] == "falling_behind"
-        assert client.messages[-1]["duration_s"] == pytest.approx(400 * 0.128)
+        assert client.messages[-1]["duration_s"] == pytest.approx(200 * 0.128)
 
 
 def waiting():
     """Return how much audio of all streams waits in the service, in seconds."""
-    live = [one for one in gc.get_objects() if isinstance(one, LiveStream)]
+    live = [one for one in gc.get_objects() if type(one) is LiveStream]
     return sum(one._num_waiting / one._form.sample_rate_hz for one in live)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from rawnet_jax.serve.admission import LOCAL_KEY
 from rawnet_jax.serve.problems import Problem
 from rawnet_jax.serve.service import Service
 
@@ -40,7 +41,7 @@ class Principal:
         return self.role == Role.GATE
 
 
-LOCAL = Principal("local", Role.ANALYST)
+LOCAL = Principal(LOCAL_KEY, Role.ANALYST)
 """Whoever asks a service without keys."""
 
 

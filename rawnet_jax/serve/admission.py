@@ -8,6 +8,9 @@ from rawnet_jax.serve.meters import Meters
 from rawnet_jax.serve.problems import Problem
 from rawnet_jax.serve.settings import Settings
 
+LOCAL_KEY = "local"
+"""Stands for everybody where there are no keys; it may take the whole queue."""
+
 _RETRY_S = 1.0
 
 
@@ -65,7 +68,7 @@ class Admission:
         if counts.total() >= most:
             raise Problem("overloaded", f"{most} at once are taken", retry_after_s=_RETRY_S)
         most_of_key = min(self._settings.queue_per_key, most)
-        if counts[key_id] >= most_of_key:
+        if key_id != LOCAL_KEY and counts[key_id] >= most_of_key:
             what = f"{most_of_key} at once are taken of one key"
             raise Problem("too-many-requests", what, retry_after_s=_RETRY_S)
 

@@ -9,6 +9,8 @@ import time
 import httpx
 import pytest
 
+from rawnet_jax.serve import access
+from rawnet_jax.serve.access import Principal, Role
 from rawnet_jax.serve.problems import KINDS, MEDIA_TYPE, TYPE
 from tests.serve.running import RATE, noise, running, stub_service, wav
 
@@ -223,7 +225,8 @@ def test_a_full_queue_is_503_at_once_and_what_waits_too_long_too(server):
     assert server.client.get("/readyz").status_code == 200
 
 
-def test_one_key_cannot_take_the_whole_queue():
+def test_one_key_cannot_take_the_whole_queue(monkeypatch):
+    monkeypatch.setattr(access, "LOCAL", Principal("a key", Role.ANALYST))
     with running(stub_service(queue=8, queue_per_key=2)) as server:
         stub = server.stub
         stub.may_go.clear()

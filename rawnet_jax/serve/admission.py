@@ -1,7 +1,7 @@
 """How much is in the service at once; what is beyond is refused before its body is read."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rawnet_jax.serve.meters import Meters
@@ -26,6 +26,7 @@ class Admission:
         self._settings = settings
         self._meters = meters
         self.num_working = 0
+        self._held = 0
         self._receiving: Counter[str] = Counter()
         self._working: Counter[str] = Counter()
 
@@ -63,6 +64,27 @@ class Admission:
     def _set_working(self, number: int) -> None:
         self.num_working = number
         self._meters.working.set(number)
+
+    @contextmanager
+    def holding(self) -> Iterator[Callable[[int], None]]:
+        """Count the bytes of a body until its answer is known; yields what takes their numbers.
+
+        Raises:
+            Problem: in what is yielded: there is no room for more.
+        """
+        own = 0
+
+        def hold(num_bytes: int) -> None:
+            nonlocal own
+            if self._held + num_bytes > self._settings.held_bytes:
+                raise Problem("overloaded", "its memory is full", retry_after_s=_RETRY_S)
+            own += num_bytes
+            self._held += num_bytes
+
+        try:
+            yield hold
+        finally:
+            self._held -= own
 
     def _check(self, counts: Counter[str], most: int, key_id: str) -> None:
         if counts.total() >= most:

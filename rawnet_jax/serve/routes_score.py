@@ -51,25 +51,26 @@ async def score(
     if windows and who.is_gate:
         raise Problem("forbidden", "a gate's key gets decisions alone, without windows")
     service.check_accepts()
-    began_s = time.monotonic()
-    with service.admission.receiving(who.key_id):
-        upload = await read_upload(request, service.settings)
-    came_s = time.monotonic()
-    service.meters.received.observe(came_s - began_s)
     request_id: str = request.state.request_id
-    if _ASYNC in {word.strip().lower() for word in prefer.split(",")}:
-        return _later(service, who, upload, request_id, channel, windows)
-    try:
-        with service.admission.working(who.key_id):
-            judged = await service.judge(
-                upload.content,
-                name=upload.name,
-                channel=channel,
-                windows=windows,
-                max_s=_max_s(service, who),
-            )
-    finally:
-        await pace(who, came_s, service.settings.answer_step_s)
+    began_s = time.monotonic()
+    with service.admission.holding() as hold:
+        with service.admission.receiving(who.key_id):
+            upload = await read_upload(request, service.settings, hold)
+        came_s = time.monotonic()
+        service.meters.received.observe(came_s - began_s)
+        if _ASYNC in {word.strip().lower() for word in prefer.split(",")}:
+            return _later(service, who, upload, request_id, channel, windows)
+        try:
+            with service.admission.working(who.key_id):
+                judged = await service.judge(
+                    upload.content,
+                    name=upload.name,
+                    channel=channel,
+                    windows=windows,
+                    max_s=_max_s(service, who),
+                )
+        finally:
+            await pace(who, came_s, service.settings.answer_step_s)
     return JSONResponse(answer(judged, who, service.detector.info, request_id))
 
 

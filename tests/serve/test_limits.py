@@ -2,6 +2,7 @@
 
 import concurrent.futures as futures
 import contextlib
+import dataclasses
 import socket
 import threading
 import time
@@ -238,6 +239,31 @@ def test_one_key_cannot_take_the_whole_queue(monkeypatch):
             refused(server.score(GOOD), "too-many-requests")
             stub.may_go.set()
             assert [one.result().status_code for one in found] == [200, 200]
+
+
+def test_bytes_that_are_held_are_bounded(server, monkeypatch):
+    admission = server.service.admission
+    assert admission._held == 0
+    few = dataclasses.replace(server.service.settings, held_bytes=len(GOOD) - 1)
+    monkeypatch.setattr(admission, "_settings", few)
+    assert "memory" in refused(server.score(GOOD), "overloaded")["detail"]
+    assert server.score(GOOD[:200]).status_code == 422
+    assert admission._held == 0
+
+
+def test_a_defect_in_a_job_is_its_problem(server, monkeypatch, caplog):
+    async def broken(*_, **__):
+        raise RuntimeError("secret.wav")
+
+    monkeypatch.setattr(server.service, "judge", broken)
+    later = {"Prefer": "respond-async"}
+    place = server.client.post("/v1/score", content=GOOD, headers=later).headers["location"]
+    while (said := server.client.get(place).json())["state"] != "failed":
+        threading.Event().wait(0.01)
+    assert said["problem"]["type"] == TYPE.format("internal")
+    assert [place.rpartition("/")[2] in one.getMessage() for one in caplog.records] == [True]
+    assert "secret" not in caplog.text
+    assert server.client.delete(place).status_code == 204
 
 
 def test_jobs_end_are_bounded_and_forgotten(server):

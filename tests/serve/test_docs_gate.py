@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,7 +106,7 @@ def test_options_make_a_gate(tmp_path):
     add_key(tmp_path / "keys", ApiKey("login", Role.GATE, "0" * 64))
     names = {"keys": "keys", "secret": "secret", "decision_key": "pem", "twilio_token": "token"}
     names |= {"attempts": "a.db", "replayed": "r.db", "audit_log": "log"}
-    files = {flag: str(tmp_path / name) for flag, name in names.items()}
+    files: dict[str, Any] = {flag: str(tmp_path / name) for flag, name in names.items()}
     options = GateOptions(
         **files,
         upstream="http://127.0.0.1:9/in",
@@ -114,6 +115,9 @@ def test_options_make_a_gate(tmp_path):
         origin=("https://a.example",),
     )
     gate = options.gate()
+    assert gate.upstream is not None
+    assert gate.key_ring is not None
+    assert gate.twilio is not None
     assert gate.upstream.audience == "login"
     assert len(gate.key_ring) == 1
     assert gate.twilio.is_signed(gate.twilio.signature())

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from rawnet_jax.serve import access
-from rawnet_jax.serve.access import Principal, Role
+from rawnet_jax.serve.access import Principal
+from rawnet_jax.serve.keys import Role
 from rawnet_jax.serve.problems import KINDS, MEDIA_TYPE, TYPE
 from tests.serve.running import RATE, noise, running, stub_service, wav
 

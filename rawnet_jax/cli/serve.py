@@ -91,6 +91,11 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
     add("--decode-workers", int, 0, "N", "processes that decode; 0 = one per core")
     add("--files-per-worker", int, 100, "N", "recordings until such a process is replaced")
     add("--jobs", int, 16, "N", "recordings that are judged later, and their results, at once")
+    add("--max-streams", int, 32, "N", "streams that are open at once")
+    add("--max-streams-per-key", int, 4, "N", "of those, one key's; serve-key can say otherwise")
+    add("--max-stream", float, 300.0, "S", "of a stream; what came by then is judged")
+    add("--stream-idle", float, 10.0, "S", "within which a message of a stream must come")
+    add("--stream-hop", float, 0.0, "S", "between its windows; 0 = as the run was evaluated")
     add("--drain", float, 30.0, "S", "for running requests when the service is told to end")
 
 

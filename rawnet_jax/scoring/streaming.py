@@ -6,8 +6,8 @@ stream nor what was scored before.
 """
 
 import copy
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import numpy as np
@@ -15,7 +15,6 @@ import numpy as np
 from rawnet_jax.config import GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.metrics.outlier import EmbeddingDistance
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.scoring.file_scorer import Rows
 from rawnet_jax.scoring.gate import Refusal, gate_refusal
@@ -80,7 +79,7 @@ class StreamingScorer:
         gate: GateConfig | None = None,
         sample_rate_hz: int = SAMPLE_RATE_HZ,
         channel: int | None = None,
-        measure: EmbeddingDistance | None = None,
+        measure: Callable[[np.ndarray], np.ndarray] | None = None,
         engine: Engine | None = None,
     ) -> None:
         """Prepare for a stream.
@@ -96,7 +95,8 @@ class StreamingScorer:
             gate: windows that it refuses get NaN; None = score all.
             sample_rate_hz: of what is pushed; other rates than 16 kHz are resampled (soxr, "HQ").
             channel: take this one instead of the average of all; 1 = the first.
-            measure: of the distance from training; None = it is not measured.
+            measure: of the distance from training, of embeddings [N, D], such as an
+                `EmbeddingDistance`; None = it is not measured.
             engine: scores windows in place of the network.
 
         Raises:
@@ -112,7 +112,7 @@ class StreamingScorer:
         self._rate = sample_rate_hz
         plan = plan_frames(model, window, hop) if isinstance(model, Conv1DClassifier) else None
         self._measure, embeds = measure, measure is not None
-        self._engine: Engine = engine or WholeWindows(model, variables, embeds)
+        self._engine: Engine = engine or WholeWindows(cast(nn.Module, model), variables, embeds)
         if plan is not None and engine is None:
             self._engine = CarriedConv1D(plan, variables, embeds)
         self.reset()

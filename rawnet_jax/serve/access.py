@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from rawnet_jax.serve.admission import LOCAL_KEY
 from rawnet_jax.serve.keys import ApiKey, Role
 from rawnet_jax.serve.problems import Problem
 from rawnet_jax.serve.service import Service
@@ -37,7 +38,7 @@ class Principal:
 
 _IN_URL = {"key", "api_key", "apikey", "api-key", "x-api-key", "token", "access_token"}
 
-LOCAL = Principal("local", Role.ANALYST)
+LOCAL = Principal(LOCAL_KEY, Role.ANALYST)
 """Whoever asks a service without keys."""
 
 

@@ -1,12 +1,15 @@
 """How much is in the service at once; what is beyond is refused before its body is read."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rawnet_jax.serve.meters import Meters
 from rawnet_jax.serve.problems import Problem
 from rawnet_jax.serve.settings import Settings
+
+LOCAL_KEY = "local"
+"""Stands for everybody where there are no keys; it may take the whole queue."""
 
 _RETRY_S = 1.0
 
@@ -23,6 +26,7 @@ class Admission:
         self._settings = settings
         self._meters = meters
         self.num_working = 0
+        self._held = 0
         self._receiving: Counter[str] = Counter()
         self._working: Counter[str] = Counter()
 
@@ -61,11 +65,32 @@ class Admission:
         self.num_working = number
         self._meters.working.set(number)
 
+    @contextmanager
+    def holding(self) -> Iterator[Callable[[int], None]]:
+        """Count the bytes of a body until its answer is known; yields what takes their numbers.
+
+        Raises:
+            Problem: in what is yielded: there is no room for more.
+        """
+        own = 0
+
+        def hold(num_bytes: int) -> None:
+            nonlocal own
+            if self._held + num_bytes > self._settings.held_bytes:
+                raise Problem("overloaded", "its memory is full", retry_after_s=_RETRY_S)
+            own += num_bytes
+            self._held += num_bytes
+
+        try:
+            yield hold
+        finally:
+            self._held -= own
+
     def _check(self, counts: Counter[str], most: int, key_id: str) -> None:
         if counts.total() >= most:
             raise Problem("overloaded", f"{most} at once are taken", retry_after_s=_RETRY_S)
         most_of_key = min(self._settings.queue_per_key, most)
-        if counts[key_id] >= most_of_key:
+        if key_id != LOCAL_KEY and counts[key_id] >= most_of_key:
             what = f"{most_of_key} at once are taken of one key"
             raise Problem("too-many-requests", what, retry_after_s=_RETRY_S)
 

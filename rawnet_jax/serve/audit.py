@@ -11,6 +11,7 @@ import json
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ names."""
 
 START = "0" * 64
 _MOST_LINE_BYTES = 2**16
+_KEEP_HEAD_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,13 @@ class Head:
 class AuditLog:
     """Writes the log of one service. Several threads may write."""
 
-    def __init__(self, path: str | Path, *, sync: Callable[[int], None] = os.fsync) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        sync: Callable[[int], None] = os.fsync,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Open a log to go on with it.
 
         What a power cut left of an unfinished line is cut off: its request was never answered.
@@ -59,6 +67,7 @@ class AuditLog:
         Args:
             path: made if it is not there, for its owner's eyes only.
             sync: puts a file on disk.
+            clock: seconds, for when the head file is written again.
 
         Raises:
             ConfigError: it cannot be opened.
@@ -78,7 +87,7 @@ class AuditLog:
         except DataError:
             self._file.close()
             raise
-        self._is_broken = False
+        self._is_broken, self._clock, self._kept_at = False, clock, -math.inf
         if num_torn:
             self.append({"event": "recovered", "reason_class": "unfinished line cut off"})
 
@@ -88,7 +97,7 @@ class AuditLog:
         return self._head
 
     def append(self, record: Mapping[str, Any]) -> Head:
-        """Write a line and wait until it is on disk.
+        """Write a line and wait until it is on disk; once a second the head file, too.
 
         Args:
             record: names of `FIELDS`; None is left out.
@@ -116,6 +125,8 @@ class AuditLog:
                     f"--audit-log {self._path}: cannot be written: {error.strerror}"
                 ) from error
             self._head = Head(self._head.num_lines + 1, digest)
+            if self._clock() - self._kept_at >= _KEEP_HEAD_S:
+                self._write_head()
             return self._head
 
     def close(self) -> None:
@@ -125,14 +136,10 @@ class AuditLog:
                 self._file.close()
                 self._write_head()
 
-    def keep_head(self) -> None:
-        """Write the end of the log into the head file, as a service does every few seconds."""
-        with self._lock:
-            self._write_head()
-
     def _write_head(self) -> None:
         record = {"num_lines": self._head.num_lines, "hash": self._head.hash}
         write_text_atomically(head_path(self._path), json.dumps(record) + "\n")
+        self._kept_at = self._clock()
 
     def _write(self, line: bytes) -> None:
         if self._file.write(line) != len(line):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import UploadFile
@@ -37,8 +37,15 @@ class Upload:
     fields: dict[str, str]
 
 
-async def read_upload(request: Request, settings: Settings) -> Upload:
+async def read_upload(
+    request: Request, settings: Settings, hold: Callable[[int], None] | None = None
+) -> Upload:
     """Read the recording of a request: the body itself, or a file in a multipart one.
+
+    Args:
+        request: the request.
+        settings: limits.
+        hold: is told of every piece how many bytes it has; see `Admission.holding`.
 
     Raises:
         Problem: it is too large, too slow, or no multipart body where it says so.
@@ -46,21 +53,24 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     most = settings.max_body_bytes
     if kind != "multipart/form-data":
-        content = await read_body(request, settings, most)
+        content = await read_body(request, settings, most, hold)
         if not content:
             raise Problem("bad-request", "the body is empty")
         return Upload(content, "-", {})
-    body = await read_body(request, settings, most + _ROOM_BYTES)
+    body = await read_body(request, settings, most + _ROOM_BYTES, hold)
     return await _of_form(request, body, most)
 
 
-async def read_body(request: Request, settings: Settings, most: int) -> bytes:
+async def read_body(
+    request: Request, settings: Settings, most: int, hold: Callable[[int], None] | None = None
+) -> bytes:
     """Read the body of a request within its limits.
 
     Args:
         request: the request.
         settings: deadlines and rates.
         most: bytes.
+        hold: see `read_upload`.
 
     Raises:
         Problem: it is larger, comes too slowly, or the client went away.
@@ -87,6 +97,8 @@ async def read_body(request: Request, settings: Settings, most: int) -> bytes:
         found += piece
         if len(found) > most:
             raise _too_large(most)
+        if hold is not None:
+            hold(len(piece))
 
 
 def _left_s(settings: Settings, begin_s: float, num_bytes: int) -> float:

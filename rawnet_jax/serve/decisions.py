@@ -183,7 +183,8 @@ def _signed_claims(token: str, key_set: Mapping[str, Any]) -> dict[str, Any]:
 
 def _time(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    return float(value) if type(value) in (int, float) else math.nan
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else math.nan  # type: ignore[arg-type]
 
 
 def _equal(one: Any, other: str) -> bool:

@@ -146,7 +146,9 @@ class Engine:
         """
         item = _Item(name, decoded, all_windows, until_s)
         with self._changed:
-            if len(self._waiting) >= self._settings.queue or self._is_closed:
+            audio_s = sum((one.audio_s for one in self._waiting), item.audio_s)
+            is_full = bool(self._waiting) and audio_s > self._settings.queue_audio_s
+            if is_full or len(self._waiting) >= self._settings.queue or self._is_closed:
                 raise Full
             self._waiting.append(item)
             self._changed.notify()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rawnet_jax.serve.meters import Meters
-from rawnet_jax.serve.problems import Problem
+from rawnet_jax.serve.problems import Problem, place_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Envelope:
             await self._app(scope, receive, send_on)
         except Exception as error:
             # Names of files stay out of the log: the kind of error and its place are enough.
-            place = _place(error)
+            place = place_of(error)
             _LOG.error("request %s: %s in %s", request_id, type(error).__name__, place)
             if status:
                 raise
@@ -70,12 +70,3 @@ def _add(headers: list[tuple[bytes, bytes]], more: Mapping[str, str]) -> None:
     for name, value in {**HEADERS, **more}.items():
         if name.lower().encode() not in there:
             headers.append((name.encode(), value.encode()))
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "?"
-    return f"{trace.tb_frame.f_code.co_qualname}, line {trace.tb_lineno}"

@@ -1,13 +1,16 @@
 """Recordings that are judged later: a bounded number, for a bounded time."""
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from rawnet_jax.serve.problems import Problem
+from rawnet_jax.serve.problems import Problem, place_of
+
+_LOG = logging.getLogger(__name__)
 
 Work = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
 """Judges a recording and returns the answer."""
@@ -102,9 +105,9 @@ class JobStore:
             job.state = "done"
         except Problem as problem:
             job.problem, job.state = problem, "failed"
-        except Exception:
+        except Exception as error:
+            _LOG.error("job %s: %s in %s", job.job_id, type(error).__name__, place_of(error))
             job.problem, job.state = Problem("internal"), "failed"
-            raise
         finally:
             job.ended_s = time.monotonic()
 

@@ -54,6 +54,7 @@ def serve_key(options: KeyOptions) -> int:
 
 
 def _make(options: KeyOptions) -> None:
+    assert options.role is not None
     now = round(time.time())
     key = ApiKey(
         options.id or f"key-{secrets.token_hex(4)}",

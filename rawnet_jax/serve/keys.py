@@ -179,7 +179,7 @@ def _key(row: Any) -> ApiKey:
     if not isinstance(row, dict) or not row.keys() <= names:
         raise ConfigError(f"an entry must be an object of {', '.join(names)}")
     try:
-        return ApiKey(**{**row, "role": Role(row.get("role"))})
+        return ApiKey(**{**row, "role": Role(str(row.get("role")))})
     except ValueError:
         roles = ", ".join(role.value for role in Role)
         raise ConfigError(f"role {row.get('role')!r}: it must be one of {roles}") from None

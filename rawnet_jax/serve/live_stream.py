@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -240,7 +241,7 @@ class LiveStream:
             self._changed.clear()
             samples, since_s = self._taken(), self._since_s
             if len(samples):
-                found = await self._service.streams.compute(lambda s=samples: self._scorer.push(s))
+                found = await self._service.streams.compute(partial(self._scorer.push, samples))
                 await self._tell(found)
                 await self._warn(time.monotonic() - since_s)
             if self._is_over and not self._waiting:

@@ -102,3 +102,13 @@ class Problem(Exception):
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
         return JSONResponse(self.content(request_id), self.status, headers, MEDIA_TYPE)
+
+
+def place_of(error: BaseException) -> str:
+    """Return where an error was raised; its message may hold what a client sent."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "?"
+    return f"{trace.tb_frame.f_code.co_qualname}, line {trace.tb_lineno}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
@@ -64,23 +64,30 @@ async def gate(
     service.check_accepts()
     _check_form(request)
     async with visit(request, service, who, "/v1/gate") as one:
-        with service.admission.receiving(who.key_id):
-            content = await read_body(request, service.settings, service.settings.max_body_bytes)
-        came_s = time.monotonic()
-        if not content:
-            raise Problem("bad-request", "the body is empty")
-        upstream, is_let_through = service.gate.upstream, False
-        try:
-            found = await _concluded(one, content)
-            is_let_through = found.is_bonafide and upstream is not None
-        finally:
-            if not is_let_through:
-                await pace(who, came_s, service.settings.answer_step_s)
-        if upstream is None:
-            return JSONResponse(_message(one, found))
+        with service.admission.holding() as hold:
+            return await _answered(request, one, hold)
+
+
+async def _answered(request: Request, one: Visit, hold: Callable[[int], None]) -> Response:
+    service, who = one.service, one.who
+    most, upstream = service.settings.max_body_bytes, service.gate.upstream
+    with service.admission.receiving(who.key_id):
+        content = await read_body(request, service.settings, most, hold)
+    came_s = time.monotonic()
+    if not content:
+        raise Problem("bad-request", "the body is empty")
+    is_let_through = False
+    try:
+        found = await _concluded(one, content)
+        is_let_through = found.is_bonafide and upstream is not None
+    finally:
         if not is_let_through:
-            raise Problem("refused", reason=found.reason or found.verdict)
-        return await _forwarded(request, one, upstream, content, found)
+            await pace(who, came_s, service.settings.answer_step_s)
+    if upstream is None:
+        return JSONResponse(_message(one, found))
+    if not is_let_through:
+        raise Problem("refused", reason=found.reason or found.verdict)
+    return await _forwarded(request, one, upstream, content, found)
 
 
 async def _concluded(one: Visit, content: bytes) -> Conclusion:
@@ -126,7 +133,7 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
 def _check_form(request: Request) -> None:
     """Refuse what an upstream could read in another way than it is read here."""
     kind = request.headers.get("content-type", "").lower()
-    if kind.startswith(("multipart/", "application/x-www-form-urlencoded")):
+    if kind.startswith("multipart/"):
         raise Problem("not-audio", "the body must be the audio file itself, not a form")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("not-audio", "the body must have no Content-Encoding")

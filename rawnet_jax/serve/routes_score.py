@@ -61,27 +61,27 @@ async def _decided(
     request: Request, one: Visit, is_later: bool, channel: int | None, windows: bool
 ) -> Response:
     service, who, began_s = one.service, one.who, time.monotonic()
-    with service.admission.receiving(who.key_id):
-        upload = await read_upload(request, service.settings)
-    came_s = time.monotonic()
-    service.meters.received.observe(came_s - began_s)
-    request_id: str = request.state.request_id
-    if is_later:
-        return _later(one, upload, channel, windows)
-    try:
-        with service.admission.working(who.key_id):
-            judged = await service.judge(
-                upload.content,
-                name=upload.name,
-                channel=channel,
-                windows=windows,
-                max_s=_max_s(service, who),
-            )
-            found = await one.conclude(judged, upload.content)
-    finally:
-        await pace(who, came_s, service.settings.answer_step_s)
-    info = service.detector.info
-    return JSONResponse(answer(judged, who, info, request_id, found.verdict, found.reason))
+    with service.admission.holding() as hold:
+        with service.admission.receiving(who.key_id):
+            upload = await read_upload(request, service.settings, hold)
+        came_s = time.monotonic()
+        service.meters.received.observe(came_s - began_s)
+        if is_later:
+            return _later(one, upload, channel, windows)
+        try:
+            with service.admission.working(who.key_id):
+                judged = await service.judge(
+                    upload.content,
+                    name=upload.name,
+                    channel=channel,
+                    windows=windows,
+                    max_s=_max_s(service, who),
+                )
+                found = await one.conclude(judged, upload.content)
+        finally:
+            await pace(who, came_s, service.settings.answer_step_s)
+    info, told = service.detector.info, one.request_id
+    return JSONResponse(answer(judged, who, info, told, found.verdict, found.reason))
 
 
 @router.get(

@@ -15,7 +15,7 @@ from rawnet_jax.serve.app import build_app
 from rawnet_jax.serve.service import Service
 from rawnet_jax.serve.timed_protocol import TimedProtocol
 
-_BACKLOG = 128
+_BACKLOG = 1_024  # where it is full, clients wait for seconds instead of being told 503
 _KEEP_ALIVE_S = 5
 _MOST_CONNECTIONS = 1_024
 _MOST_HEAD_BYTES = 2**15

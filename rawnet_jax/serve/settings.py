@@ -27,6 +27,8 @@ class Settings:
         receiving: bodies that are received at once.
         queue: recordings that are decoded, wait or are scored at once, in all.
         queue_per_key: of those, one key's.
+        queue_audio_s: seconds of decoded audio that wait for the network at once.
+        held_bytes: of bodies, from their first byte to their answer, in all.
         queue_wait_s: that a recording waits for a decoder and for the network at most.
         batch: recordings that are scored at once.
         batch_wait_s: that the first of a batch waits for others.
@@ -61,6 +63,8 @@ class Settings:
     receiving: int = 32
     queue: int = 64
     queue_per_key: int = 32
+    queue_audio_s: float = 3_600.0
+    held_bytes: int = 2**29
     queue_wait_s: float = 2.0
     batch: int = 8
     batch_wait_s: float = 0.005

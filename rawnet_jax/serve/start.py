@@ -48,6 +48,11 @@ class ServeOptions(GateOptions):
     decode_workers: int
     files_per_worker: int
     jobs: int
+    max_streams: int
+    max_streams_per_key: int
+    max_stream: float
+    stream_idle: float
+    stream_hop: float
     drain: float
     encoder: Path | None
     speakers: Path | None
@@ -67,6 +72,8 @@ class ServeOptions(GateOptions):
         at_least("--decode-workers", self.decode_workers, 0, MOST_WORKERS)
         at_least("--files-per-worker", self.files_per_worker, 1)
         at_least("--jobs", self.jobs, 1, 10_000)
+        at_least("--max-streams", self.max_streams, 1, 10_000)
+        at_least("--max-streams-per-key", self.max_streams_per_key, 1, 10_000)
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConfigError("--tls-certificate and --tls-key: give both, or none")
         if self.encoder is None and (self.speakers or self.template_key):
@@ -96,6 +103,11 @@ class ServeOptions(GateOptions):
             decode_workers=self.decode_workers or usable_cores(),
             decode_files=self.files_per_worker,
             max_jobs=self.jobs,
+            streams=self.max_streams,
+            streams_per_key=self.max_streams_per_key,
+            max_stream_s=self.max_stream,
+            stream_idle_s=self.stream_idle,
+            stream_hop_s=self.stream_hop,
             drain_s=self.drain,
         )
 

@@ -5,7 +5,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -151,5 +151,5 @@ def _scorer_of(detector: Detector, hop_s: float) -> "StreamingScorer":
     )
 
 
-def _first(embeddings: Any) -> Any:
+def _first(embeddings: np.ndarray) -> np.ndarray:
     return embeddings[:, 0]

@@ -27,6 +27,8 @@ _NOT_FORWARDED = _HOP_BY_HOP | {
     *(HEADER.lower(), "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"),
     *("x-real-ip", "x-gate-subject", "x-gate-source", "x-challenge-id", "prefer"),
 }
+_OTHER = "application/octet-stream"
+_AUDIO = ("audio/", "video/", "application/ogg", _OTHER)
 _NOT_RETURNED = _HOP_BY_HOP | {"content-length", "content-encoding", "server", "date", "alt-svc"}
 
 
@@ -112,6 +114,9 @@ class Upstream:
                 redirect, an error of the server, more than 1 MiB.
         """
         sent = forwarded_headers(headers)
+        sent += [("Content-Type", _OTHER)] * (
+            "content-type" not in {name.lower() for name, _ in sent}
+        )
         sent += [(HEADER, token), ("Content-Length", str(num_bytes))]
         request = self._client.build_request("POST", self.url, content=body, headers=sent)
         try:
@@ -164,15 +169,24 @@ def checked_url(url: str) -> str:
 
 
 def forwarded_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the header fields of a request that go on to the upstream."""
+    """Return the header fields of a request that go on to the upstream.
+
+    A content type that is not of audio is left out: what an upstream would read as a form is not
+    what was judged.
+    """
     given = list(headers)
     named = _named_by_connection(given)
     return [
         (name, value)
         for name, value in given
         # Servers that make variables of names take _ for -.
-        if not {name.lower(), name.lower().replace("_", "-")} & (_NOT_FORWARDED | named)
+        if not _is_of_a_form(name, value)
+        and not {name.lower(), name.lower().replace("_", "-")} & (_NOT_FORWARDED | named)
     ]
+
+
+def _is_of_a_form(name: str, value: str) -> bool:
+    return name.lower() == "content-type" and not value.lower().startswith(_AUDIO)
 
 
 def _returned(headers: httpx.Headers) -> tuple[tuple[str, str], ...]:

@@ -193,8 +193,8 @@ class Visit:
             decision=verdict,
             audio_sha256=digest,
             model_digest=self.service.detector.info.digest,
-            challenge_id=self.challenge and self.challenge.id,
-            nonce=self.challenge and self.challenge.nonce,
+            challenge_id=None if self.challenge is None else self.challenge.id,
+            nonce=None if self.challenge is None else self.challenge.nonce,
             request_id=self.request_id,
         )
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+from typing import Any
 
 import httpx
 import numpy as np
@@ -41,7 +42,7 @@ def pem():
 
 def signed(pem, clock, **changed):
     signer = Signer(pem, wall_clock=clock)
-    said = {
+    said: dict[str, Any] = {
         "audience": "https://login",
         "decision": "bonafide",
         "audio_sha256": hashlib.sha256(AUDIO).hexdigest(),
@@ -54,11 +55,18 @@ def signed(pem, clock, **changed):
 def test_a_decision_is_believed_once(pem):
     clock = Clock()
     token, keys = signed(pem, clock)
-    seen = set()
-    known = {"audience": "https://login", "audio": AUDIO, "wall_clock": clock, "challenge_id": "c1"}
+    seen: set[str] = set()
+    known: dict[str, Any] = {
+        "audience": "https://login",
+        "audio": AUDIO,
+        "wall_clock": clock,
+        "challenge_id": "c1",
+    }
 
     def is_new(name):
-        return name not in seen and not seen.add(name)
+        is_first = name not in seen
+        seen.add(name)
+        return is_first
 
     claims = verify_decision(token, keys, is_new=is_new, **known)
     assert claims["exp"] - claims["iat"] == 60
@@ -82,7 +90,12 @@ def test_a_decision_is_believed_once(pem):
 def test_a_decision_of_anything_else_is_not(pem, changed, checked, said):
     clock = Clock()
     token, keys = signed(pem, clock, **changed)
-    known = {"audience": "https://login", "audio": AUDIO, "wall_clock": clock, "challenge_id": "c1"}
+    known: dict[str, Any] = {
+        "audience": "https://login",
+        "audio": AUDIO,
+        "wall_clock": clock,
+        "challenge_id": "c1",
+    }
     with pytest.raises(DecisionError, match=said):
         verify_decision(token, keys, **(known | checked))
 
@@ -184,7 +197,7 @@ def test_a_log_goes_on_after_a_power_cut(log):
 
 
 def test_a_line_is_on_disk_or_nothing_is_decided(tmp_path):
-    synced = []
+    synced: list[int] = []
     writer = AuditLog(tmp_path / "audit.jsonl", sync=synced.append)
     writer.append({"request_id": "a"})
     assert len(synced) == 1
@@ -294,6 +307,10 @@ def test_the_upstream_gets_the_body_and_no_secrets():
     ]
     said = json.loads(sent(handler, headers=given).body)
     assert said["b"] == AUDIO.decode()
+    assert said["h"]["content-type"] == "audio/wav"
+    form = [("Content-Type", "application/x-www-form-urlencoded")]
+    said_of_form = json.loads(sent(handler, headers=form).body)
+    assert said_of_form["h"]["content-type"] == "application/octet-stream"
     assert said["h"]["authorization-decision"] == "TOKEN"
     assert said["h"]["x-session"] == "s1"
     assert said["h"]["content-length"] == str(len(AUDIO))

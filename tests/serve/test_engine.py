@@ -152,6 +152,19 @@ def test_a_full_queue_takes_no_more_and_a_closed_one_neither(model):
             one.result(1)
 
 
+def test_audio_that_waits_is_bounded(model):
+    engine = engine_of(model, queue_audio_s=1.0)
+    engine.start()
+    model.may_go.clear()
+    submitted(engine, noise(80_000))  # one is taken however long it is
+    time.sleep(0.2)
+    submitted(engine, noise(16_000))
+    with pytest.raises(Full):
+        submitted(engine, noise(3_200))
+    model.may_go.set()
+    engine.close()
+
+
 def test_what_breaks_a_batch_costs_its_own_recording_alone(engine, model, monkeypatch):
     before = model.score_batch
 

@@ -6,6 +6,8 @@ import http.server
 import json
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -50,6 +52,8 @@ class Backend(http.server.ThreadingHTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Backend
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -85,7 +89,7 @@ def make_gate(folder, **more):
         role: add_key(keys, ApiKey(role.value, role, "0" * 64))
         for role in (Role.GATE, Role.ANALYST)
     }
-    parts = {
+    parts: dict[str, Any] = {
         "secret": Secret(b"k" * 32),
         "key_ring": KeyRing(keys),
         "audit": AuditLog(folder / "audit.jsonl"),
@@ -99,6 +103,7 @@ class Caller:
 
     def __init__(self, server, texts):
         self.server, self.texts = server, texts
+        self.folder, self.backend = Path(), None
 
     def __call__(self, method, path, role=Role.GATE, subject="ann", **more):
         headers = {"Authorization": f"Bearer {self.texts[role]}"} if role else {}

@@ -2,6 +2,7 @@
 
 import concurrent.futures as futures
 import contextlib
+import dataclasses
 import socket
 import threading
 import time
@@ -9,6 +10,9 @@ import time
 import httpx
 import pytest
 
+from rawnet_jax.serve import access
+from rawnet_jax.serve.access import Principal
+from rawnet_jax.serve.keys import Role
 from rawnet_jax.serve.problems import KINDS, MEDIA_TYPE, TYPE
 from tests.serve.running import RATE, noise, running, stub_service, wav
 
@@ -223,7 +227,8 @@ def test_a_full_queue_is_503_at_once_and_what_waits_too_long_too(server):
     assert server.client.get("/readyz").status_code == 200
 
 
-def test_one_key_cannot_take_the_whole_queue():
+def test_one_key_cannot_take_the_whole_queue(monkeypatch):
+    monkeypatch.setattr(access, "LOCAL", Principal("a key", Role.ANALYST))
     with running(stub_service(queue=8, queue_per_key=2)) as server:
         stub = server.stub
         stub.may_go.clear()
@@ -235,6 +240,31 @@ def test_one_key_cannot_take_the_whole_queue():
             refused(server.score(GOOD), "too-many-requests")
             stub.may_go.set()
             assert [one.result().status_code for one in found] == [200, 200]
+
+
+def test_bytes_that_are_held_are_bounded(server, monkeypatch):
+    admission = server.service.admission
+    assert admission._held == 0
+    few = dataclasses.replace(server.service.settings, held_bytes=len(GOOD) - 1)
+    monkeypatch.setattr(admission, "_settings", few)
+    assert "memory" in refused(server.score(GOOD), "overloaded")["detail"]
+    assert server.score(GOOD[:200]).status_code == 422
+    assert admission._held == 0
+
+
+def test_a_defect_in_a_job_is_its_problem(server, monkeypatch, caplog):
+    async def broken(*_, **__):
+        raise RuntimeError("secret.wav")
+
+    monkeypatch.setattr(server.service, "judge", broken)
+    later = {"Prefer": "respond-async"}
+    place = server.client.post("/v1/score", content=GOOD, headers=later).headers["location"]
+    while (said := server.client.get(place).json())["state"] != "failed":
+        threading.Event().wait(0.01)
+    assert said["problem"]["type"] == TYPE.format("internal")
+    assert [place.rpartition("/")[2] in one.getMessage() for one in caplog.records] == [True]
+    assert "secret" not in caplog.text
+    assert server.client.delete(place).status_code == 204
 
 
 def test_jobs_end_are_bounded_and_forgotten(server):

@@ -17,7 +17,8 @@ import pytest
 from rawnet_jax.cli.main import main
 from rawnet_jax.errors import ConfigError, RawnetError
 from rawnet_jax.serve import access, start
-from rawnet_jax.serve.access import Principal, Role
+from rawnet_jax.serve.access import Principal
+from rawnet_jax.serve.keys import Role
 from rawnet_jax.serve.problems import TYPE
 from rawnet_jax.serve.settings import Settings
 from tests.conftest import REPO

@@ -24,8 +24,13 @@ def write_text_atomically(path: str | Path, text: str) -> None:
     write_bytes_atomically(path, _encoded(text))
 
 
-def write_bytes_atomically(path: str | Path, content: bytes) -> None:
+def write_bytes_atomically(path: str | Path, content: bytes, mode: int = 0o666) -> None:
     """Write bytes; a reader sees the old file or the new one, even after a power cut.
+
+    Args:
+        path: file to write; its folder must exist.
+        content: what it is to hold.
+        mode: who may read and write it, less what the process's umask takes away.
 
     Raises:
         DataError: the file cannot be written; nothing is left behind.
@@ -34,7 +39,7 @@ def write_bytes_atomically(path: str | Path, content: bytes) -> None:
     temporary = temporary_beside(path)
     try:
         refuse_special(path)
-        write_synced(temporary, content)
+        write_synced(temporary, content, mode)
         os.replace(temporary, path)
         with contextlib.suppress(OSError):  # where folders cannot be opened
             _sync_folder(path.parent)
@@ -66,13 +71,13 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:_MOST_LETTERS]}.{secrets.token_hex(8)}.tmp")
 
 
-def write_synced(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a new file to disk, never through a link that somebody left under its name.
 
     Raises:
         OSError: it is there, or cannot be written.
     """
-    with open(path, "xb") as file:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

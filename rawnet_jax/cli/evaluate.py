@@ -25,6 +25,11 @@ Score files of any system, no model needed:
 Lines are 'utterance attack key score' or 'utterance score', or the file has a header with filename
 and cm-score. Scores and trials are joined by utterance. Higher must mean more bona fide.
 
+Scores of verification under attack are found by their form: a header with spk, filename and any of
+cm-score, asv-score, sasv-score (ASVspoof 5, track 2), or 'speaker utterance attack key score' with
+the keys target, nontarget and spoof (SASVC 2022). With --dev-scores both parts are calibrated and
+fused. Written are metrics.json, sasv_figures.csv, sasv_attacks.csv and report.html.
+
 Written into the output folder: metrics.json, figures.csv, attacks.csv, breakdowns.csv,
 fairness.csv, unmatched.csv (utterances without a partner), calibration.json (with dev scores) and
 report.html, one file to open in any browser; of a run also scores.txt and dev_scores.txt.
@@ -38,7 +43,7 @@ _NOT_ROBUSTNESS = ("asv_scores", "by", "coordinator", "dev_scores")
 _RUN_ONLY = ("checkpoint", "dev", "robustness", *_ROBUSTNESS_ONLY)
 _SCORES_ONLY = (
     *("protocol", "corpus", "names", "dev_protocol", "dev_corpus"),
-    *("where", "allow_missing", "one_means"),
+    *("where", "allow_missing", "one_means", "adcf_costs"),
 )
 
 
@@ -117,6 +122,12 @@ def _add_score_arguments(group: argparse._ArgumentGroup) -> None:
         action="append",
         metavar="COLUMN=VALUE",
         help="measure only these trials, such as subset=eval; may be repeated",
+    )
+    group.add_argument(
+        "--adcf-costs",
+        choices=("asvspoof5", "odyssey2024"),
+        help="priors and costs of a-DCF, of scores that name a claimed speaker (default: "
+        "asvspoof5)",
     )
     group.add_argument(
         "--allow-missing",

@@ -117,6 +117,28 @@ def add_speech(parser: Parser, what: str) -> None:
     )
 
 
+def add_voice(parser: argparse.ArgumentParser, *, with_key: bool = True) -> None:
+    """Add what judges a voice: detector, encoder, and the key of templates."""
+    add_run(parser)
+    add_decision(parser)
+    add_channel(parser)
+    add_speech(parser, "the same for detector and encoder")
+    parser.add_argument(
+        "--encoder",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="encoder of voices, calibrated; see the command speaker-encoder",
+    )
+    if with_key:
+        parser.add_argument(
+            "--key",
+            type=Path,
+            metavar="FILE",
+            help="of 32 random bytes or more; templates are encrypted with it",
+        )
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add --config; its overrides (--config.x.y=…) are taken from what argparse leaves over."""
     parser.add_argument(

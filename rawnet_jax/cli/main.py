@@ -31,9 +31,14 @@ COMMANDS = {
     "fuse": "fuse the scores of several systems",
     "seeds": "compare runs that differ in their seed, and pool them",
     "stream": "score audio while it comes in",
+    "serve": "run a service that scores audio for other programs",
     "explain": "show which times and frequencies moved the score of a file",
     "presets": "list trained detectors that come with the package, or make one of a run",
     "probe": "fit a linear classifier to a frozen speech encoder, as a run",
+    "speaker-encoder": "bring in an encoder of voices, measure it, calibrate it",
+    "enrol": "make a template of a voice, of clips that are all bona fide",
+    "verify-trials": "score a list of verification trials, for evaluate --scores",
+    "verify": "decide whether recordings are bona fide speech of an enrolled voice",
     "export": "write a trained run as one file for other runtimes",
     "import-torch": "bring published PyTorch weights into a work directory",
     "export-torch": "write a run's weights for the published PyTorch code",
@@ -42,6 +47,8 @@ COMMANDS = {
     "replay": "write a replay corpus from bona fide recordings",
     "vocode": "write a corpus of bona fide recordings and their copies by vocoders",
     "build-pool": "write a training pool from clones of public repositories",
+    "serve-key": "make, list and take out keys of the service",
+    "verify-log": "check the audit log of the service for tampering",
 }
 """Each command and its line in ``--help``. Its module in this folder has its name; only that of the
 command that is run is imported."""

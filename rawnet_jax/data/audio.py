@@ -122,6 +122,7 @@ def waveform_blocks(
     mix: Mix = average,
     on_clipped: OnClipped | None = None,
     notes: list[str] | None = None,
+    on_opened: Callable[[Any], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Decode one recording piece by piece, in memory that does not grow with its length.
 
@@ -131,6 +132,7 @@ def waveform_blocks(
         mix: what is made of the channels.
         on_clipped: see `read_waveform`.
         notes: gets in the end what a listener should know of the file.
+        on_opened: is shown what `open_audio` returned, before the first sample.
 
     Yields:
         float32 [n], pieces of what `read_waveform` returns, bit for bit; the last may be empty.
@@ -139,6 +141,8 @@ def waveform_blocks(
         AudioError: as `read_waveform`, where decoding comes to it.
     """
     with open_audio(source, config) as file:
+        if on_opened is not None:
+            on_opened(file)
         limited = FullScale(source, on_clipped)
         for block, peak in _at_16_khz(_mono_blocks(source, file, config, mix), file.samplerate):
             yield limited(block, peak)

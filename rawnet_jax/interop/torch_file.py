@@ -31,7 +31,7 @@ _MOST_PICKLE_BYTES = 64 * 2**20
 _MOST_BYTES = 2**62
 _MOST_LEVELS = 4
 ByteOrder = Literal["<", ">"]
-_WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "net")
 _PARALLEL = "module."
 _DTYPES = {
     "FloatStorage": "f4",
@@ -50,9 +50,9 @@ _DTYPES = {
 def read_state_dict(path: Path, *, opaque: bool = False) -> dict[str, np.ndarray]:
     """Read a published checkpoint.
 
-    A dict that holds the state dict under ``model``, ``state_dict``, ``model_state_dict`` or
-    ``net`` is unwrapped, and what is beside it left out; the prefix ``module.`` of a network
-    wrapped in ``DataParallel`` is removed.
+    A dict that holds the state dict under ``model``, ``state_dict``, ``model_state_dict``,
+    ``model_state`` or ``net`` is unwrapped, and what is beside it left out; the prefix ``module.``
+    of a network wrapped in ``DataParallel`` is removed.
 
     Args:
         path: a ``.pth`` file of either format.

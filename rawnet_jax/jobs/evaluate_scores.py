@@ -14,6 +14,7 @@ from rawnet_jax.evaluation.columns import ATTACK, columns_of
 from rawnet_jax.evaluation.score_set import ScoreSet, TrialSource, load_score_set
 from rawnet_jax.evaluation.summary import ScoredSystem
 from rawnet_jax.jobs.console import say_written
+from rawnet_jax.jobs.evaluate_sasv import SasvJob, are_sasv_files, evaluate_sasv
 from rawnet_jax.jobs.measuring import AssessingOptions
 from rawnet_jax.reports.output import Results, write_results
 from rawnet_jax.reports.report import ReportContext, context_now
@@ -21,6 +22,8 @@ from rawnet_jax.reports.tables import format_summaries
 from rawnet_jax.terminal import show
 
 DEFAULT_OUTPUT = Path("evaluation")
+DEFAULT_COSTS = "asvspoof5"
+"""Of a-DCF."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,7 @@ class EvaluateScoresOptions(AssessingOptions):
     dev_protocol: Path | None
     dev_corpus: str | None
     one_means: str
+    adcf_costs: str | None
 
 
 def evaluate_scores(options: EvaluateScoresOptions) -> int:
@@ -48,6 +52,10 @@ def evaluate_scores(options: EvaluateScoresOptions) -> int:
         MetricError: a metric is not defined for these scores.
     """
     files = named_files(options.scores, options.names)
+    if are_sasv_files(list(options.scores), options.protocol):
+        return evaluate_sasv(_sasv_job(options, files))
+    if options.adcf_costs is not None:
+        raise ConfigError("--adcf-costs: goes with scores of verification only")
     source = TrialSource(
         options.protocol,
         options.corpus or "",
@@ -82,6 +90,38 @@ def evaluate_scores(options: EvaluateScoresOptions) -> int:
     show()
     say_written(write_results(output, results))
     return 0
+
+
+def _sasv_job(options: EvaluateScoresOptions, files: Mapping[str, Path]) -> SasvJob:
+    """Return what is to be done with scores of verification.
+
+    Raises:
+        ConfigError: an option does not go with them.
+    """
+    refused = {
+        "--asv-scores": options.asv_scores,
+        "--by": options.by,
+        "--threshold-rule": options.threshold_rule,
+        "--where": options.where,
+        "--corpus": options.corpus,
+    }
+    for flag, value in refused.items():
+        if value is not None:
+            raise ConfigError(f"{flag}: does not go with scores that name a claimed speaker")
+    dev = options.dev_scores
+    if dev is not None and len(dev) != len(files):
+        raise ConfigError(f"--dev-scores: {len(dev)} files for {len(files)} systems")
+    return SasvJob(
+        files=files,
+        protocol=options.protocol,
+        dev_files=None if dev is None else dict(zip(files, dev, strict=True)),
+        dev_protocol=options.dev_protocol,
+        costs=options.adcf_costs or DEFAULT_COSTS,
+        num_replicates=options.replicates,
+        by_speaker=options.bootstrap_by == "speaker",
+        level=options.level,
+        output=options.output or DEFAULT_OUTPUT,
+    )
 
 
 def named_files(paths: Sequence[Path], names: Sequence[str] | None) -> dict[str, Path]:

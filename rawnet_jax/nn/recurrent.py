@@ -1,4 +1,4 @@
-"""Gated recurrent unit as PyTorch has it, entries and biases included."""
+"""Recurrent layers as PyTorch has them, entries and biases included."""
 
 import math
 
@@ -59,6 +59,67 @@ class GRU(nn.Module):
         # What does not depend on the state is one matrix product over all steps.
         inputs = _product(x, weight_ih.T) + bias_ih
         return gru_states(inputs, weight_hh, bias_hh.astype(jnp.float32))
+
+
+class LSTM(nn.Module):
+    """A stack of unidirectional LSTM layers that start from states of zeros.
+
+    For an input x, a state h and a cell c, with the rows of each weight in the order i, f, g, o:
+
+        i, f, o = σ(W_i· x + b_i· + W_h· h + b_h·),  g = tanh(…)
+        c' = f c + i g
+        h' = o tanh(c')
+
+    Weights are named and laid out as in PyTorch, see `GRU`; there are 4H rows.
+
+    Attributes:
+        features: H, width of state and cell.
+        num_layers: layers, each fed with the states of the one below.
+    """
+
+    features: int
+    num_layers: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Run over a sequence.
+
+        Args:
+            x: [B, T, C].
+
+        Returns:
+            float32 [B, T, H], the states of the top layer. Only the products are computed in the
+            dtype of the weights.
+        """
+        x = jnp.moveaxis(x, 1, 0)
+        for layer in range(self.num_layers):
+            x = self._layer(x, layer)
+        return jnp.moveaxis(x, 0, 1)
+
+    def _layer(self, x: jax.Array, layer: int) -> jax.Array:
+        """Run one layer over [T, B, C]."""
+        init = uniform_within(1.0 / math.sqrt(self.features))
+        rows = 4 * self.features
+        weight_ih = self.param(f"weight_ih_l{layer}", init, (rows, x.shape[-1]))
+        weight_hh = self.param(f"weight_hh_l{layer}", init, (rows, self.features))
+        bias_ih = self.param(f"bias_ih_l{layer}", init, (rows,))
+        bias_hh = self.param(f"bias_hh_l{layer}", init, (rows,))
+        inputs = _product(x, weight_ih.T) + (bias_ih + bias_hh).astype(jnp.float32)
+        # See `gru_states`.
+        turned = jax.lax.optimization_barrier(weight_hh.T)
+
+        def step(
+            state: tuple[jax.Array, jax.Array], from_input: jax.Array
+        ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+            hidden, cell = state
+            gates = jnp.split(from_input + _product(hidden, turned), 4, axis=-1)
+            enter, keep, leave = (nn.sigmoid(gates[i]) for i in (0, 1, 3))
+            cell = keep * cell + enter * jnp.tanh(gates[2])
+            hidden = leave * jnp.tanh(cell)
+            return (hidden, cell), hidden
+
+        zeros = jnp.zeros((x.shape[1], self.features), inputs.dtype)
+        return jax.lax.scan(step, (zeros, zeros), inputs)[1]
 
 
 @jax.custom_vjp

@@ -1,6 +1,7 @@
 """Pictures of error trade-offs over all thresholds: ROC and DET."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 from scipy.special import ndtri
 
 from rawnet_jax.evaluation.summary import Summary, percent
-from rawnet_jax.metrics.det import det_curve, roc_curve
+from rawnet_jax.metrics.det import EqualErrorRate, det_curve, roc_curve
 from rawnet_jax.reports.canvas import (
     INK,
     SQUARE,
@@ -49,26 +50,62 @@ def roc_svg(summaries: Sequence[Summary]) -> str:
     return svg(draw, SQUARE, "roc")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DetLine:
+    """A curve of a DET plot.
+
+    Attributes:
+        name: in the legend.
+        positive: scores of trials to be accepted.
+        negative: scores of trials to be rejected.
+        eer: of both.
+        counts: how many trials, in words.
+    """
+
+    name: str
+    positive: np.ndarray
+    negative: np.ndarray
+    eer: EqualErrorRate
+    counts: str
+
+
 def det_svg(summaries: Sequence[Summary]) -> str:
     """Draw DET curves of several systems over each other, both axes on the probit scale."""
-    lowest, highest = _det_limits(summaries)
+    accepted, rejected = "spoof called bona fide", "bona fide called spoof"
+    return det_lines_svg([line_of(s) for s in summaries], accepted, rejected, "det")
+
+
+def line_of(summary: Summary) -> DetLine:
+    """Return the curve of a countermeasure."""
+    scores = summary.bonafide_scores, summary.spoof_scores
+    return DetLine(summary.name, *scores, summary.eer, _counts(summary))
+
+
+def det_lines_svg(lines: Sequence[DetLine], accepted: str, rejected: str, prefix: str) -> str:
+    """Draw DET curves over each other.
+
+    Args:
+        lines: the curves.
+        accepted: what a false acceptance is.
+        rejected: what a false rejection is.
+        prefix: of ids in the picture.
+    """
+    lowest, highest = _det_limits(lines)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         ends = ndtri([lowest, highest])
         axes.plot(ends, ends, color=INK, alpha=0.5, linewidth=1, linestyle=":")
-        for index, summary in enumerate(summaries):
-            curve = det_curve(summary.bonafide_scores, summary.spoof_scores)
+        for index, line in enumerate(lines):
+            curve = det_curve(line.positive, line.negative)
             # Rates of exactly 0 and 1 lie at infinity; just outside the frame is far enough.
             far, frr = (
                 ndtri(np.clip(rate, lowest / 2, (1 + highest) / 2))
                 for rate in (curve.far, curve.frr)
             )
-            label = legend_label(
-                f"{summary.name} (EER {percent(summary.eer.eer)}; {_counts(summary)})"
-            )
+            label = legend_label(f"{line.name} (EER {percent(line.eer.eer)}; {line.counts})")
             axes.plot(far, frr, label=label, **system_style(index))
-            point = ndtri(np.clip([summary.eer.far, summary.eer.frr], lowest, highest))
+            point = ndtri(np.clip([line.eer.far, line.eer.frr], lowest, highest))
             colour = SYSTEM_COLOURS[index % len(SYSTEM_COLOURS)]
             axes.plot(*point, marker="o", color=colour, clip_on=False)
         ticks = _det_ticks(lowest, highest)
@@ -76,18 +113,18 @@ def det_svg(summaries: Sequence[Summary]) -> str:
         axes.set_xticks(ndtri(ticks), labels)
         axes.set_yticks(ndtri(ticks), labels)
         axes.set(xlim=ends, ylim=ends, aspect="equal")
-        axes.set_xlabel("false acceptance: spoof called bona fide")
-        axes.set_ylabel("false rejection: bona fide called spoof")
+        axes.set_xlabel(f"false acceptance: {accepted}")
+        axes.set_ylabel(f"false rejection: {rejected}")
         legend_below(figure)
 
-    return svg(draw, SQUARE, "det")
+    return svg(draw, SQUARE, prefix)
 
 
-def _det_limits(summaries: Sequence[Summary]) -> tuple[float, float]:
+def _det_limits(lines: Sequence[DetLine]) -> tuple[float, float]:
     """Return the ends of both DET axes: down to what the largest class can resolve."""
     coarsest = 0.1
-    most = max(max(s.num_bonafide, s.num_spoof) for s in summaries)
-    worst = max(s.eer.eer for s in summaries)
+    most = max(max(line.positive.size, line.negative.size) for line in lines)
+    worst = max(line.eer.eer for line in lines)
     lowest = max(
         (tick for tick in DET_TICKS if tick <= min(1 / most, coarsest)), default=DET_TICKS[0]
     )

@@ -17,6 +17,7 @@ import numpy as np
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.data.audio import Source, from_int16, waveform_blocks
 from rawnet_jax.errors import AudioError, ConfigError
+from rawnet_jax.scoring.decoded import Decoded
 from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal
 from rawnet_jax.scoring.seek import Window, look_at, sought
 from rawnet_jax.scoring.windows import WindowCutter
@@ -46,8 +47,9 @@ class End(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-Recording = Source | Callable[[], np.ndarray]
-"""What can be decoded, or reads a clip that was decoded before: mono at 16 kHz, in 16-bit units."""
+Recording = Source | Decoded | Callable[[], np.ndarray]
+"""What can be decoded, what another process decoded, or what reads a clip that was decoded before:
+mono at 16 kHz, in 16-bit units."""
 
 Part = list[Window] | End
 """Windows of a recording in order, in pieces; then one `End`."""
@@ -152,6 +154,8 @@ class _Reader:
         """Return why the whole of what was read cannot be judged."""
         if not self.num_samples:
             return Refusal(Reason.TOO_SHORT, 0.0, 0.0, "no sample is left at 16 kHz")
+        if isinstance(self._path, Decoded):
+            return self._path.refusal
         looked = self._how.gate.enabled or self._how.channel is not None
         return self._mix.refusal() if looked else None
 
@@ -163,6 +167,8 @@ class _Reader:
             yield block
 
     def _read(self) -> Iterable[np.ndarray]:
+        if isinstance(self._path, Decoded):
+            return self._path.blocks(self.notes)
         if callable(self._path):
             clip = self._path()
             return [from_int16(clip if self._how.whole else clip[: self._how.window])]

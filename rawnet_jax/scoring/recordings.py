@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rawnet_jax.config import AudioConfig, Config, GateConfig
-from rawnet_jax.data.audio import Source
 from rawnet_jax.scoring.file_scorer import FileScore, Rows, score_files
-from rawnet_jax.scoring.file_windows import Reading
+from rawnet_jax.scoring.file_windows import Reading, Recording
 from rawnet_jax.scoring.speech import OFF, check_detector
 from rawnet_jax.scoring.windows import ScoreBatch, hop_samples
 
@@ -73,7 +72,7 @@ def recipe_of(config: Config) -> Recipe:
 
 
 def score_recordings(
-    recordings: Sequence[tuple[str, Source]],
+    recordings: Sequence[tuple[str, Recording]],
     score_batch: ScoreBatch,
     recipe: Recipe,
     *,

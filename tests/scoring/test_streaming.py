@@ -237,6 +237,24 @@ def test_a_stream_ends_and_the_next_begins():
     assert pair.streamed([NOISE[:3_000]]) == first
 
 
+def test_streams_at_once_share_what_is_compiled_and_nothing_else():
+    model, where = conv1d(), jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    variables = jax.device_put(uneven(model, 800), where)
+    scorer = StreamingScorer(model, variables, window=800, hop=160)
+    scorer.warm_up(last=True)
+    parts = NOISE[:3_001], NOISE[4_000:7_001]
+    alone = [[*scorer.push(part), *scorer.finish()] for part in parts]
+    both, together = [scorer.another(16_000), scorer.another(16_000)], ([], [])
+    for start in range(0, 3_001, 100):
+        for one, part, found in zip(both, parts, together, strict=True):
+            found += one.push(part[start : start + 100])
+    for one, found in zip(both, together, strict=True):
+        found += one.finish()
+    assert list(together) == alone
+    engine: Any = scorer._engine
+    assert engine._step._cache_size() == engine._whole._score._cache_size() == 1
+
+
 def test_integers_and_doubles_are_samples_too():
     pair = Pair(Weighted(), 800, 160)
     integers = np.round(NOISE[:2_000] * 2**15).astype(np.int16)

@@ -1,0 +1,1 @@
+"""A service that scores audio for other programs: an HTTP gate."""

@@ -1,0 +1,1 @@
+"""Speaker verification: encoders of voices, enrolment, comparison, decisions with a spoof gate."""

@@ -1,0 +1,76 @@
+"""Routes of speakers: what fits the OpenAPI document, and bodies that want to break them."""
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from rawnet_jax.serve.problems import MEDIA_TYPE
+from tests.serve.running import running, wav
+from tests.serve.test_speakers import clips, lenient
+from tests.speaker.toy_voices import tone
+
+pytest.importorskip("cryptography")
+ROUTES = {"/v1/speakers/{speaker_id}", "/v1/speakers/{speaker_id}/export", "/v1/verify"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(lenient(tmp_path_factory.mktemp("voices"))) as found:
+        assert found.client.put("/v1/speakers/ana", files=clips(600)).status_code == 201
+        yield found
+
+
+def test_what_fits_the_document_is_answered_as_it_says(server):
+    """Status codes and forms of answers are those of the document; nothing is a 5xx."""
+    document: Any = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    named = set()
+    for found in document.get_all_operations():
+        operation = found.ok()
+        if operation.path not in ROUTES:
+            continue
+        named.add(operation.path)
+
+        @settings(max_examples=15, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy())
+        def answers(case):
+            if case.method == "POST" and not isinstance(case.body, bytes | dict):
+                case.body = b"RIFF"
+            answer = case.call(timeout=20)
+            assert answer.status_code < 500, answer.text
+            case.validate_response(answer, excluded_checks=[positive_data_acceptance])
+
+        answers()
+    assert named == ROUTES
+
+
+def test_recordings_with_changed_bytes_let_nobody_in(server):
+    good = wav(tone(3_000, 4))
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        content = bytearray(good[: rng.integers(60, len(good))])
+        for at in rng.integers(0, min(len(content), 400), 8):
+            content[at] = rng.integers(256)
+        answer = server.client.post("/v1/verify?speaker_id=ana", content=bytes(content))
+        assert answer.status_code in (200, 415, 422), answer.text
+        assert answer.json().get("decision") != "accept"
+
+
+def test_forms_with_changed_bytes_enrol_nobody(server):
+    request = httpx.Request("PUT", server.url, files=clips(600, 2, 0.3))
+    good, kind = request.read(), request.headers["content-type"]
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        content = bytearray(good)
+        for at in rng.integers(0, 300, 6):
+            content[at] = rng.integers(256)
+        answer = server.client.put(
+            "/v1/speakers/eve", content=bytes(content), headers={"Content-Type": kind}
+        )
+        assert answer.status_code in (400, 415, 422), answer.text
+        assert answer.headers["content-type"] == MEDIA_TYPE
+    assert server.client.get("/v1/speakers/eve").status_code == 404

@@ -102,13 +102,15 @@ class HostAugmentConfig(Section):
 class DataConfig(Section):
     """Which corpus, which part of it, and how clips become fixed-size arrays."""
 
-    corpus: str = "asvspoof2017"  # a name from rawnet_jax.data.corpus.CORPORA
+    # a name from rawnet_jax.data.corpus.CORPORA; "auto" = the one that is recognised below root
+    corpus: str = "asvspoof2017"
     root: str = ""  # folder of the corpus in its published layout
     train_protocol: str = ""  # relative to root; "" = where the published layout has it
     dev_protocol: str = ""
     eval_protocol: str = ""
     audio_dir: str = ""  # relative to root, for all partitions; "" = published layout
-    subset: str = ""  # ASVspoof 2021 keys: eval, progress or hidden trials only; "" = all
+    # only trials of this subset, such as eval of the ASVspoof 2021 keys or for-norm of Fake-or-Real
+    subset: str = ""  # "" = all
     one_means: str = one_of("unstated", "bonafide", "spoof")  # key 1 in lists of one's own; 0 = not
 
     dev_source: str = one_of("auto", "official", "speaker_disjoint", "stratified", "notebook")

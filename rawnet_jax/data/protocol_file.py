@@ -12,7 +12,7 @@ from rawnet_jax.data.trial import ProblemLedger, Trial
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import UNSTATED
 
-PROTOCOL_CORPORA = tuple(name for name, layout in CORPORA.items() if layout.audio_from != "tree")
+PROTOCOL_CORPORA = tuple(name for name, layout in CORPORA.items() if not layout.is_folders)
 """Corpora whose trials are listed in a file."""
 
 
@@ -63,6 +63,10 @@ def _detect(lines: Sequence[str], path: str | Path) -> str:
             keyed.setdefault(parser, []).append(corpus)
         elif trials:
             without_key.append(corpus)
+    if len(keyed) > 1:
+        keyed = {
+            parser: corpora for parser, corpora in keyed.items() if _reads_all(parser, lines, path)
+        } or keyed
     if len(keyed) == 1:
         return next(iter(keyed.values()))[0]
     names = ", ".join(name for corpora in keyed.values() for name in corpora)
@@ -80,6 +84,15 @@ def _is_manifest(line: str) -> bool:
     """Return whether a line is a header; the lines below it then say what is wrong with them."""
     try:
         partitions_in([line], "")
+    except DataError:
+        return False
+    return True
+
+
+def _reads_all(parser: Parser, lines: Sequence[str], path: str | Path) -> bool:
+    """Return whether nothing is wrong with a list, as one of a corpus."""
+    try:
+        parser(lines, str(path), _Strict())
     except DataError:
         return False
     return True

@@ -15,7 +15,7 @@ from rawnet_jax.data.audio import RAISES_MAX_DURATION, open_audio, read_waveform
 from rawnet_jax.data.corpus import load_partition, present_partitions
 from rawnet_jax.data.layout import CorpusLayout, PartitionLayout
 from rawnet_jax.data.partitions import require_trainable, training_clips
-from rawnet_jax.data.places import layout_of, locate_protocol
+from rawnet_jax.data.places import layout_of, locate_partition, locate_protocol
 from rawnet_jax.data.recognise import evidence, said
 from rawnet_jax.data.trial import Clip, ProblemLedger
 from rawnet_jax.errors import AudioError, ConfigError, DataError
@@ -85,6 +85,7 @@ class CorpusHealth:
         errors: what training or evaluation would stop at, one line each.
         remarks: what else is worth knowing, one line each.
         recognised: what shows that it is this corpus; "" = nothing that is published.
+        undivided: whether it is published without partitions.
     """
 
     corpus: str
@@ -94,6 +95,7 @@ class CorpusHealth:
     errors: tuple[str, ...]
     remarks: tuple[str, ...]
     recognised: str = ""
+    undivided: bool = False
 
     @property
     def healthy(self) -> bool:
@@ -143,6 +145,7 @@ def examine(config: DataConfig, *, decode: bool = False, progress: bool = True) 
         errors=tuple(_errors(partitions, policy, why_not)),
         remarks=tuple(remarks),
         recognised="" if shown is None else said(shown),
+        undivided=layout.undivided,
     )
 
 
@@ -189,6 +192,8 @@ def _examine_partition(
     ledger = ProblemLedger.counting()
     health.problems, health.examples = ledger.counts, ledger.examples
     try:
+        more = len(locate_partition(config, partition).more_lists)
+        health.protocol += f" and {more} more lists" if more else ""
         clips = load_partition(config, partition, ledger)
     except DataError as error:
         health.failure = str(error)

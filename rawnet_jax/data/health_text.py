@@ -19,6 +19,8 @@ def format_health(health: CorpusHealth) -> str:
     lines = [f"{health.corpus} in {health.root}"]
     if health.recognised:
         lines.append(health.recognised)
+    if health.undivided:
+        lines.append("published without partitions: train and eval are each the whole corpus")
     for partition in health.partitions:
         lines += ["", f"{partition.partition}: {partition.protocol}"]
         lines += [f"  {title:<10}{text}" for title, text in _facts(partition)]

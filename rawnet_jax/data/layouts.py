@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from rawnet_jax.data.layout import CorpusLayout, PartitionLayout
 from rawnet_jax.data.layouts_asvspoof import ASVSPOOF
+from rawnet_jax.data.layouts_folders import OF_FOLDERS
+from rawnet_jax.data.layouts_lists import OF_LISTS
 from rawnet_jax.data.manifests import PARTITIONS, parse_folders, parse_in_the_wild, parse_manifest
 
 _IN_THE_WILD = CorpusLayout(
@@ -40,6 +42,8 @@ _FOLDERS = CorpusLayout(
 CORPORA: Mapping[str, CorpusLayout] = {
     **ASVSPOOF,
     "in_the_wild": _IN_THE_WILD,
+    **OF_LISTS,
+    **OF_FOLDERS,
     "manifest": _MANIFEST,
     "folders": _FOLDERS,
 }

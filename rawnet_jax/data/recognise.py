@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rawnet_jax.config import DataConfig
+from rawnet_jax.config import Config, DataConfig, thawed
+from rawnet_jax.config_check import checked
 from rawnet_jax.data.audio_index import audio_files
 from rawnet_jax.data.layout import CorpusLayout
 from rawnet_jax.data.layouts import CORPORA
@@ -114,6 +115,20 @@ def settled(config: DataConfig) -> tuple[DataConfig, str]:
             f"{root}: several corpora fit: {reasons}; choose one with --config.data.corpus"
         )
     return replace(config, corpus=found[0].corpus), said(found[0])
+
+
+def settled_config(config: Config) -> tuple[Config, str]:
+    """Do as `settled` with a whole config.
+
+    Raises:
+        DataError: see `settled`.
+    """
+    data, why = settled(config.data)
+    if not why:
+        return config, ""
+    changed = thawed(config)
+    changed.data.corpus = data.corpus
+    return checked(changed), why
 
 
 def said(found: Recognised) -> str:

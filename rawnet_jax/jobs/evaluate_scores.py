@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rawnet_jax.atomic_file import make_folder
+from rawnet_jax.data.score_choice import Choice
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.evaluation.assess import assess, compare
 from rawnet_jax.evaluation.columns import ATTACK, columns_of
@@ -37,6 +38,7 @@ class EvaluateScoresOptions(AssessingOptions):
     dev_protocol: Path | None
     dev_corpus: str | None
     one_means: str
+    columns: Choice | None
 
 
 def evaluate_scores(options: EvaluateScoresOptions) -> int:
@@ -55,6 +57,7 @@ def evaluate_scores(options: EvaluateScoresOptions) -> int:
         options.where or (),
         options.allow_missing,
         options.one_means,
+        options.columns,
     )
     scored = load_score_set(files, source)
     dev = _load_dev(options, list(files))
@@ -133,6 +136,7 @@ def _load_dev(options: EvaluateScoresOptions, names: Sequence[str]) -> ScoreSet 
         "dev",
         allow_missing=options.allow_missing,
         one_means=options.one_means,
+        columns=options.columns,
     )
     return load_score_set(dict(zip(names, options.dev_scores, strict=True)), source)
 

@@ -136,6 +136,10 @@ class DataConfig(Section):
     # source: in training, rows 2i and 2i + 1 are then a bona fide clip and a fake; "" = no pairs
     pairs: str = ""
     unpaired_share: float = at_least(0.0, 0.0)  # of these pairs, those whose fake is no copy
+    # in training a crop goes by the segments that the list states of its clip: where it holds less
+    # fake speech than min_fake_s it is bona fide
+    window_labels: bool = False
+    min_fake_s: float = at_least(0.0, 0.0)  # in seconds; 0 = any
     host_augment: HostAugmentConfig = field(default_factory=HostAugmentConfig)
 
     cache_dir: str = ""  # decoded audio; "" = $RAWNET_JAX_CACHE or ~/.cache/rawnet_jax

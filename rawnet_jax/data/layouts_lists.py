@@ -102,7 +102,9 @@ def _codecfake() -> CorpusLayout:
 
 def _with_segments(trials: list[Trial], protocol: str, partition: str) -> list[Trial]:
     """Add the finest segment labels that lie beside the protocols of PartialSpoof."""
-    places = Path(protocol).parents[:3]
+    places = Path(protocol).absolute().parents[:3]
+    # A protocol by itself has its partition in its name.
+    partition = partition or next((p for p in _PARTITIONS if f".{p}." in Path(protocol).name), "*")
     for frame in ("0.01", "0.02", "0.04", "0.08", "0.16"):
         for place in places:
             files = sorted(place.glob(f"segment_labels*/{partition}_seglab_{frame}.npy"))

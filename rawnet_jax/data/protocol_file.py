@@ -1,7 +1,8 @@
 """Reading any corpus's protocol by itself, without the corpus."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
 
 from rawnet_jax.config import ProblemPolicy
 from rawnet_jax.data.layouts import CORPORA
@@ -33,7 +34,8 @@ def read_protocol(path: str | Path, corpus: str = "", one_means: str = UNSTATED)
     if corpus and corpus not in PROTOCOL_CORPORA:
         raise DataError(f"corpus {corpus!r} is unknown; known: {', '.join(PROTOCOL_CORPORA)}")
     layout = CORPORA[corpus or _detect(lines, path)]
-    return layout.parse(lines, str(path), _Strict(), one_means)
+    trials = layout.parse(lines, str(path), _Strict(), one_means)
+    return trials if layout.finish is None else layout.finish(trials, str(path), "")
 
 
 _MANIFEST = "manifest"
@@ -68,7 +70,8 @@ def _detect(lines: Sequence[str], path: str | Path) -> str:
             parser: corpora for parser, corpora in keyed.items() if _reads_all(parser, lines, path)
         } or keyed
     if len(keyed) == 1:
-        return next(iter(keyed.values()))[0]
+        corpora = next(iter(keyed.values()))
+        return next((name for name in corpora if _is_called(name, path)), corpora[0])
     names = ", ".join(name for corpora in keyed.values() for name in corpora)
     if keyed:
         problem = f"fits several corpora ({names}); give one with --corpus"
@@ -87,6 +90,16 @@ def _is_manifest(line: str) -> bool:
     except DataError:
         return False
     return True
+
+
+def _is_called(corpus: str, path: str | Path) -> bool:
+    """Return whether a list has the name of one that a corpus publishes."""
+    names = (
+        PurePath(place).name
+        for partition in CORPORA[corpus].partitions.values()
+        for place in partition.protocols
+    )
+    return any(fnmatchcase(PurePath(path).name, name) for name in names)
 
 
 def _reads_all(parser: Parser, lines: Sequence[str], path: str | Path) -> bool:

@@ -26,7 +26,9 @@ MAX_SPEAKERS = 2000
 """The same for speakers: who is wrongly rejected must be seen in large corpora too."""
 
 # What the trials are listed under, not what they are.
-_BOOKKEEPING = frozenset({"subset", "trim", "tmp", "partition", "codec_seed", "phrase", "folder"})
+_BOOKKEEPING = frozenset(
+    {"subset", "trim", "tmp", "partition", "codec_seed", "phrase", "folder", "segments"}
+)
 
 
 def columns_of(trials: Sequence[Trial]) -> dict[str, Column]:

@@ -19,6 +19,7 @@ class PartitionLayout:
             Of a "rule": all matches of all patterns.
         companions: places of further folders with bona fide speech alone, which came with the
             corpus or which it was made from; all matches of all patterns.
+        asv_scores: places of the scores of the challenge's speaker verification system.
         num_trials: published numbers of bona fide and of spoofed trials; None = there are none.
         num_total: published number of both together, where the classes are not told apart.
         num_enrolment: audio files that come with the partition and are no trials of it; None =
@@ -28,6 +29,7 @@ class PartitionLayout:
     protocols: tuple[str, ...]
     audio: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
+    asv_scores: tuple[str, ...] = ()
     num_trials: tuple[int, int] | None = None
     num_total: int | None = None
     num_enrolment: int | None = None

@@ -55,6 +55,7 @@ def _asvspoof2019(track: str, counts: Mapping[str, tuple[int, int, int | None]])
         return PartitionLayout(
             protocols=(f"{folder}_cm_protocols/{file}", f"protocols/{file}", file),
             audio=(f"{folder}_{name}/flac", f"{folder}_{name}"),
+            asv_scores=(f"{folder}_asv_scores/ASVspoof2019.{track}.asv.{name}.gi.trl.scores.txt",),
             num_trials=(num_bonafide, num_spoof),
             num_enrolment=num_enrolment,
         )

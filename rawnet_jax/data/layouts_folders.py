@@ -49,7 +49,9 @@ def _cfad() -> CorpusLayout:
 def _dfadd() -> CorpusLayout:
     def partition(folder: str, counts: tuple[int, int] | None = None) -> PartitionLayout:
         place = f"DATASET_*/{folder}"
-        return PartitionLayout((f"DATASET_VCTK_BONAFIDE/{folder}", place), (place,), (), counts)
+        return PartitionLayout(
+            (f"DATASET_VCTK_BONAFIDE/{folder}", place), (place,), num_trials=counts
+        )
 
     return CorpusLayout(
         folder_parser(rules.dfadd),

@@ -132,6 +132,10 @@ def _partialspoof() -> CorpusLayout:
                     f"protocols/PartialSpoof.LA.cm.{name}.trl.txt",
                 ),
                 (f"{name}/con_wav", name),
+                asv_scores=(
+                    f"protocols/PartialSpoof_LA_asv_scores/PartialSpoof.LA.asv.{name}.gi.trl"
+                    ".scores.txt",
+                ),
                 num_total=totals[name],
             )
             for name in _PARTITIONS

@@ -150,6 +150,20 @@ def _folders_place(
     )
 
 
+def asv_scores_of(config: DataConfig, partition: str) -> Path | None:
+    """Find the scores of the challenge's speaker verification system; None = there are none.
+
+    Raises:
+        ConfigError: unknown corpus.
+        DataError: no root.
+    """
+    layout = layout_of(config)
+    published = layout.partitions.get(partition)
+    patterns = () if published is None else published.asv_scores
+    found = _first_match(_root_of(config), layout.prefixes, patterns, folder=False)
+    return found[0] if found else None
+
+
 def key_folders(root: Path) -> list[str]:
     """Return the names of the folders that are named like keys, such as bonafide, fake or 1.
 

@@ -87,11 +87,11 @@ def test_time_is_counted_as_on_a_grid(recordings) -> None:
             all_time(parts)
         return
     time = all_time(parts)
-    best = None
+    best = (math.inf, math.nan)
     for threshold in [*sorted({score for score, _ in rows}), math.inf]:
         frr = sum(score < threshold for score in bonafide) / len(bonafide)
         far = sum(score >= threshold for score in spoof) / len(spoof)
-        if best is None or abs(frr - far) < best[0] - 1e-9:
+        if abs(frr - far) < best[0] - 1e-9:
             best = abs(frr - far), (frr + far) / 2
     found = range_eer(time)
     assert abs(found.frr - found.far) == pytest.approx(best[0], abs=1e-9)

@@ -213,11 +213,7 @@ _LLAMAPARTIALSPOOF = CorpusLayout(
 
 _FMFCC_A = CorpusLayout(
     parse_fmfcc_a,
-    _undivided(
-        PartitionLayout(
-            ("AllUtteranceInfo.txt", "*/AllUtteranceInfo.txt"), ("",), num_trials=(10_000, 40_000)
-        )
-    ),
+    _undivided(PartitionLayout(("AllUtteranceInfo.txt",), ("",), num_trials=(10_000, 40_000))),
     prefixes=("", "FMFCC-A"),
     undivided=True,
     form="file, 0 or 1 and system, separated by commas",

@@ -2,7 +2,7 @@
 
 import difflib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def locate_partition(config: DataConfig, partition: str) -> PartitionPlace:
     if layout.audio_from == "rule":
         return _folders_place(config, layout, partition, protocol, named)
     if layout.audio_from == "search":
-        companions = _companions(config, layout, partition)
+        companions = locate_companions(config, partition)
         more = () if named or not layout.every_list else _all_lists(config, layout, partition)[1:]
         dirs = (*_audio_dirs(config, layout, partition), *companions)
         return PartitionPlace(partition, protocol, named, dirs, None, more, companions)
@@ -118,7 +118,14 @@ def _all_lists(config: DataConfig, layout: CorpusLayout, partition: str) -> tupl
     return tuple(_first_match(_root_of(config), layout.prefixes, patterns, folder=False))
 
 
-def _companions(config: DataConfig, layout: CorpusLayout, partition: str) -> tuple[Path, ...]:
+def locate_companions(config: DataConfig, partition: str) -> tuple[Path, ...]:
+    """Find the folders with bona fide speech that go with a partition.
+
+    Raises:
+        ConfigError: unknown corpus.
+        DataError: no root.
+    """
+    layout = layout_of(config)
     published = layout.partitions.get(partition)
     if published is None or not published.companions:
         return ()
@@ -224,6 +231,9 @@ def _audio_dirs(config: DataConfig, layout: CorpusLayout, partition: str) -> tup
     published = layout.partitions.get(partition)
     rows = [published] if published else list(layout.partitions.values())
     patterns = list(itertools.chain.from_iterable(row.audio for row in rows))
+    if not any(patterns):  # The audio lies anywhere in the corpus: where its lists are.
+        lists = list(itertools.chain.from_iterable(row.protocols for row in rows))
+        return (_base_with_list(root, layout.prefixes, lists),)
     found = _first_match(root, layout.prefixes, patterns, folder=True)
     if not found:
         raise DataError(
@@ -271,6 +281,14 @@ def _all_matches(base: Path, patterns: Iterable[str]) -> list[Path]:
     """Return the folders that any pattern matches, each once."""
     found = [path for pattern in patterns for path in sorted(base.glob(pattern)) if path.is_dir()]
     return list(dict.fromkeys(found))
+
+
+def _base_with_list(root: Path, prefixes: Iterable[str], patterns: Sequence[str]) -> Path:
+    """Return the folder of a corpus: the one below which a list of it is; else the root."""
+    for base in _bases(root, prefixes):
+        if any(path.is_file() for pattern in patterns for path in base.glob(pattern)):
+            return base
+    return root
 
 
 def _first_match(

@@ -10,7 +10,12 @@ from rawnet_jax.config_check import checked
 from rawnet_jax.data.audio_index import audio_files
 from rawnet_jax.data.layout import CorpusLayout
 from rawnet_jax.data.layouts import CORPORA
-from rawnet_jax.data.places import key_folders, locate_partition, locate_protocol
+from rawnet_jax.data.places import (
+    key_folders,
+    locate_companions,
+    locate_partition,
+    locate_protocol,
+)
 from rawnet_jax.data.text_file import first_lines
 from rawnet_jax.data.trial import ProblemLedger
 from rawnet_jax.errors import ConfigError, DataError
@@ -31,7 +36,7 @@ class Recognised:
         corpus: a name of `CORPORA`.
         root: the folder that is its ``config.data.root``.
         because: what shows it, in words.
-        places: the lists, or folders, that show it.
+        places: the lists, or folders, that show it, and what goes with them.
     """
 
     corpus: str
@@ -44,6 +49,7 @@ def evidence(config: DataConfig) -> Recognised | None:
     """Return what shows that the corpus of a config lies below its root; None = nothing."""
     layout = CORPORA[config.corpus]
     shown: dict[Path, str] = {}
+    beside: dict[Path, None] = {}
     for partition in layout.partitions:
         try:
             place, _ = locate_protocol(config, partition)
@@ -51,12 +57,13 @@ def evidence(config: DataConfig) -> Recognised | None:
             continue
         if place not in shown and _fits(config, layout, partition, place):
             shown[place] = _named(place, Path(config.root))
+            beside |= dict.fromkeys(_beside(config, layout, partition))
     if not shown:
         return None
     has = layout.form or "lines of its form"
     verb = "holds" if layout.is_folders else "has"
     because = f"{' and '.join(shown.values())} {verb if len(shown) == 1 else 'have'} {has}"
-    return Recognised(config.corpus, Path(config.root), because, tuple(shown))
+    return Recognised(config.corpus, Path(config.root), because, (*shown, *beside))
 
 
 def recognise(root: Path) -> list[Recognised]:
@@ -73,6 +80,9 @@ def recognise(root: Path) -> list[Recognised]:
 def recognise_below(folder: Path, depth: int = 2) -> list[Recognised]:
     """Return the published corpora in a folder and in the folders below it, each once.
 
+    A part of a corpus is not another one, unless the parts are versions of the same recordings:
+    then each is one.
+
     Args:
         folder: where.
         depth: how many levels of folders are looked into.
@@ -80,13 +90,18 @@ def recognise_below(folder: Path, depth: int = 2) -> list[Recognised]:
     Raises:
         DataError: the folder cannot be read.
     """
-    found: dict[tuple[str, tuple[Path, ...]], Recognised] = {}
+    by_places: dict[tuple[str, frozenset[Path]], Recognised] = {}
     for root in itertools.islice(_folders(folder, depth), _MAX_FOLDERS):
         for one in recognise(root):
-            if CORPORA[one.corpus].official:
-                places = tuple(sorted(place.resolve() for place in one.places))
-                found.setdefault((one.corpus, places), one)
-    return list(found.values())
+            if not CORPORA[one.corpus].official:
+                continue
+            key = one.corpus, frozenset(place.resolve() for place in one.places)
+            # Of a folder and one in it that show the same, the inner one is the corpus, unless
+            # there are lists alone in it.
+            if key not in by_places or _has_audio(one):
+                by_places[key] = one
+    found = list(by_places.values())
+    return [one for one in found if not any(_goes_before(two, one) for two in found)]
 
 
 def settled(config: DataConfig) -> tuple[DataConfig, str]:
@@ -154,6 +169,33 @@ def _fits(config: DataConfig, layout: CorpusLayout, partition: str, place: Path)
     except DataError:
         return False
     return len(trials) > ledger.counts.total()
+
+
+def _goes_before(one: Recognised, other: Recognised) -> bool:
+    """Return whether a corpus makes another one needless: it is of the same parts, or has them."""
+    if one.corpus != other.corpus:
+        return False
+    if CORPORA[one.corpus].one_version:
+        return other.root in one.root.parents
+    return one.root in other.root.parents
+
+
+def _has_audio(found: Recognised) -> bool:
+    config = DataConfig(corpus=found.corpus, root=str(found.root))
+    for partition in CORPORA[found.corpus].partitions:
+        try:
+            locate_partition(config, partition)
+        except DataError:
+            continue
+        return True
+    return False
+
+
+def _beside(config: DataConfig, layout: CorpusLayout, partition: str) -> tuple[Path, ...]:
+    """Return all folders of a partition that are its list, and those with speech beside it."""
+    if layout.audio_from == "rule":
+        return locate_partition(config, partition).audio_dirs
+    return locate_companions(config, partition)
 
 
 def _named(place: Path, root: Path) -> str:

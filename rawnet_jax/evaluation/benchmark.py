@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from rawnet_jax.errors import MetricError
 from rawnet_jax.evaluation.cross_corpus import CorpusScores
 from rawnet_jax.evaluation.resampling import Resampling
 from rawnet_jax.labels import Label
@@ -98,17 +99,27 @@ def measured(
         return replace(row, problem=_joined(row.problem, f"no {lacking} trials; counts as pooled"))
     setting = Setting(asv=asv)
     figures: dict[str, Estimate] = {}
+    no_intervals = ""
     for of_llr, values in ((False, scores), (True, llrs)):
         rows = [METRICS[name] for name in SHOWN if asv is not None or not METRICS[name].needs_asv]
         names = [metric.name for metric in rows if metric.reads_llr == of_llr]
         bonafide, spoof = (values[side] for side in sides)
         functions = {name: METRICS[name].function(setting) for name in names}
         bounded = {name: f for name, f in functions.items() if name not in _NO_INTERVAL}
-        intervals = resampling.intervals((bonafide, spoof), bounded, scored.labels, scored.speakers)
+        try:
+            intervals = resampling.intervals(
+                (bonafide, spoof), bounded, scored.labels, scored.speakers
+            )
+        except MetricError as error:
+            intervals, no_intervals = {}, f"no intervals: {error}"
         for name, function in functions.items():
             value = float(function(bonafide, spoof))
             figures[name] = Estimate(value, intervals.get(name))
-    return replace(row, figures={name: figures[name] for name in SHOWN if name in figures})
+    return replace(
+        row,
+        problem=_joined(row.problem, no_intervals),
+        figures={name: figures[name] for name in SHOWN if name in figures},
+    )
 
 
 def pooled(

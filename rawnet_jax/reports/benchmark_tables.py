@@ -54,12 +54,13 @@ def notes(system: BenchmarkSystem) -> list[str]:
             f"Mean EER over {number} corpora, each counting the same: {percent(system.mean_eer)}"
         )
     lines += [f"{row.name}: {row.problem}" for row in (*system.rows, system.pooled) if row.problem]
-    lines += [
-        f"{row.name}: only {count} {kind} trials, so its figures are rough"
+    few = [
+        row.name
         for row in system.rows
-        for kind, count in (("bona fide", row.num_bonafide), ("spoof", row.num_spoof))
-        if 0 < count < FEW_TRIALS
+        if row.figures and min(row.num_bonafide, row.num_spoof) < FEW_TRIALS
     ]
+    if few:
+        lines.append(f"Rough, with fewer than {FEW_TRIALS} trials of a class: {', '.join(few)}")
     return lines
 
 

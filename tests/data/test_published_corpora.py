@@ -151,6 +151,8 @@ def test_versions_of_the_same_recordings_are_chosen_by_subset(tmp_path):
         load(config, "train")
     config.subset = "for-original"
     assert counts_of(load(config, "train")) == (1, 1)
+    versions = {one.root.name for one in recognise_below(tmp_path)}
+    assert versions == {"for-norm", "for-original"}
 
 
 def test_a_path_that_is_wrong_is_named_with_the_file_of_that_name(tmp_path):
@@ -179,3 +181,19 @@ def test_a_label_that_a_corpus_does_not_have_is_an_error(tmp_path):
     path.write_text(path.read_text() + "\n20040003.wav,2,N01\n")
     with pytest.raises(DataError, match=r"AllUtteranceInfo\.txt:\d+: key '2' is none of 1, 0"):
         load(config_of("fmfcc_a", tmp_path), "eval")
+
+
+def test_a_part_of_a_corpus_is_not_another_one(tmp_path):
+    for name in ("add2022", "cfad", "fmfcc_a"):
+        (tmp_path / name).mkdir()
+        MADE[name].write(tmp_path / name)
+    (tmp_path / "fmfcc_a").rename(tmp_path / "FMFCC-A")
+    found = recognise_below(tmp_path)
+    roots = {one.corpus: one.root for one in found}
+    assert len(found) == 3
+    assert roots["cfad"] == tmp_path / "cfad"
+    assert roots["fmfcc_a"] == tmp_path / "FMFCC-A"
+    ledger = ProblemLedger(ProblemPolicy(unlisted_audio="error"))
+    for root in (tmp_path, tmp_path / "FMFCC-A"):
+        clips = load_partition(config_of("fmfcc_a", root), "eval", ledger)
+        assert counts_of(clips) == (2, 2)

@@ -16,6 +16,7 @@ from rawnet_jax.data.list_parsers import (
     parse_fmfcc_a,
     parse_llamapartialspoof,
     parse_mlaad,
+    parse_partly_fake,
     parse_spoofceleb,
 )
 from rawnet_jax.data.protocols import parse_asvspoof2019
@@ -80,6 +81,34 @@ def _add(version: str) -> CorpusLayout:
         prefixes=("", f"ADD{version}", f"ADD_{version}", f"ADD {version}"),
         every_list=True,
         form="two columns: a file and genuine or fake",
+    )
+
+
+_PARTLY_FAKE = "three columns: a name, segments such as 0.00-1.25-T/1.25-1.80-F, and 0 or 1"
+
+
+def _add2023_rl() -> CorpusLayout:
+    def partition(folder: str) -> PartitionLayout:
+        places = (f"ADD2023_Track2_{folder}", f"Track2/{folder}", folder)
+        return PartitionLayout(tuple(f"{place}/label.txt" for place in places), places)
+
+    return CorpusLayout(
+        parse_partly_fake,
+        {name: partition("test" if name == "eval" else name) for name in _PARTITIONS},
+        prefixes=("", "ADD2023", "ADD_2023", "ADD 2023"),
+        form=_PARTLY_FAKE,
+    )
+
+
+def _had() -> CorpusLayout:
+    def partition(folder: str) -> PartitionLayout:
+        return PartitionLayout((f"HAD_{folder}/HAD_{folder}_label.txt",), (f"HAD_{folder}",))
+
+    return CorpusLayout(
+        parse_partly_fake,
+        {name: partition("test" if name == "eval" else name) for name in _PARTITIONS},
+        prefixes=("", "HAD", "HAD/HAD"),
+        form=_PARTLY_FAKE,
     )
 
 
@@ -230,6 +259,8 @@ OF_LISTS: Mapping[str, CorpusLayout] = {
     "mlaad": _MLAAD,
     "add2022": _add("2022"),
     "add2023": _add("2023"),
+    "add2023_rl": _add2023_rl(),
+    "had": _had(),
     "codecfake": _codecfake(),
     "partialspoof": _partialspoof(),
     "ctrsvdd": _ctrsvdd(),

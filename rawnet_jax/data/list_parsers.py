@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from rawnet_jax.data.protocols import TrialCollector, parse_columns, without_extension
-from rawnet_jax.data.segments import SEGMENTS, segments_of
+from rawnet_jax.data.segments import SEGMENTS, segments_of, text_of
 from rawnet_jax.data.table_rows import table_rows
 from rawnet_jax.data.trial import ProblemLedger, Trial
 from rawnet_jax.errors import DataError
@@ -112,6 +112,32 @@ def parse_llamapartialspoof(
             attack_id=system[0] if system and key == "spoof" else _NONE,
             metadata=(" ".join(segments) or _NONE,),
         )
+    return collector.finish()
+
+
+def parse_partly_fake(lines: Iterable[str], source: str, ledger: ProblemLedger) -> list[Trial]:
+    """Parse HAD and track 2 of ADD 2023, ``name 0.00-1.25-T/1.25-1.80-F 0``.
+
+    The last column is 1 where nothing in it is fake (F).
+    """
+    collector = TrialCollector(source, ledger, (SEGMENTS,), *_ONE_IS_BONAFIDE)
+    for number, line in enumerate(lines, 1):
+        words = line.lstrip("\ufeff").split()
+        if not words:
+            continue
+        if len(words) != 3:
+            collector.bad_line(number, f"{len(words)} columns; there must be 3: {line[:80]!r}")
+            continue
+        name, text, key = words
+        try:
+            segments = segments_of(text)
+        except DataError as error:
+            collector.bad_line(number, str(error))
+            continue
+        if key in ("0", "1") and (key == "0") != any(s.label == Label.SPOOF for s in segments):
+            collector.bad_line(number, f"its key is {key}, but its segments are {text[:80]}")
+            continue
+        collector.add(number, name, key=key, metadata=(text_of(segments),))
     return collector.finish()
 
 

@@ -90,6 +90,22 @@ def _add2023(root: Path) -> Counts:
     return {"train": (1, 1), "dev": (1, 1), "eval": (2, 2)}
 
 
+def _partly_fake(folder: str, name: str, audio_folder: str) -> Callable[[Path], Counts]:
+    """Return what writes HAD, or track 2 of ADD 2023."""
+
+    def write(root: Path) -> Counts:
+        for part in ("train", "dev", "test"):
+            real, fake = (f"{name.format(part)}_{part}_{i}" for i in range(2))
+            rows = f"{real} 0.00-0.10-T 1\n{fake} 0.00-0.03-T/0.03-0.08-F/0.08-0.10-T 0\n"
+            place = folder.format(part)
+            label = f"{place}_label.txt" if name.startswith("HAD") else "label.txt"
+            text(root, f"{place}/{label}", rows, end="\r\n")
+            audio(root, *(f"{place}/{audio_folder}/{one}.wav" for one in (real, fake)))
+        return dict.fromkeys(("train", "dev", "eval"), (1, 1))
+
+    return write
+
+
 def _codecfake(root: Path) -> Counts:
     def part(name: str, folder: str, letter: str) -> None:
         rows = [f"{letter}{i}.wav real 0\nF01_{letter}{i}.wav fake 1\n" for i in range(2)]
@@ -270,6 +286,12 @@ MADE: Mapping[str, Made] = {
     "fake_or_real": Made(_fake_or_real, {"subset": "for-norm"}, None),
     "add2022": Made(_add2022, {"subset": "track3test"}, None),
     "add2023": Made(_add2023, {"subset": "testR1"}, None),
+    "add2023_rl": Made(
+        _partly_fake("ADD2023_Track2_{}", "ADD2023_T2", "wav"),
+        {"segments": "0-0.03-bonafide 0.03-0.08-spoof 0.08-0.1-bonafide"},
+        None,
+    ),
+    "had": Made(_partly_fake("HAD_{}", "HAD_{}", "conbine"), {"segments": "0-0.1-bonafide"}, None),
     "codecfake": Made(_codecfake, {"subset": "C2"}, "F01"),
     "codecfake_vctk": Made(_codecfake_vctk, {}, "encodec_24khz"),
     "cfad": Made(_cfad, {"subset": "noisy", "seen": "unseen"}, "hifigan"),

@@ -197,3 +197,22 @@ def test_a_part_of_a_corpus_is_not_another_one(tmp_path):
     for root in (tmp_path, tmp_path / "FMFCC-A"):
         clips = load_partition(config_of("fmfcc_a", root), "eval", ledger)
         assert counts_of(clips) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("x 0-1-T 0", "its key is 0, but its segments are 0-1-T"),
+        ("x 0-1-F 1", "its key is 1, but its segments are 0-1-F"),
+        ("x 0-1-F", "2 columns; there must be 3"),
+        ("x 0-1-Q 0", "segment '0-1-Q'"),
+    ],
+)
+def test_segments_that_do_not_go_with_the_key_are_bad_lines(tmp_path, line, why):
+    MADE["had"].write(tmp_path)
+    path = tmp_path / "HAD_test/HAD_test_label.txt"
+    path.write_text(f"{path.read_text()}\n{line}\n")
+    with pytest.raises(DataError) as caught:
+        load(config_of("had", tmp_path), "eval")
+    assert why in str(caught.value)
+    assert "HAD_test_label.txt:" in str(caught.value)

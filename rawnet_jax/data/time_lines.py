@@ -83,6 +83,8 @@ def _of_csv(path: str | Path, lines: list[str]) -> list[TimeLine]:
         except (ValueError, KeyError):
             raise DataError(f"{path}:{number}: no row of score --windows") from None
         waiting = []
+    if waiting:
+        raise DataError(f"{path}: ends with windows, without the row of their recording; cut off?")
     return found
 
 

@@ -96,7 +96,10 @@ def test_what_cannot_be_measured_is_said_in_a_line(corpus, tmp_path, capsys):
     other = tmp_path / "lines.jsonl"
     window = {"start_s": 0.0, "end_s": 1.0, "score": 1.0}
     other.write_text(json.dumps({"path": "x.wav", "duration_s": 1.0, "windows": [window]}))
+    cut = tmp_path / "cut.csv"
+    cut.write_text("path,part,start_s,end_s,score\nx.wav,window,0,1,0.5\n")
     for arguments, words in (
+        (["--scores", str(cut), "--protocol", protocol], "ends with windows"),
         (["--scores", str(plain), "--protocol", protocol], "score --windows writes them"),
         (["--scores", str(other), "--protocol", protocol], "none of the 1 recordings, such as"),
         (["--scores", str(other)], "give --protocol"),

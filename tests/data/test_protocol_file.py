@@ -34,6 +34,11 @@ LINES = {
         {"language": "en"},
     ),
     "add2022": ("ADD_T_1.wav fake", "ADD_T_1", {}),
+    "add2023_rl": (
+        "ADD2023_T2_T_00000002 0.00-1.62-T/1.62-2.48-F 0",
+        "ADD2023_T2_T_00000002",
+        {"segments": "0-1.62-bonafide 1.62-2.48-spoof"},
+    ),
     "codecfake": ("F01_SSB13650058.wav fake 1", "F01_SSB13650058", {}),
     "ctrsvdd": (
         "jvsmusic CtrSVDD_0097 CtrSVDD_0097_D_1 - A06 deepfake",
@@ -61,7 +66,7 @@ LINES = {
 }
 
 # Their lists are of the form of another corpus above.
-ALIKE = {"add2023", "partialspoof", "df_arena"}
+ALIKE = {"add2023", "had", "partialspoof", "df_arena"}
 
 
 @pytest.mark.parametrize("named", [False, True])

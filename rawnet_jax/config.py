@@ -102,13 +102,15 @@ class HostAugmentConfig(Section):
 class DataConfig(Section):
     """Which corpus, which part of it, and how clips become fixed-size arrays."""
 
-    corpus: str = "asvspoof2017"  # a name from rawnet_jax.data.corpus.CORPORA
+    # a name from rawnet_jax.data.corpus.CORPORA; "auto" = the one that is recognised below root
+    corpus: str = "asvspoof2017"
     root: str = ""  # folder of the corpus in its published layout
     train_protocol: str = ""  # relative to root; "" = where the published layout has it
     dev_protocol: str = ""
     eval_protocol: str = ""
     audio_dir: str = ""  # relative to root, for all partitions; "" = published layout
-    subset: str = ""  # ASVspoof 2021 keys: eval, progress or hidden trials only; "" = all
+    # only trials of this subset, such as eval of the ASVspoof 2021 keys or for-norm of Fake-or-Real
+    subset: str = ""  # "" = all
     one_means: str = one_of("unstated", "bonafide", "spoof")  # key 1 in lists of one's own; 0 = not
 
     dev_source: str = one_of("auto", "official", "speaker_disjoint", "stratified", "notebook")
@@ -134,6 +136,10 @@ class DataConfig(Section):
     # source: in training, rows 2i and 2i + 1 are then a bona fide clip and a fake; "" = no pairs
     pairs: str = ""
     unpaired_share: float = at_least(0.0, 0.0)  # of these pairs, those whose fake is no copy
+    # in training a crop goes by the segments that the list states of its clip: where it holds less
+    # fake speech than min_fake_s it is bona fide
+    window_labels: bool = False
+    min_fake_s: float = at_least(0.0, 0.0)  # in seconds; 0 = any
     host_augment: HostAugmentConfig = field(default_factory=HostAugmentConfig)
 
     cache_dir: str = ""  # decoded audio; "" = $RAWNET_JAX_CACHE or ~/.cache/rawnet_jax

@@ -115,6 +115,11 @@ def _check_combinations(config: Config) -> None:
             "config.data.resident=on cuts clips on the devices, in rows of one length and as they "
             "were recorded; with config.data.bucket_samples or host_augment use auto or off"
         )
+    if data.window_labels and data.pairs:
+        raise ConfigError(
+            "config.data.window_labels changes the labels of crops, and config.data.pairs sets a "
+            "bona fide crop beside a fake one; use one of them"
+        )
     if data.unpaired_share > 1:
         raise ConfigError(
             f"config.data.unpaired_share is {data.unpaired_share:g}; it must be at most 1"

@@ -28,10 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    from rawnet_jax.data.health import examine, format_health
+    from rawnet_jax.data.health import examine
+    from rawnet_jax.data.health_text import format_health
+    from rawnet_jax.data.recognise import settled
     from rawnet_jax.terminal import say
 
     config = load_config(args.config, overrides)
-    health = examine(config.data, decode=args.decode, progress=args.progress)
+    data, _ = settled(config.data)
+    health = examine(data, decode=args.decode, progress=args.progress)
     say(f"{format_health(health)}\n")
     return 0 if health.healthy else EXIT_NOT_HEALTHY

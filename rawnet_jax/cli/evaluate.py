@@ -43,7 +43,7 @@ _NOT_ROBUSTNESS = ("asv_scores", "by", "coordinator", "dev_scores")
 _RUN_ONLY = ("checkpoint", "dev", "robustness", *_ROBUSTNESS_ONLY)
 _SCORES_ONLY = (
     *("protocol", "corpus", "names", "dev_protocol", "dev_corpus"),
-    *("where", "allow_missing", "one_means", "adcf_costs"),
+    *("where", "allow_missing", "one_means", "columns", "adcf_costs"),
 )
 
 
@@ -117,6 +117,7 @@ def _add_score_arguments(group: argparse._ArgumentGroup) -> None:
         "--dev-corpus", choices=PROTOCOL_CORPORA, metavar="NAME", help="form of that list"
     )
     flags.add_one_means(group)
+    flags.add_score_columns(group)
     group.add_argument(
         "--where",
         action="append",

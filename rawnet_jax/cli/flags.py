@@ -184,6 +184,20 @@ def add_one_means(parser: Parser) -> None:
     )
 
 
+def add_score_columns(parser: Parser) -> None:
+    """Add --columns, of score files that do not tell their columns."""
+    from rawnet_jax.data.score_choice import parse_choice
+
+    parser.add_argument(
+        "--columns",
+        type=parse_choice,
+        metavar="SPEC",
+        help="columns of the score files where they do not tell: name=COLUMN,score=COLUMN and, if "
+        "there are any, key=COLUMN, attack=COLUMN; COLUMN is a name in the header or a number from "
+        "1",
+    )
+
+
 def add_rule(parser: Parser) -> None:
     """Add --threshold-rule and the costs that it may go by."""
     from rawnet_jax.evaluation.decision import RULES, parse_rule

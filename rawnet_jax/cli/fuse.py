@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--names", nargs="+", help="of the systems (default: from their files)")
     flags.add_protocol(parser, "keys of dev, where its files have none")
+    flags.add_score_columns(parser)
     parser.add_argument(
         "--eval-protocol", type=Path, metavar="FILE", help="keys of eval, where its files have none"
     )

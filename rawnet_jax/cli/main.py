@@ -28,6 +28,8 @@ COMMANDS = {
     "score": "score audio files with a trained run",
     "robustness-table": "set robustness reports side by side",
     "cross-corpus": "evaluate a run on a list of corpora",
+    "benchmark": "evaluate a run on every known corpus in a folder",
+    "segments": "measure how well time lines find the fake parts of recordings",
     "fuse": "fuse the scores of several systems",
     "seeds": "compare runs that differ in their seed, and pool them",
     "stream": "score audio while it comes in",

@@ -41,10 +41,14 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     if args.print_config:
         show(json.dumps(to_dict(config), indent=2))
         return 0
+    from rawnet_jax.data.recognise import settled_config
     from rawnet_jax.runtime import start_runtime
     from rawnet_jax.training.loop import Trainer
     from rawnet_jax.training.workdir import held
 
+    config, why = settled_config(config)
+    if why:
+        show(why)
     with joined(flags.options_of(ProcessOptions, args, overrides)):
         start_runtime(config.runtime)
         with held(args.workdir):

@@ -91,6 +91,7 @@ class AudioIndex:
         self.paths: set[str] = set()
         self._path_of: dict[str, str] = {}
         self._rival_of: dict[str, str] = {}
+        self._of_file: dict[str, list[str]] | None = None
         for folder in folders:
             # As Path writes it, so that paths compare as strings.
             prefix = "" if folder == Path() else os.path.join(folder, "")
@@ -113,6 +114,28 @@ class AudioIndex:
             if path is not None:
                 return path, self._rival_of.get(candidate)
         return None
+
+    def ending_in(self, name: str) -> list[str]:
+        """Return the paths that end in the folders and the file that a name has.
+
+        Of several files that differ in their extension alone, the one with that of the name counts.
+        """
+        if self._of_file is None:
+            self._of_file = {}
+            for path in sorted(self.paths):
+                self._of_file.setdefault(_stem_of(path), []).append(path)
+        end = f"/{without_extension(name)}"
+        found = [
+            path
+            for path in self._of_file.get(_stem_of(name), ())
+            if f"/{without_extension(path)}".endswith(end)
+        ]
+        exact = [path for path in found if path.lower().endswith(name.lower())]
+        return exact or found
+
+
+def _stem_of(path: str) -> str:
+    return without_extension(path).rpartition("/")[2]
 
 
 def _with_lower_extension(name: str) -> str:

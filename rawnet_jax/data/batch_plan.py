@@ -5,6 +5,7 @@ themselves) makes the same batches from it.
 """
 
 import threading
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,10 @@ class _Epoch(NamedTuple):
     row_seed: np.ndarray  # uint64 [draws]
 
 
+CutLabels = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""From positions of clips, first samples and numbers of samples, int [B], to labels int32 [B]."""
+
+
 class BatchPlan:
     """Batches by number. Batch `step` belongs to epoch ``step // batches_per_epoch``.
 
@@ -80,6 +85,7 @@ class BatchPlan:
         num_epochs: int = 1,
         groups: np.ndarray | None = None,
         pairs: Pairs | None = None,
+        cut_labels: CutLabels | None = None,
         owner: np.ndarray | None = None,
         num_owners: int = 1,
     ) -> None:
@@ -104,6 +110,7 @@ class BatchPlan:
             groups: of a `Balance`; None = each clip once.
             pairs: rows 2i and 2i + 1 of a batch are one of its pairs, cut at one place; None = no
                 pairs.
+            cut_labels: labels of crops; None = each has that of its clip.
             owner: int [N], which process alone can read a clip: its rows of a batch are then
                 drawn from its own clips. None = any process can read any clip.
             num_owners: processes among which a batch is divided; must divide `batch_size`.
@@ -139,6 +146,7 @@ class BatchPlan:
         if groups is not None:
             self._balance = Balance(groups, self._owner, self._bucket, seed)
             self._bucket = self._balance.bucket
+        self._cut_labels = cut_labels
         self._pairs = pairs
         if pairs is not None:
             _check_pairs(batch_size, len(self._bounds), groups, self._num_owners)
@@ -196,14 +204,26 @@ class BatchPlan:
         if self._crop == "random" or self._min_samples:
             start = (epoch.crop_at[draw] * (lengths - taken + 1)).astype(np.int64)
         filled = full if self.pad == "repeat" else taken
+        labels = np.where(real, self._labels[index], -1).astype(np.int32)
+        if self._cut_labels is not None:
+            labels = self._cut_labels(np.where(real, index, -1), start, taken)
         return Rows(
             np.where(real, index, -1),
             np.where(real, start, 0),
             np.where(real, taken, 0),
             np.where(real, filled, 0).astype(np.int32),
-            np.where(real, self._labels[index], -1).astype(np.int32),
+            labels,
             epoch.row_seed[draw],
         )
+
+    def labels_by_clip(self) -> np.ndarray:
+        """Return int32 [N], the label of each clip's row in the first epoch, -1 without a row."""
+        labels = np.full(len(self._labels), -1, np.int32)
+        for step in range(self.batches_per_epoch):
+            rows = self.rows(step)
+            real = rows.index >= 0
+            labels[rows.index[real]] = rows.label[real]
+        return labels
 
     def _at(self, step: int) -> tuple[_Epoch, int]:
         if not 0 <= step < len(self):

@@ -1,6 +1,9 @@
 """From a config to clips: the trials of one partition, joined to the audio on disk."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rawnet_jax.config import DataConfig
@@ -16,6 +19,7 @@ from rawnet_jax.data.places import (
     locate_partition,
     locate_protocol,
 )
+from rawnet_jax.data.protocols import Parser
 from rawnet_jax.data.text_file import read_lines
 from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import DataError
@@ -36,8 +40,7 @@ def load_partition(config: DataConfig, partition: str, ledger: ProblemLedger) ->
     """
     place = locate_partition(config, partition)
     trials = read_trials(config, place, ledger)
-    join = _join_by_name if place.base is None else _join_by_path
-    clips, index = join(place, trials, ledger)
+    clips, index = _join_of(config, place)(place, trials, ledger)
     if not clips:
         raise DataError(
             f"{place.protocol}: not one of its {len(trials)} trials has audio in {place.audio}"
@@ -46,18 +49,113 @@ def load_partition(config: DataConfig, partition: str, ledger: ProblemLedger) ->
     return _of_subset(clips, config.subset, place)
 
 
+def _join_of(config: DataConfig, place: PartitionPlace) -> "_Join":
+    if layout_of(config).audio_from == "rule":
+        return _join_by_rule
+    return _join_by_name if place.base is None else _join_by_path
+
+
 def read_trials(config: DataConfig, place: PartitionPlace, ledger: ProblemLedger) -> list[Trial]:
-    """Read the trials of a partition from its list; no audio is looked for.
+    """Read the trials of a partition from its lists; no audio is looked for.
 
     Raises:
-        DataError: the list is unreadable or has no trial of the partition, or what the ledger
+        DataError: a list is unreadable or has no trial of the partition, or what the ledger
             raises.
     """
     layout = layout_of(config)
-    is_tree = layout.audio_from == "tree"
-    lines = _tree_of(place.protocol, ledger) if is_tree else read_lines(place.protocol)
-    trials = layout.parse(lines, str(place.protocol), ledger, config.one_means)
-    return trials if layout.official else _of_partition(trials, place)
+    if layout.audio_from == "rule":
+        paths = _below(place.audio_dirs, place.base or place.protocol, ledger)
+        trials = layout.parse(paths, str(place.base), ledger, config.one_means)
+    elif layout.audio_from == "tree":
+        trials = layout.parse(
+            _tree_of(place.protocol, ledger), str(place.protocol), ledger, config.one_means
+        )
+    else:
+        of_list = {
+            path: layout.parse(read_lines(path), str(path), ledger, config.one_means)
+            for path in place.lists
+        }
+        trials = joined_lists(of_list)
+    if layout.companion_parser is not None:
+        trials = trials + _companion_trials(layout.companion_parser, place, ledger)
+    if layout.finish is not None:
+        trials = layout.finish(trials, str(place.protocol), place.partition)
+    if layout.one_version:
+        _refuse_versions(trials, config, place)
+    if layout.official:
+        return _of_published_partition(trials, place)
+    return _of_partition(trials, place)
+
+
+def joined_lists(of_list: Mapping[Path, list[Trial]]) -> list[Trial]:
+    """Return the trials of several lists of one partition.
+
+    With several lists, each trial gets the metadata ``subset``: what its list is called. Where two
+    lists have the same utterance, its id begins with that.
+    """
+    if len(of_list) < 2:
+        return [trial for trials in of_list.values() for trial in trials]
+    tags = _tags(list(of_list))
+    times = Counter(trial.utterance_id for trials in of_list.values() for trial in trials)
+    found: list[Trial] = []
+    for path, trials in of_list.items():
+        tag = tags[path]
+        for trial in trials:
+            metadata = {**trial.metadata, "subset": trial.metadata.get("subset", tag)}
+            name = trial.utterance_id
+            name = f"{tag}/{name}" if times[name] > 1 else name
+            found.append(replace(trial, utterance_id=name, metadata=metadata))
+    return found
+
+
+def _tags(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return what tells lists apart: their names or, where these are alike, their folders."""
+    if len({path.stem for path in paths}) == len(paths):
+        return {path: path.stem for path in paths}
+    top = Path(os.path.commonpath([path.parent for path in paths]))
+    return {path: "_".join(path.parent.relative_to(top).as_posix().split()) for path in paths}
+
+
+def _below(folders: Sequence[Path], base: Path, ledger: ProblemLedger) -> list[str]:
+    """Return the audio below folders, as paths from another; report what cannot be read."""
+    found: set[str] = set()
+    for folder in folders:
+        others: list[str] = []
+        above = folder.relative_to(base).as_posix()
+        prefix = "" if above == "." else f"{above}/"
+        found |= {prefix + name for name in audio_files(folder, recursive=True, passed_over=others)}
+        for name in may_be_recordings(others, folder):
+            ledger.report("unlisted_audio", f"{folder / name}: not audio that can be read")
+    return sorted(found)
+
+
+def _companion_trials(parser: Parser, place: PartitionPlace, ledger: ProblemLedger) -> list[Trial]:
+    """Return the trials of the bona fide speech that goes with a corpus."""
+    found: list[Trial] = []
+    for folder in place.companions:
+        paths = _below([folder], folder.parent, ledger)
+        if paths:
+            found += parser(paths, str(folder.parent), ledger)
+    return found
+
+
+def _refuse_versions(trials: Sequence[Trial], config: DataConfig, place: PartitionPlace) -> None:
+    versions = sorted({trial.metadata.get("subset", "") for trial in trials} - {""})
+    if len(versions) > 1 and not config.subset:
+        raise DataError(
+            f"{place.base}: holds {' and '.join(versions)}, which are versions of the same "
+            "recordings; choose one with --config.data.subset"
+        )
+
+
+def _of_published_partition(trials: list[Trial], place: PartitionPlace) -> list[Trial]:
+    """Keep the trials of a partition where one list is of several."""
+    if place.named or not any("partition" in trial.metadata for trial in trials):
+        return trials
+    kept = [trial for trial in trials if trial.metadata.get("partition") == place.partition]
+    if not kept:
+        raise DataError(f"{place.protocol}: no line of it is of partition {place.partition}")
+    return kept
 
 
 def present_partitions(config: DataConfig) -> tuple[str, ...]:
@@ -141,24 +239,54 @@ def _of_subset(clips: list[Clip], subset: str, place: PartitionPlace) -> list[Cl
 
 
 _Joined = tuple[list[Clip], AudioIndex]
+_Join = Callable[[PartitionPlace, Sequence[Trial], ProblemLedger], _Joined]
 
 
 def _join_by_name(place: PartitionPlace, trials: Sequence[Trial], ledger: ProblemLedger) -> _Joined:
     index = AudioIndex(place.audio_dirs)
     clips = []
     for trial in trials:
-        path, rival = index.find(trial.audio_name) or (None, None)
-        if path is None:
-            _report_missing(trial, place, ledger)
-        elif rival is not None:
+        found = _searched(index, trial)
+        if len(found) == 1:
+            clips.append(Clip(trial, Path(found[0])))
+        elif found:
             ledger.report(
                 "missing_audio",
                 f"{trial.source}: the audio of {trial.utterance_id} is ambiguous: "
-                f"{path} or {rival}",
+                f"{found[0]} or {found[1]}",
             )
         else:
-            clips.append(Clip(trial, Path(path)))
+            _report_missing(trial, place, ledger, index)
     return clips, index
+
+
+def _searched(index: AudioIndex, trial: Trial) -> list[str]:
+    """Return the file that a list names: one; several = ambiguous; none = it is not there.
+
+    A name is a file's, or a path of which as many folders as possible must agree, one at least: a
+    list may have been made on another machine. A file in the folder of the list itself comes before
+    others of its name.
+    """
+    name = trial.audio_name.lstrip("/")
+    match = index.find(name)
+    if match is not None and match[1] is None:
+        return [match[0]]
+    parts = name.split("/")
+    for at in range(len(parts) - 1):
+        found = index.ending_in("/".join(parts[at:]))
+        if found:
+            return found[:2]
+    folder = f"{os.path.dirname(trial.source)}/"
+    beside = [path for path in index.ending_in(parts[-1]) if path.startswith(folder)]
+    if len(beside) == 1:
+        return beside
+    return [match[0], match[1] or match[0]] if match is not None else []
+
+
+def _join_by_rule(place: PartitionPlace, trials: Sequence[Trial], ledger: ProblemLedger) -> _Joined:
+    del ledger  # what is in the list was just seen on disk
+    base = place.base or Path()
+    return [Clip(trial, base / trial.audio_name) for trial in trials], AudioIndex([])
 
 
 def _join_by_path(place: PartitionPlace, trials: Sequence[Trial], ledger: ProblemLedger) -> _Joined:
@@ -180,11 +308,16 @@ def _paths_of(place: PartitionPlace, trials: Sequence[Trial]) -> list[Path]:
     return [base / trial.audio_name for trial in trials]
 
 
-def _report_missing(trial: Trial, place: PartitionPlace, ledger: ProblemLedger) -> None:
+def _report_missing(
+    trial: Trial, place: PartitionPlace, ledger: ProblemLedger, index: AudioIndex | None = None
+) -> None:
+    name = trial.audio_name.rpartition("/")[2]
+    elsewhere = index.ending_in(name)[:1] if index is not None else []
+    hint = f" (a file of that name is {elsewhere[0]})" if elsewhere else ""
     ledger.report(
         "missing_audio",
         f"{trial.source}: the audio of {trial.utterance_id} is missing: "
-        f"no {trial.audio_name} in {place.audio}",
+        f"no {trial.audio_name} in {place.audio}{hint}",
     )
 
 
@@ -196,7 +329,7 @@ def _report_unlisted(
     ledger: ProblemLedger,
 ) -> None:
     unlisted = index.paths.difference(str(clip.path) for clip in clips)
-    for other in PARTITIONS:
+    for other in () if layout_of(config).undivided else PARTITIONS:
         if unlisted and other != place.partition:
             unlisted -= _listed_by(config, other, place, index)
     for path in sorted(unlisted):
@@ -216,5 +349,5 @@ def _listed_by(
         return set()
     if place.base is not None:
         return {str(path) for path in _paths_of(theirs, trials)}
-    found = (index.find(trial.audio_name) for trial in trials)
-    return {match[0] for match in found if match}
+    found = (_searched(index, trial) for trial in trials)
+    return {match[0] for match in found if len(match) == 1}

@@ -10,6 +10,7 @@ from typing import Any
 from rawnet_jax.config import Config, DataConfig, ProblemPolicy, thawed, unknown_field
 from rawnet_jax.config_check import checked
 from rawnet_jax.data.manifests import PARTITIONS
+from rawnet_jax.data.recognise import settled
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.json_text import parsed_json
 from rawnet_jax.regular_file import read_file_or_pipe
@@ -94,6 +95,7 @@ def config_on(config: Config, corpus: ListedCorpus) -> Config:
 
     Raises:
         ConfigError: a value is not possible.
+        DataError: the corpus is to be recognised, and none is, or several are.
     """
     changed = thawed(config)
     defaults = DataConfig()
@@ -102,6 +104,7 @@ def config_on(config: Config, corpus: ListedCorpus) -> Config:
     if corpus.problems:
         names = [f.name for f in dataclasses.fields(ProblemPolicy)]
         changed.data.problems = ProblemPolicy(**dict.fromkeys(names, corpus.problems))
+    changed.data, _ = settled(changed.data)
     try:
         return checked(changed)
     except ConfigError as error:

@@ -13,9 +13,10 @@ from rawnet_jax.config import AudioConfig, DataConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import RAISES_MAX_DURATION, open_audio, read_waveform
 from rawnet_jax.data.corpus import load_partition, present_partitions
-from rawnet_jax.data.layouts import PartitionLayout
+from rawnet_jax.data.layout import CorpusLayout, PartitionLayout
 from rawnet_jax.data.partitions import require_trainable, training_clips
-from rawnet_jax.data.places import layout_of, locate_protocol
+from rawnet_jax.data.places import layout_of, locate_partition, locate_protocol
+from rawnet_jax.data.recognise import evidence, said
 from rawnet_jax.data.trial import Clip, ProblemLedger
 from rawnet_jax.errors import AudioError, ConfigError, DataError
 from rawnet_jax.labels import Label
@@ -83,6 +84,8 @@ class CorpusHealth:
         absent: those that are published, or needed to train, and are not there.
         errors: what training or evaluation would stop at, one line each.
         remarks: what else is worth knowing, one line each.
+        recognised: what shows that it is this corpus; "" = nothing that is published.
+        undivided: whether it is published without partitions.
     """
 
     corpus: str
@@ -91,6 +94,8 @@ class CorpusHealth:
     absent: tuple[str, ...]
     errors: tuple[str, ...]
     remarks: tuple[str, ...]
+    recognised: str = ""
+    undivided: bool = False
 
     @property
     def healthy(self) -> bool:
@@ -111,32 +116,52 @@ def examine(config: DataConfig, *, decode: bool = False, progress: bool = True) 
         DataError: no partition of the corpus is there.
     """
     policy = ProblemLedger(config.problems)
+    layout = layout_of(config)
     present = present_partitions(config)
     if not present:
         # Names what it misses.
-        load_partition(config, next(iter(layout_of(config).partitions)), ProblemLedger.counting())
+        load_partition(config, next(iter(layout.partitions)), ProblemLedger.counting())
+    looked_at = _looked_at(config, layout, present)
     partitions = tuple(
-        _examine_partition(config, name, decode=decode, progress=progress) for name in present
+        _examine_partition(config, name, decode=decode, progress=progress) for name in looked_at
     )
-    layout = layout_of(config)
     absent = tuple(
         name
         for name in layout.partitions
         if name not in present and (layout.official or name == "train")
     )
+    why_not = _why_not_trained(config, present, partitions)
+    remarks = _remarks(partitions, policy)
+    if why_not and layout.undivided and not config.train_protocol:
+        # Most are made to evaluate on; that is no fault of theirs.
+        remarks.append(f"cannot be trained on by itself: {why_not}")
+        why_not = ""
+    shown = evidence(config)
     return CorpusHealth(
         corpus=config.corpus,
         root=config.root,
         partitions=partitions,
         absent=absent,
-        errors=tuple(_errors(partitions, policy, _why_not_trained(config, partitions))),
-        remarks=tuple(_remarks(partitions, policy)),
+        errors=tuple(_errors(partitions, policy, why_not)),
+        remarks=tuple(remarks),
+        recognised="" if shown is None else said(shown),
+        undivided=layout.undivided,
     )
 
 
-def _why_not_trained(config: DataConfig, partitions: Sequence[PartitionHealth]) -> str:
+def _looked_at(config: DataConfig, layout: CorpusLayout, present: Sequence[str]) -> tuple[str, ...]:
+    """Return the partitions to examine; of a corpus that is not divided, the whole once."""
+    if not layout.undivided:
+        return tuple(present)
+    named = [name for name in present if getattr(config, f"{name}_protocol")]
+    return tuple(dict.fromkeys((*named, *(("eval",) if "eval" in present else ()))))
+
+
+def _why_not_trained(
+    config: DataConfig, present: Sequence[str], partitions: Sequence[PartitionHealth]
+) -> str:
     """Return what training would stop at beside the problems; "" = nothing, or no train."""
-    if not any(health.partition == "train" for health in partitions):
+    if "train" not in present:
         return ""
     # Each audio file that is not left out stops training by itself.
     left_out: set[str] = set()
@@ -167,6 +192,8 @@ def _examine_partition(
     ledger = ProblemLedger.counting()
     health.problems, health.examples = ledger.counts, ledger.examples
     try:
+        more = len(locate_partition(config, partition).more_lists)
+        health.protocol += f" and {more} more lists" if more else ""
         clips = load_partition(config, partition, ledger)
     except DataError as error:
         health.failure = str(error)
@@ -256,7 +283,7 @@ def _errors(
 
 
 def _remarks(partitions: Sequence[PartitionHealth], policy: ProblemLedger) -> list[str]:
-    remarks = []
+    remarks: list[str] = []
     for health in partitions:
         if health.failure:
             continue
@@ -264,9 +291,9 @@ def _remarks(partitions: Sequence[PartitionHealth], policy: ProblemLedger) -> li
         remarks += [
             f"{name}: {kind} ({number:,})"
             for kind, number in sorted(health.problems.items())
-            if not policy.is_fatal(kind) and number != _expected(kind, health.published)
+            if not policy.is_fatal(kind) and number != expected_problems(kind, health.published)
         ]
-        if _differs(health):
+        if differs_from_published(health):
             remarks.append(f"{name}: the number of trials is not the published one")
         if not health.counts[None] and not all(health.counts[label] for label in Label):
             remarks.append(f"{name}: all trials are of one class")
@@ -280,87 +307,31 @@ def _remarks(partitions: Sequence[PartitionHealth], policy: ProblemLedger) -> li
     return remarks
 
 
-def _expected(kind: str, published: PartitionLayout | None) -> int:
+def expected_problems(kind: str, published: PartitionLayout | None) -> int:
+    """Return how many cases of a problem come with the published corpus."""
     if kind != "unlisted_audio" or published is None:
         return 0
     return published.num_enrolment or 0
 
 
-def _differs(health: PartitionHealth) -> bool:
-    if health.published is None or health.published.num_trials is None:
+def differs_from_published(health: PartitionHealth) -> bool:
+    """Return whether the number of trials is another one than the published."""
+    total = published_total(health)
+    if total is None or health.published is None:
         return False
-    if health.counts[None]:
-        return health.counts.total() != sum(health.published.num_trials)
-    return _num_trials(health) != health.published.num_trials
+    if health.counts[None] or health.published.num_trials is None:
+        return health.counts.total() != total
+    return num_trials_of(health) != health.published.num_trials
 
 
-def _num_trials(health: PartitionHealth) -> tuple[int, int]:
+def published_total(health: PartitionHealth) -> int | None:
+    """Return the published number of trials; None = there is none."""
+    if health.published is None:
+        return None
+    counts = health.published.num_trials
+    return health.published.num_total if counts is None else sum(counts)
+
+
+def num_trials_of(health: PartitionHealth) -> tuple[int, int]:
+    """Return the numbers of bona fide and of spoofed trials."""
     return health.counts[Label.BONAFIDE], health.counts[Label.SPOOF]
-
-
-def format_health(health: CorpusHealth) -> str:
-    """Return a report of several lines for the terminal; its last line is the verdict."""
-    lines = [f"{health.corpus} in {health.root}"]
-    for partition in health.partitions:
-        lines += ["", f"{partition.partition}: {partition.protocol}"]
-        lines += [f"  {title:<10}{text}" for title, text in _facts(partition)]
-    if health.absent:
-        lines += ["", f"not there: {', '.join(health.absent)}"]
-    if health.remarks:
-        lines += ["", "Remarks:", *(f"  {line}" for line in health.remarks)]
-    if health.errors:
-        lines += ["", "Errors:", *(f"  {line}" for line in health.errors)]
-        lines += ["", f"NOT healthy: {len(health.errors)} errors, {len(health.remarks)} remarks"]
-    else:
-        lines += ["", f"Healthy: no errors, {len(health.remarks)} remarks"]
-    return "\n".join(lines)
-
-
-def _facts(health: PartitionHealth) -> list[tuple[str, str]]:
-    """Return titles and texts of the lines about one partition."""
-    if health.failure:
-        return [("failed", health.failure)]
-    facts = [("trials", _trials_line(health)), ("speakers", f"{len(health.speakers):,}")]
-    if health.attacks:
-        facts.append(("attacks", _tally(health.attacks)))
-    audio = health.audio
-    if len(audio.durations_s):
-        low, middle, high = np.quantile(audio.durations_s, [0.0, 0.5, 1.0])
-        hours = audio.durations_s.sum() / 3600
-        facts += [
-            ("audio", f"{len(audio.durations_s):,} files, {hours:.2f} h"),
-            ("duration", f"{low:.2f} to {high:.2f} s, median {middle:.2f} s"),
-            ("rate", _tally(audio.sample_rates_hz, " Hz")),
-            ("channels", _tally(audio.channels)),
-            ("format", _tally(audio.formats)),
-        ]
-    for kind, number in sorted(health.problems.items()):
-        facts.append(("problem", f"{kind}: {number:,}{_enrolment_note(kind, health)}"))
-        facts += [("", f"  {message}") for message in health.examples[kind]]
-    return facts
-
-
-def _trials_line(health: PartitionHealth) -> str:
-    num_bonafide, num_spoof = _num_trials(health)
-    line = f"{num_bonafide:,} bona fide, {num_spoof:,} spoof"
-    if health.counts[None]:
-        line += f", {health.counts[None]:,} without label"
-    if health.published is None or health.published.num_trials is None:
-        return line
-    if not _differs(health):
-        return f"{line} (as published)"
-    num_bonafide, num_spoof = health.published.num_trials
-    return f"{line} (published: {num_bonafide:,} and {num_spoof:,})"
-
-
-def _enrolment_note(kind: str, health: PartitionHealth) -> str:
-    expected = _expected(kind, health.published)
-    return f" ({expected:,} enrolment files are published with it)" if expected else ""
-
-
-def _tally(counter: Counter, unit: str = "") -> str:
-    """Write ``16000 Hz: 20, 8000 Hz: 1``, in falling order, the rest summed up."""
-    most = counter.most_common(20)
-    text = ", ".join(f"{value}{unit}: {number:,}" for value, number in most)
-    left = len(counter) - len(most)
-    return f"{text} and {left} more" if left else text

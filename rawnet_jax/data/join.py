@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rawnet_jax.data.matching import named_as
+from rawnet_jax.data.score_choice import Choice
 from rawnet_jax.data.score_file import ScoreTable, read_scores
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import DataError
@@ -196,6 +197,7 @@ def read_aligned(
     protocol: str = "the protocol",
     allow_missing: bool = False,
     one_means: str = UNSTATED,
+    choice: Choice | None = None,
 ) -> Aligned:
     """Read the score files of several systems, in one order and joined to a protocol.
 
@@ -205,6 +207,7 @@ def read_aligned(
         protocol: for messages.
         allow_missing: keep the trials that all files, and the protocol, have, instead of stopping.
         one_means: which label key 1 of a score file stands for.
+        choice: columns of the score files by their roles; None = they are found.
 
     Raises:
         DataError: a file is given twice, cannot be read or is wrong; see also `join_scores` and
@@ -215,7 +218,7 @@ def read_aligned(
     for path in paths:
         if str(path) in tables:
             raise DataError(f"{path}: is given twice; give one file per system")
-        table = read_scores(path, one_means)
+        table = read_scores(path, one_means, choice)
         if trials is not None:
             joined = join_scores(
                 table,

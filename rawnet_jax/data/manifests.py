@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from rawnet_jax.data.protocols import TrialCollector, without_extension
+from rawnet_jax.data.segments import SEGMENTS, segments_of
 from rawnet_jax.data.text_file import as_text
 from rawnet_jax.data.trial import ProblemLedger, Trial
 from rawnet_jax.errors import DataError
@@ -227,6 +228,12 @@ def _problem_of(fields: list[str] | None, columns: list[str]) -> str:
     if "partition" in columns and fields[columns.index("partition")] not in PARTITIONS:
         partition = fields[columns.index("partition")]
         return f"partition {partition!r} is none of {', '.join(PARTITIONS)}"
+    segments = fields[columns.index(SEGMENTS)] if SEGMENTS in columns else ""
+    if segments not in _UNLABELLED:
+        try:
+            segments_of(segments)
+        except DataError as error:
+            return str(error)
     return ""
 
 

@@ -2,15 +2,19 @@
 
 import difflib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rawnet_jax.config import DataConfig
-from rawnet_jax.data.layouts import CORPORA, CorpusLayout
+from rawnet_jax.data.layout import CorpusLayout
+from rawnet_jax.data.layouts import CORPORA
 from rawnet_jax.data.manifests import PARTITIONS
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.labels import is_number_key, label_of_own_key
+
+_NUM_SHOWN = 4
+_WILDCARDS = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,10 @@ class PartitionPlace:
         protocol: file with the list of trials; for a folder tree, the folder.
         named: whether the config names the protocol, rather than the published layout.
         audio_dirs: folders that are searched for audio by name; empty where the list gives paths.
+            Where folders are the list, those that are.
         base: folder from which a list gives paths; None where audio is searched for.
+        more_lists: further lists of the same partition.
+        companions: folders with bona fide speech that go with it; among `audio_dirs` too.
     """
 
     partition: str
@@ -30,11 +37,20 @@ class PartitionPlace:
     named: bool
     audio_dirs: tuple[Path, ...] = ()
     base: Path | None = None
+    more_lists: tuple[Path, ...] = ()
+    companions: tuple[Path, ...] = ()
+
+    @property
+    def lists(self) -> tuple[Path, ...]:
+        """All lists."""
+        return (self.protocol, *self.more_lists)
 
     @property
     def audio(self) -> str:
         """Where the audio is, for messages."""
-        return " or ".join(map(str, self.audio_dirs or (self.base,)))
+        folders = [str(folder) for folder in self.audio_dirs or (self.base,)]
+        rest = len(folders) - _NUM_SHOWN
+        return " or ".join(folders[:_NUM_SHOWN]) + (f" or {rest} more" if rest > 0 else "")
 
 
 def layout_of(config: DataConfig) -> CorpusLayout:
@@ -62,9 +78,13 @@ def locate_partition(config: DataConfig, partition: str) -> PartitionPlace:
     """
     layout = layout_of(config)
     protocol, named = locate_protocol(config, partition)
+    if layout.audio_from == "rule":
+        return _folders_place(config, layout, partition, protocol, named)
     if layout.audio_from == "search":
-        dirs = _audio_dirs(config, layout, partition)
-        return PartitionPlace(partition, protocol, named, audio_dirs=dirs)
+        companions = locate_companions(config, partition)
+        more = () if named or not layout.every_list else _all_lists(config, layout, partition)[1:]
+        dirs = (*_audio_dirs(config, layout, partition), *companions)
+        return PartitionPlace(partition, protocol, named, dirs, None, more, companions)
     base = _base_of(config, layout, protocol)
     return PartitionPlace(partition, protocol, named, base=base)
 
@@ -85,12 +105,70 @@ def locate_protocol(config: DataConfig, partition: str) -> tuple[Path, bool]:
     if not named:
         return _published_protocol(config, layout, partition, root), False
     protocol = root / named
-    is_tree = layout.audio_from == "tree"
-    if not (protocol.is_dir() if is_tree else protocol.is_file()):
+    is_folder = layout.is_folders
+    if not (protocol.is_dir() if is_folder else protocol.is_file()):
         raise DataError(
-            f"{protocol}: no such {'folder' if is_tree else 'file'} (config.data.{field})"
+            f"{protocol}: no such {'folder' if is_folder else 'file'} (config.data.{field})"
         )
     return protocol, True
+
+
+def _all_lists(config: DataConfig, layout: CorpusLayout, partition: str) -> tuple[Path, ...]:
+    patterns = layout.partitions[partition].protocols
+    return tuple(_first_match(_root_of(config), layout.prefixes, patterns, folder=False))
+
+
+def locate_companions(config: DataConfig, partition: str) -> tuple[Path, ...]:
+    """Find the folders with bona fide speech that go with a partition.
+
+    Raises:
+        ConfigError: unknown corpus.
+        DataError: no root.
+    """
+    layout = layout_of(config)
+    published = layout.partitions.get(partition)
+    if published is None or not published.companions:
+        return ()
+    root = _root_of(config)
+    found = [
+        path
+        for base in _bases(root, layout.prefixes)
+        for path in _all_matches(base, published.companions)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _folders_place(
+    config: DataConfig, layout: CorpusLayout, partition: str, protocol: Path, named: bool
+) -> PartitionPlace:
+    """Return the place of a partition whose list is folders with names of the corpus's own."""
+    if config.audio_dir:
+        raise _no_audio_dir(config)
+    if named:
+        return PartitionPlace(partition, protocol, named, (protocol,), protocol)
+    published = layout.partitions[partition]
+    base = next(
+        base
+        for base in _bases(_root_of(config), layout.prefixes)
+        if protocol in _all_matches(base, published.protocols)
+    )
+    return PartitionPlace(
+        partition, protocol, named, tuple(_all_matches(base, published.audio)), base
+    )
+
+
+def asv_scores_of(config: DataConfig, partition: str) -> Path | None:
+    """Find the scores of the challenge's speaker verification system; None = there are none.
+
+    Raises:
+        ConfigError: unknown corpus.
+        DataError: no root.
+    """
+    layout = layout_of(config)
+    published = layout.partitions.get(partition)
+    patterns = () if published is None else published.asv_scores
+    found = _first_match(_root_of(config), layout.prefixes, patterns, folder=False)
+    return found[0] if found else None
 
 
 def key_folders(root: Path) -> list[str]:
@@ -131,7 +209,7 @@ def _published_protocol(
             f"--config.data.{partition}_protocol"
         )
     patterns = layout.partitions[partition].protocols
-    found = _first_match(root, layout.prefixes, patterns, folder=layout.audio_from == "tree")
+    found = _first_match(root, layout.prefixes, patterns, folder=layout.is_folders)
     if found:
         return found[0]
     if layout.audio_from == "tree" and key_folders(root):
@@ -153,6 +231,9 @@ def _audio_dirs(config: DataConfig, layout: CorpusLayout, partition: str) -> tup
     published = layout.partitions.get(partition)
     rows = [published] if published else list(layout.partitions.values())
     patterns = list(itertools.chain.from_iterable(row.audio for row in rows))
+    if not any(patterns):  # The audio lies anywhere in the corpus: where its lists are.
+        lists = list(itertools.chain.from_iterable(row.protocols for row in rows))
+        return (_base_with_list(root, layout.prefixes, lists),)
     found = _first_match(root, layout.prefixes, patterns, folder=True)
     if not found:
         raise DataError(
@@ -165,11 +246,7 @@ def _audio_dirs(config: DataConfig, layout: CorpusLayout, partition: str) -> tup
 def _base_of(config: DataConfig, layout: CorpusLayout, protocol: Path) -> Path:
     if layout.audio_from == "tree":
         if config.audio_dir:
-            raise ConfigError(
-                f"config.data.audio_dir is {config.audio_dir!r}, but the audio of corpus "
-                f"{config.corpus} lies in its folders; name those in config.data.train_protocol, "
-                "dev_protocol and eval_protocol"
-            )
+            raise _no_audio_dir(config)
         return protocol
     if config.audio_dir:
         return _named_audio_dir(config)
@@ -183,17 +260,46 @@ def _named_audio_dir(config: DataConfig) -> Path:
     return folder
 
 
+def _no_audio_dir(config: DataConfig) -> ConfigError:
+    return ConfigError(
+        f"config.data.audio_dir is {config.audio_dir!r}, but the audio of corpus "
+        f"{config.corpus} lies in its folders; name those in config.data.train_protocol, "
+        "dev_protocol and eval_protocol"
+    )
+
+
+def _bases(root: Path, prefixes: Iterable[str]) -> Iterator[Path]:
+    """Yield the folders that may hold a corpus."""
+    for prefix in prefixes:
+        if _WILDCARDS.intersection(prefix):
+            yield from sorted(path for path in root.glob(prefix) if path.is_dir())
+        else:
+            yield root / prefix
+
+
+def _all_matches(base: Path, patterns: Iterable[str]) -> list[Path]:
+    """Return the folders that any pattern matches, each once."""
+    found = [path for pattern in patterns for path in sorted(base.glob(pattern)) if path.is_dir()]
+    return list(dict.fromkeys(found))
+
+
+def _base_with_list(root: Path, prefixes: Iterable[str], patterns: Sequence[str]) -> Path:
+    """Return the folder of a corpus: the one below which a list of it is; else the root."""
+    for base in _bases(root, prefixes):
+        if any(path.is_file() for pattern in patterns for path in base.glob(pattern)):
+            return base
+    return root
+
+
 def _first_match(
     root: Path, prefixes: Iterable[str], patterns: Iterable[str], *, folder: bool
 ) -> list[Path]:
     """Return all matches of the first pattern below the first prefix that has any."""
+    bases = list(_bases(root, prefixes))
     for pattern in patterns:
-        for prefix in prefixes:
-            matches = [
-                path
-                for path in sorted((root / prefix).glob(pattern))
-                if (path.is_dir() if folder else path.is_file())
-            ]
+        for base in bases:
+            found = sorted(base.glob(pattern)) if pattern else [base]
+            matches = [path for path in found if (path.is_dir() if folder else path.is_file())]
             if matches:
                 return matches
     return []

@@ -1,7 +1,8 @@
 """Reading any corpus's protocol by itself, without the corpus."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
 
 from rawnet_jax.config import ProblemPolicy
 from rawnet_jax.data.layouts import CORPORA
@@ -12,7 +13,7 @@ from rawnet_jax.data.trial import ProblemLedger, Trial
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import UNSTATED
 
-PROTOCOL_CORPORA = tuple(name for name, layout in CORPORA.items() if layout.audio_from != "tree")
+PROTOCOL_CORPORA = tuple(name for name, layout in CORPORA.items() if not layout.is_folders)
 """Corpora whose trials are listed in a file."""
 
 
@@ -33,7 +34,8 @@ def read_protocol(path: str | Path, corpus: str = "", one_means: str = UNSTATED)
     if corpus and corpus not in PROTOCOL_CORPORA:
         raise DataError(f"corpus {corpus!r} is unknown; known: {', '.join(PROTOCOL_CORPORA)}")
     layout = CORPORA[corpus or _detect(lines, path)]
-    return layout.parse(lines, str(path), _Strict(), one_means)
+    trials = layout.parse(lines, str(path), _Strict(), one_means)
+    return trials if layout.finish is None else layout.finish(trials, str(path), "")
 
 
 _MANIFEST = "manifest"
@@ -63,8 +65,13 @@ def _detect(lines: Sequence[str], path: str | Path) -> str:
             keyed.setdefault(parser, []).append(corpus)
         elif trials:
             without_key.append(corpus)
+    if len(keyed) > 1:
+        keyed = {
+            parser: corpora for parser, corpora in keyed.items() if _reads_all(parser, lines, path)
+        } or keyed
     if len(keyed) == 1:
-        return next(iter(keyed.values()))[0]
+        corpora = next(iter(keyed.values()))
+        return next((name for name in corpora if _is_called(name, path)), corpora[0])
     names = ", ".join(name for corpora in keyed.values() for name in corpora)
     if keyed:
         problem = f"fits several corpora ({names}); give one with --corpus"
@@ -80,6 +87,25 @@ def _is_manifest(line: str) -> bool:
     """Return whether a line is a header; the lines below it then say what is wrong with them."""
     try:
         partitions_in([line], "")
+    except DataError:
+        return False
+    return True
+
+
+def _is_called(corpus: str, path: str | Path) -> bool:
+    """Return whether a list has the name of one that a corpus publishes."""
+    names = (
+        PurePath(place).name
+        for partition in CORPORA[corpus].partitions.values()
+        for place in partition.protocols
+    )
+    return any(fnmatchcase(PurePath(path).name, name) for name in names)
+
+
+def _reads_all(parser: Parser, lines: Sequence[str], path: str | Path) -> bool:
+    """Return whether nothing is wrong with a list, as one of a corpus."""
+    try:
+        parser(lines, str(path), _Strict())
     except DataError:
         return False
     return True

@@ -88,37 +88,41 @@ _ASVSPOOF5: tuple[_Columns, ...] = (
 )
 
 
+LabelOf = Callable[[str], Label | None]
+"""From a key to its label; None = unknown."""
+
+
 def parse_asvspoof2017(lines: Iterable[str], source: str, ledger: ProblemLedger) -> list[Trial]:
     """Parse ASVspoof 2017: 7 columns (both versions), or version 1's eval list of 2 columns.
 
     Files are named with their extension; the utterance id goes without.
     """
-    return _parse_columns(lines, source, ledger, _ASVSPOOF2017)
+    return parse_columns(lines, source, ledger, _ASVSPOOF2017)
 
 
 def parse_asvspoof2019(lines: Iterable[str], source: str, ledger: ProblemLedger) -> list[Trial]:
     """Parse ASVspoof 2019 LA or PA: 5 columns. `environment` is given in PA only."""
-    return _parse_columns(lines, source, ledger, _ASVSPOOF2019)
+    return parse_columns(lines, source, ledger, _ASVSPOOF2019)
 
 
 def parse_asvspoof2021_la(lines: Iterable[str], source: str, ledger: ProblemLedger) -> list[Trial]:
     """Parse ASVspoof 2021 LA: keys of 8 columns, or a list of utterances without labels."""
-    return _parse_columns(lines, source, ledger, _ASVSPOOF2021_LA)
+    return parse_columns(lines, source, ledger, _ASVSPOOF2021_LA)
 
 
 def parse_asvspoof2021_pa(lines: Iterable[str], source: str, ledger: ProblemLedger) -> list[Trial]:
     """Parse ASVspoof 2021 PA: keys of 12 columns, or a list of utterances without labels."""
-    return _parse_columns(lines, source, ledger, _ASVSPOOF2021_PA)
+    return parse_columns(lines, source, ledger, _ASVSPOOF2021_PA)
 
 
 def parse_asvspoof2021_df(lines: Iterable[str], source: str, ledger: ProblemLedger) -> list[Trial]:
     """Parse ASVspoof 2021 DF: keys of 13 columns, or a list of utterances without labels."""
-    return _parse_columns(lines, source, ledger, _ASVSPOOF2021_DF)
+    return parse_columns(lines, source, ledger, _ASVSPOOF2021_DF)
 
 
 def parse_asvspoof5(lines: Iterable[str], source: str, ledger: ProblemLedger) -> list[Trial]:
     """Parse ASVspoof 5, track 1: 10 columns, the 6 of its first release, or utterances alone."""
-    return _parse_columns(lines, source, ledger, _ASVSPOOF5)
+    return parse_columns(lines, source, ledger, _ASVSPOOF5)
 
 
 class TrialCollector:
@@ -139,7 +143,7 @@ class TrialCollector:
         ledger: ProblemLedger,
         metadata_names: Sequence[str],
         keys: Sequence[str] = KNOWN_KEYS,
-        label_of: Callable[[str], Label | None] = label_of_key,
+        label_of: LabelOf = label_of_key,
     ) -> None:
         """Begin a list.
 
@@ -249,15 +253,33 @@ def without_extension(name: str) -> str:
     return stem if dot and f".{extension.lower()}" in AUDIO_EXTENSIONS else name
 
 
-def _parse_columns(
-    lines: Iterable[str], source: str, ledger: ProblemLedger, forms: Sequence[_Columns]
+def parse_columns(
+    lines: Iterable[str],
+    source: str,
+    ledger: ProblemLedger,
+    forms: Sequence[_Columns],
+    keys: Sequence[str] = KNOWN_KEYS,
+    label_of: LabelOf = label_of_key,
 ) -> list[Trial]:
+    """Parse a list without a header, its columns separated by blanks.
+
+    Args:
+        lines: of the list.
+        source: the list.
+        ledger: takes problems.
+        forms: names of the columns; that one counts that the first usable line fits.
+        keys: that are known, for messages.
+        label_of: from a key to its label.
+
+    Raises:
+        DataError: no usable line.
+    """
     rows = _rows(lines)
-    columns, rows = _settle_form(rows, source, ledger, forms)
+    columns, rows = _settle_form(rows, source, ledger, forms, label_of)
     at = {name: i for i, name in enumerate(columns) if name in _TRIAL_FIELDS}
     metadata_at = [i for i, name in enumerate(columns) if name not in _TRIAL_FIELDS]
     metadata_of = _tuple_getter(metadata_at)
-    collector = TrialCollector(source, ledger, [columns[i] for i in metadata_at])
+    collector = TrialCollector(source, ledger, [columns[i] for i in metadata_at], keys, label_of)
     for number, fields in rows:
         if len(fields) != len(columns):
             collector.bad_line(number, _wrong_width(fields, [len(columns)]))
@@ -268,11 +290,15 @@ def _parse_columns(
 
 
 def _settle_form(
-    rows: Iterator[_Row], source: str, ledger: ProblemLedger, forms: Sequence[_Columns]
+    rows: Iterator[_Row],
+    source: str,
+    ledger: ProblemLedger,
+    forms: Sequence[_Columns],
+    label_of: LabelOf,
 ) -> tuple[_Columns, Iterator[_Row]]:
     """Return the form of the first row that fits one, and the rows from that one on."""
     for number, fields in rows:
-        columns = _form_of(fields, forms)
+        columns = _form_of(fields, forms, label_of)
         if columns is not None:
             return columns, chain([(number, fields)], rows)
         wanted = sorted({len(form) for form in forms})
@@ -287,11 +313,11 @@ def _rows(lines: Iterable[str]) -> Iterator[_Row]:
             yield number, fields
 
 
-def _form_of(fields: list[str], forms: Sequence[_Columns]) -> _Columns | None:
+def _form_of(fields: list[str], forms: Sequence[_Columns], label_of: LabelOf) -> _Columns | None:
     """Return the form of list that a line is in; among several, one in which its key is known."""
     fitting = [form for form in forms if len(form) == len(fields)]
     for form in fitting:
-        if "key" not in form or label_of_key(fields[form.index("key")]) is not None:
+        if "key" not in form or label_of(fields[form.index("key")]) is not None:
             return form
     return fitting[0] if fitting else None
 

@@ -6,12 +6,14 @@ alone in which they make sense. Anything else is refused.
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rawnet_jax.csv_text import unescaped
+from rawnet_jax.data.score_choice import FLAG, Choice, chosen_cells
+from rawnet_jax.data.score_words import role_of, without_index
 from rawnet_jax.data.text_file import as_text
 from rawnet_jax.errors import DataError
 from rawnet_jax.json_text import parsed_json
@@ -20,19 +22,6 @@ from rawnet_jax.labels import UNSTATED, is_number_key, label_of_own_key
 NONE = "-"
 """Stands for no key and no attack."""
 
-_NAMES = (
-    *("filename", "file", "file_name", "path", "utt", "utt_id", "utterance", "utterance_id", "id"),
-    *("trial", "trial_id", "name"),
-)
-_SCORES = ("cm-score", "cm_score", "score", "scores")
-_KEYS = ("key", "label", "cm-label", "cm_label")
-_ATTACKS = ("attack", "attack_id")
-_ROLE_OF = {
-    **dict.fromkeys(_NAMES, "name"),
-    **dict.fromkeys(_SCORES, "score"),
-    **dict.fromkeys(_KEYS, "key"),
-    **dict.fromkeys(_ATTACKS, "attack"),
-}
 _UNSCORED = ("cannot judge", "unreadable")  # verdicts of `score`
 _HEADER = "a header naming 'filename' (or file, path, utt, id) and 'cm-score' (or score)"
 
@@ -70,18 +59,26 @@ def is_finite_number(value: str) -> bool:
         return False
 
 
-def read_columns(path: str | Path, lines: Sequence[str], one_means: str = UNSTATED) -> ScoreColumns:
+def read_columns(
+    path: str | Path,
+    lines: Sequence[str],
+    one_means: str = UNSTATED,
+    choice: Choice | None = None,
+) -> ScoreColumns:
     """Find the columns of a score file.
 
     Args:
         path: for messages.
         lines: of the file, at least one of them not blank.
         one_means: which label key 1 stands for.
+        choice: columns by their roles; None = the file tells them.
 
     Raises:
         DataError: the columns are none that are known, or a line has another number of them; with
             ``file:line``.
     """
+    if choice is not None:
+        return _by_choice(path, lines, choice)
     first = next(i for i, line in enumerate(lines) if line.strip())
     if _is_object(lines[first]):
         return _by_names(path, *_objects(path, lines, first), first + 1)
@@ -90,13 +87,26 @@ def read_columns(path: str | Path, lines: Sequence[str], one_means: str = UNSTAT
         delimiter = _BLANKS
     header = [cell.lower() for cell in _cells_of(lines[first], delimiter)]
     if _is_header(header):
-        _check_header(path, first + 1, header)
         rows, numbers = _cells(path, lines, first + 1, delimiter)
+        header, rows = without_index(path, first + 1, header, rows)
+        _check_header(path, first + 1, header)
         _check_widths(path, rows, numbers, len(header))
         named = [dict(zip(header, row, strict=True)) for row in rows]
         return _by_names(path, named, numbers, first + 1)
     rows, numbers = _cells(path, lines, first, _delimiter(lines[first]))
     return _by_place(path, rows, numbers, one_means)
+
+
+def _by_choice(path: str | Path, lines: Sequence[str], choice: Choice) -> ScoreColumns:
+    numbers, cells = chosen_cells(path, lines, choice)
+    keys, attacks = cells.get("key"), cells.get("attack")
+    return ScoreColumns(
+        numbers,
+        cells["name"],
+        cells["score"],
+        None if keys is None else [key or NONE for key in keys],
+        None if attacks is None else [attack or NONE for attack in attacks],
+    )
 
 
 def _by_names(
@@ -107,7 +117,7 @@ def _by_names(
     if not kept:
         raise DataError(f"{path}:{header_at}: a header, but no scores below it")
     rows, numbers = [rows[i] for i in kept], [numbers[i] for i in kept]
-    column_of = {_ROLE_OF[name]: name for name in rows[0] if name in _ROLE_OF}
+    column_of = {role: name for name in rows[0] if (role := role_of(name)) is not None}
 
     def column(role: str) -> list[str] | None:
         return [row[column_of[role]] for row in rows] if role in column_of else None
@@ -143,11 +153,15 @@ def _objects(path: str | Path, lines: Sequence[str], first: int) -> tuple[list[_
             raise DataError(f"{path}:{number}: no JSON object; there must be one per line")
         row = {name.lower(): _text(value) for name, value in found.items()}
         _check_header(path, number, list(row))
-        if rows and rows[0].keys() & _ROLE_OF.keys() != row.keys() & _ROLE_OF.keys():
+        if rows and _known(rows[0]) != _known(row):
             raise DataError(f"{path}:{number}: other names than above: {', '.join(row)}")
         rows.append(row)
         numbers.append(number)
     return rows, numbers
+
+
+def _known(names: Iterable[str]) -> set[str]:
+    return {name for name in names if role_of(name) is not None}
 
 
 def _text(value: Any) -> str:
@@ -163,20 +177,23 @@ def _is_object(line: str) -> bool:
 
 def _is_header(cells: Sequence[str]) -> bool:
     """Return whether a line names columns; a line of results has a number."""
-    return any(cell in _ROLE_OF for cell in cells) and not any(map(is_finite_number, cells))
+    return any(role_of(cell) is not None for cell in cells) and not any(
+        map(is_finite_number, cells)
+    )
 
 
 def _check_header(path: str | Path, number: int, names: Sequence[str]) -> None:
     for role in ("name", "score", "key", "attack"):
-        found = [name for name in names if _ROLE_OF.get(name) == role]
+        found = [name for name in names if role_of(name) == role]
         if not found and role in ("name", "score"):
             raise DataError(
-                f"{path}:{number}: columns {', '.join(names)[:80]}; there must be {_HEADER}"
+                f"{path}:{number}: columns {', '.join(names)[:80]}; there must be {_HEADER}, or "
+                f"{FLAG} must say which they are"
             )
         if len(found) > 1:
             raise DataError(
                 f"{path}:{number}: columns {' and '.join(found)} are both a {role}; there must be "
-                "one"
+                f"one, or {FLAG} must say which: {FLAG} name=…,score=…"
             )
 
 
@@ -327,7 +344,7 @@ def _must_be() -> str:
     return (
         f"they must be 'utterance attack key score', 'utterance score', {_HEADER}, or three in any "
         "order: a key (bonafide or spoof; 0 or 1 where no score is), a number and a name that is "
-        "no number"
+        f"no number; or say which they are with {FLAG} name=1,score=2"
     )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from rawnet_jax.atomic_file import write_text_atomically
+from rawnet_jax.data.score_choice import FLAG, Choice
 from rawnet_jax.data.score_columns import (
     NONE,
     SEPARATORS,
@@ -96,19 +97,22 @@ def score_table(trials: Sequence[Trial], scores: np.ndarray) -> ScoreTable:
     return ScoreTable(names, scores, labels_of(trials), [trial.attack_id for trial in trials])
 
 
-def read_scores(path: str | Path, one_means: str = UNSTATED) -> ScoreTable:
+def read_scores(
+    path: str | Path, one_means: str = UNSTATED, choice: Choice | None = None
+) -> ScoreTable:
     """Read a score file; its form is found from its lines.
 
     Args:
         path: the file.
         one_means: which label key 1 stands for; `UNSTATED` = keys 0 and 1 are refused.
+        choice: columns by their roles, see `rawnet_jax.data.score_choice`; None = they are found.
 
     Raises:
         DataError: the file cannot be read, its form is not known, or a line has another
             number of columns, an unknown key, a score that is not a finite number, or an utterance
             that an earlier line has; with ``file:line``.
     """
-    found = read_columns(path, read_lines(path), one_means)
+    found = read_columns(path, read_lines(path), one_means, choice)
     names = list(found.names)
     _check_names(path, names, found.numbers)
     scores = parse_scores(path, found.scores, found.numbers)
@@ -155,7 +159,10 @@ def parse_scores(path: str | Path, values: Sequence[str], numbers: Sequence[int]
     if good:
         return scores
     wrong = next(i for i, value in enumerate(values) if not is_finite_number(value))
-    raise DataError(f"{path}:{numbers[wrong]}: score {values[wrong]!r}; it must be a finite number")
+    hint = "" if wrong else f" (if this line is a header, say what its columns are with {FLAG})"
+    raise DataError(
+        f"{path}:{numbers[wrong]}: score {values[wrong]!r}; it must be a finite number{hint}"
+    )
 
 
 def write_scores(path: str | Path, table: ScoreTable, form: str = "asvspoof2019") -> None:

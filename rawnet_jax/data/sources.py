@@ -5,6 +5,7 @@ from rawnet_jax.data.balance import group_numbers
 from rawnet_jax.data.host_augment import make_host_chain
 from rawnet_jax.data.loader import BatchSource, WaveformSource
 from rawnet_jax.data.pairs import Pairs, source_positions
+from rawnet_jax.data.window_labels import WindowLabels
 
 
 def training_source(
@@ -32,6 +33,7 @@ def training_source(
         pairs = Pairs(cache.trials, source, data.unpaired_share, train.seed)
     return BatchSource(
         cache,
+        cut_labels=_cut_labels(cache, data),
         batch_size=train.batch_size,
         num_samples=data.num_samples,
         bucket_samples=data.bucket_samples,
@@ -59,11 +61,17 @@ def scoring_source(
 ) -> BatchSource:
     """Return batches to score: each clip once, from its first sample, as it was recorded.
 
+    With ``config.data.window_labels`` it is cut where ``config.data.split_seed`` draws, in every
+    epoch at the same place, and has the label of that: clips rarely begin with a fake.
+
     Args are those of `training_source`; `evaluation` has the batch size.
     """
     shorter = tuple(bound for bound in data.bucket_samples if bound < data.num_samples)
     return BatchSource(
         cache,
+        cut_labels=_cut_labels(cache, data),
+        crop="random" if data.window_labels else "first",
+        seed=data.split_seed,
         batch_size=evaluation.batch_size,
         num_samples=data.num_samples,
         bucket_samples=(*shorter, data.num_samples),
@@ -71,3 +79,7 @@ def scoring_source(
         process_index=process_index,
         process_count=process_count,
     )
+
+
+def _cut_labels(cache: WaveformSource, data: DataConfig) -> WindowLabels | None:
+    return WindowLabels(cache.trials, data.min_fake_s) if data.window_labels else None

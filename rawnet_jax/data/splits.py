@@ -5,6 +5,7 @@ partition.
 """
 
 import logging
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -195,7 +196,9 @@ def _stratified(trials: Sequence[Trial], labels: np.ndarray, fraction: float, se
             f"{len(trials)} train trials cannot be split: there must be 2 or more {rarest.key} "
             "trials, or a dev list"
         )
-    return _by_scikit_learn(trials, labels, fraction, seed)
+    # Of few trials a fraction may be less than one of each class.
+    size = max(math.ceil(fraction * len(trials)), len(Label))
+    return _by_scikit_learn(trials, labels, size, seed)
 
 
 def _notebook(
@@ -208,14 +211,14 @@ def _notebook(
 
 
 def _by_scikit_learn(
-    trials: Sequence[Trial], stratify: np.ndarray | None, fraction: float, seed: int
+    trials: Sequence[Trial], stratify: np.ndarray | None, size: float, seed: int
 ) -> Split:
     # Only this function needs scikit-learn, which takes a second to import.
     from sklearn.model_selection import train_test_split
 
     try:
         train, dev = train_test_split(
-            np.arange(len(trials)), test_size=fraction, random_state=seed, stratify=stratify
+            np.arange(len(trials)), test_size=size, random_state=seed, stratify=stratify
         )
     except ValueError as error:
         raise DataError(f"{len(trials)} train trials cannot be split: {error}") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 from rawnet_jax.errors import DataError
 from rawnet_jax.regular_file import read_file_or_pipe
 
+_BEGIN_BYTES = 2**18
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -28,6 +29,22 @@ def read_lines(path: str | Path, *, of_names: bool = False) -> list[str]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     return split_lines(data, path, of_names=of_names)
+
+
+def first_lines(path: str | Path, count: int) -> list[str]:
+    """Return at most so many lines of the begin of a text file, as `read_lines` does.
+
+    Raises:
+        DataError: see `read_lines`.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_BEGIN_BYTES)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) == _BEGIN_BYTES and data[:2] not in _UTF_16_MARKS:
+        data = data[: data.rfind(b"\n") + 1] or data
+    return split_lines(data, path)[:count]
 
 
 def split_lines(data: bytes, path: str | Path, *, of_names: bool = False) -> list[str]:

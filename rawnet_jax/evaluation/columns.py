@@ -6,6 +6,7 @@ import numpy as np
 
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import DataError
+from rawnet_jax.evaluation.common_names import common_name, names_here, under_common_names
 from rawnet_jax.labels import Label, label_of_key
 from rawnet_jax.metrics.breakdown import Column
 
@@ -26,14 +27,17 @@ MAX_SPEAKERS = 2000
 """The same for speakers: who is wrongly rejected must be seen in large corpora too."""
 
 # What the trials are listed under, not what they are.
-_BOOKKEEPING = frozenset({"subset", "trim", "tmp", "partition", "codec_seed", "phrase", "folder"})
+_BOOKKEEPING = frozenset(
+    {"subset", "trim", "tmp", "partition", "codec_seed", "phrase", "folder", "segments"}
+)
 
 
 def columns_of(trials: Sequence[Trial]) -> dict[str, Column]:
     """Return attack, speaker and all metadata by name, one value a trial, None = not stated.
 
-    A key in the place of a value (``bonafide`` as a vocoder) states nothing. Columns that state
-    nothing for any trial are left out.
+    Names and words are common ones, see `rawnet_jax.evaluation.common_names`. A key in the place of
+    a value (``bonafide`` as a vocoder) states nothing. Columns that state nothing for any trial are
+    left out.
     """
     names = dict.fromkeys(name for trial in trials for name in trial.metadata)
     columns: dict[str, Column] = {
@@ -44,7 +48,7 @@ def columns_of(trials: Sequence[Trial]) -> dict[str, Column]:
         values = [trial.metadata.get(name) for trial in trials]
         keys = {value for value in set(values) - {None} if label_of_key(str(value)) is not None}
         columns[name] = [None if value in keys else value for value in values] if keys else values
-    return {name: column for name, column in columns.items() if any(column)}
+    return under_common_names({name: column for name, column in columns.items() if any(column)})
 
 
 def default_breakdowns(columns: Mapping[str, Column]) -> list[By]:
@@ -72,7 +76,10 @@ def parse_breakdowns(words: Sequence[str], columns: Mapping[str, Column]) -> lis
         DataError: a column is not known, or more than two are joined.
     """
     table = str.maketrans(dict.fromkeys(PAIR_SIGNS, "\0"))
-    parsed = [tuple(part.strip() for part in word.translate(table).split("\0")) for word in words]
+    parsed = [
+        names_here([part.strip() for part in word.translate(table).split("\0")], columns)
+        for word in words
+    ]
     for word, by in zip(words, parsed, strict=True):
         unknown = [name for name in by if name not in columns]
         if unknown:
@@ -104,6 +111,9 @@ def filtered(trials: Sequence[Trial], conditions: Sequence[str]) -> list[Trial]:
         wanted.setdefault(name, set()).add(value)
     columns = columns_of(trials) if wanted else {}
     for name, values in wanted.items():
+        if name not in columns and common_name(name) in columns:
+            # As the corpus has it: its own name, and its own words.
+            columns[name] = [trial.metadata.get(name) for trial in trials]
         if name not in columns:
             known = ", ".join(columns) or "none"
             raise DataError(f"--where {name}: no such column; the trials have {known}")

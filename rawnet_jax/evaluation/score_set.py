@@ -9,6 +9,7 @@ import numpy as np
 from rawnet_jax.data.join import Joined, join_scores
 from rawnet_jax.data.matching import named_as
 from rawnet_jax.data.protocol_file import read_protocol
+from rawnet_jax.data.score_choice import Choice
 from rawnet_jax.data.score_file import ScoreTable, read_scores
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import DataError
@@ -26,6 +27,7 @@ class TrialSource:
         protocol: the list; None = the keys in the first score file.
         corpus: whose form the list has; "" = found from its first lines.
         one_means: which label key 1 stands for in a list of one's own or a score file.
+        columns: of the score files by their roles; None = they are found.
         partition: of a list that names partitions, the one that is meant.
         where: conditions ``COLUMN=VALUE`` on the trials.
         allow_missing: leave out trials that a score file lacks, instead of stopping.
@@ -37,6 +39,7 @@ class TrialSource:
     where: Sequence[str] = ()
     allow_missing: bool = False
     one_means: str = UNSTATED
+    columns: Choice | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +73,9 @@ def load_score_set(files: Mapping[str, Path], source: TrialSource) -> ScoreSet:
         DataError: a file cannot be read or is wrong; there are no keys; a trial has no score and
             that is not allowed; keys disagree; or nothing is left.
     """
-    tables = {name: read_scores(path, source.one_means) for name, path in files.items()}
+    tables = {
+        name: read_scores(path, source.one_means, source.columns) for name, path in files.items()
+    }
     trials, warnings = _trials(tables, files, source)
     utterances = [trial.utterance_id for trial in trials]
     for name, table in tables.items():

@@ -14,6 +14,7 @@ from rawnet_jax.config import Config, GateConfig
 from rawnet_jax.config_file import read_config
 from rawnet_jax.data.join import align_scores
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
+from rawnet_jax.data.recognise import settled_config
 from rawnet_jax.data.score_file import pooled_scores, read_scores, score_table, write_scores
 from rawnet_jax.data.trial import Trial, labels_of
 from rawnet_jax.errors import ConfigError
@@ -43,6 +44,7 @@ from rawnet_jax.jobs.trained_run import (
     rule_text,
     run_details,
     train_data,
+    warnings_of_whole_corpus,
 )
 from rawnet_jax.presets.files import is_preset
 from rawnet_jax.reports.cannot_judge_table import write_cannot_judge
@@ -100,6 +102,9 @@ def evaluate_run(options: EvaluateRunOptions) -> int:
 
 def _evaluate_models(options: EvaluateRunOptions, trained: Config, config: Config) -> None:
     progress = options.progress and jax.process_index() == 0
+    config, why = settled_config(config)
+    if why:
+        show(why)
     given = pooled_scores(options.dev_scores) if options.dev_scores else None
     cache = load_scoring_cache(config.data, options.partition, progress, this_share())
     has_labels = labels_of(cache.trials) is not None
@@ -186,7 +191,7 @@ def _evaluate_one(
         given = given or (dev.score, labels_of(dev.trials))
     if given is not None:
         system = replace(system, dev_scores=given[0], dev_labels=given[1])
-    context = _context(options, title, config, run.step, clips, gate)
+    context = _context(options, title, model, run.step, clips, gate)
     cannot_judge = gate.record()
     figures = _keep_outlier_rule(model.workdir, run, num_fitted, scored) if fits else None
     if figures is not None:
@@ -295,11 +300,12 @@ def _keep_operating_point(
 def _context(
     options: EvaluateRunOptions,
     title: str,
-    config: Config,
+    model: Model,
     step: int,
     clips: Mapping[str, Clips],
     gate: CannotJudge,
 ) -> ReportContext:
+    workdir, config = model.workdir, model.config
     details = {"corpus": f"{config.data.corpus}, partition {options.partition}"}
     details |= run_details(config, f"{options.checkpoint}, step {step}")
     details["dev"] = "not scored"
@@ -310,4 +316,6 @@ def _context(
     details["left out"] = left_out(clips[options.partition])
     details["cannot be judged"] = gate.details if config.gate.enabled else "not looked for"
     notes = [config.note] if config.note else []
-    return context_now(title, details, notes=notes, warnings=gate.warnings)
+    trained = read_config(workdir)
+    warnings = (*gate.warnings, *warnings_of_whole_corpus(trained, config, options.partition))
+    return context_now(title, details, notes=notes, warnings=warnings)

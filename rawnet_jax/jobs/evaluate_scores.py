@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rawnet_jax.atomic_file import make_folder
+from rawnet_jax.data.score_choice import Choice
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.evaluation.assess import assess, compare
 from rawnet_jax.evaluation.columns import ATTACK, columns_of
@@ -41,6 +42,7 @@ class EvaluateScoresOptions(AssessingOptions):
     dev_corpus: str | None
     one_means: str
     adcf_costs: str | None
+    columns: Choice | None
 
 
 def evaluate_scores(options: EvaluateScoresOptions) -> int:
@@ -63,6 +65,7 @@ def evaluate_scores(options: EvaluateScoresOptions) -> int:
         options.where or (),
         options.allow_missing,
         options.one_means,
+        options.columns,
     )
     scored = load_score_set(files, source)
     dev = _load_dev(options, list(files))
@@ -173,6 +176,7 @@ def _load_dev(options: EvaluateScoresOptions, names: Sequence[str]) -> ScoreSet 
         "dev",
         allow_missing=options.allow_missing,
         one_means=options.one_means,
+        columns=options.columns,
     )
     return load_score_set(dict(zip(names, options.dev_scores, strict=True)), source)
 

@@ -10,6 +10,7 @@ import numpy as np
 from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.data.join import Aligned, read_aligned
 from rawnet_jax.data.protocol_file import read_protocol
+from rawnet_jax.data.score_choice import Choice
 from rawnet_jax.data.score_file import write_scores
 from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.fusion import (
@@ -50,6 +51,7 @@ class FuseOptions:
     eval_protocol: Path | None
     corpus: str
     one_means: str
+    columns: Choice | None
     allow_missing: bool
 
 
@@ -96,6 +98,7 @@ def _read(options: FuseOptions, paths: Sequence[Path], protocol: Path | None) ->
         protocol=str(protocol),
         allow_missing=options.allow_missing,
         one_means=options.one_means,
+        choice=options.columns,
     )
     for name, number in aligned.renamed.items():
         _LOG.warning(

@@ -18,6 +18,7 @@ from rawnet_jax.config_check import checked
 from rawnet_jax.config_file import SOURCE_NAME, load_config, save_config, to_dict
 from rawnet_jax.data.cache_files import cache_root
 from rawnet_jax.data.partitions import Clips, load_training_caches
+from rawnet_jax.data.recognise import settled_config
 from rawnet_jax.data.score_file import score_table, write_scores
 from rawnet_jax.data.trial import labels_of
 from rawnet_jax.digest import digest_of
@@ -114,6 +115,7 @@ def _config(options: ProbeOptions) -> Config:
         ConfigError: scores of several windows would be put together in a way that is not linear.
     """
     given = load_config(options.config, options.overrides)
+    given, _ = settled_config(given)
     if given.eval.aggregate not in ("", "mean"):
         raise ConfigError(
             f"config.eval.aggregate is {given.eval.aggregate!r}; a probe is fitted to the first "

@@ -10,6 +10,7 @@ from pathlib import Path
 from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.config_file import load_config
 from rawnet_jax.data.partitions import load_training_caches
+from rawnet_jax.data.recognise import settled_config
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.reports.search_tables import (
     COMPLETE,
@@ -62,6 +63,7 @@ def search(options: SearchOptions) -> int:
         RawnetError: whatever is wrong with the config, the space, the corpus or the study.
     """
     config = load_config(options.config, options.overrides)
+    config, _ = settled_config(config)
     space = parse_space(options.search or default_declarations(config), config)
     study = open_study(options.study, options.plan, config, space)
     study.retry_dead()

@@ -12,6 +12,7 @@ import numpy as np
 
 from rawnet_jax.config import Config, DataConfig
 from rawnet_jax.config_file import read_config, with_overrides
+from rawnet_jax.data.layouts import CORPORA
 from rawnet_jax.data.loader import WaveformSource
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
 from rawnet_jax.data.score_file import score_table
@@ -85,6 +86,31 @@ def train_data(trained: Config, config: Config) -> DataConfig:
     """
     is_own = config.data.corpus == trained.data.corpus or not trained.data.root
     return config.data if is_own else trained.data
+
+
+def warnings_of_whole_corpus(trained: Config, config: Config, partition: str) -> tuple[str, ...]:
+    """Return a warning where a partition is the whole corpus, and the run was trained on it.
+
+    Args:
+        trained: config that the run was trained with.
+        config: what it is evaluated on.
+        partition: of that.
+    """
+    data, of_training = config.data, trained.data
+    layout = CORPORA.get(data.corpus)
+    if layout is None or not layout.undivided or partition == "dev" or not of_training.root:
+        return ()
+    named = getattr(data, f"{partition}_protocol")
+    same = (data.corpus, Path(data.root).resolve()) == (
+        of_training.corpus,
+        Path(of_training.root).resolve(),
+    )
+    if not same or named != of_training.train_protocol:
+        return ()
+    return (
+        f"{data.corpus} is published without partitions: this is the whole of it, and the run was "
+        "trained and selected on the same recordings; the figures flatter",
+    )
 
 
 def run_details(config: Config, checkpoint: str) -> dict[str, str]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rawnet_jax.config import DataConfig
-from rawnet_jax.data.corpus import CORPORA, PARTITIONS, load_partition, present_partitions
-from rawnet_jax.data.places import key_folders, locate_protocol
+from rawnet_jax.data.corpus import PARTITIONS, load_partition, present_partitions
+from rawnet_jax.data.places import key_folders
+from rawnet_jax.data.recognise import recognise
 from rawnet_jax.data.trial import ProblemLedger
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import UNSTATED, Label
@@ -135,7 +136,7 @@ def _digest(rows: Iterable[object]) -> str:
 
 def _corpus_in(root: Path) -> str:
     """Return the corpus whose lists are in a folder; its spoofs must not pass as bona fide."""
-    found = [name for name in CORPORA if _has_lists(name, root)]
+    found = [one.corpus for one in recognise(root)]
     if len(found) > 1:
         raise DataError(
             f"{root}: has lists of {' and '.join(found)}; say with --corpus which is to be read"
@@ -146,14 +147,6 @@ def _corpus_in(root: Path) -> str:
             f"as --input, or --corpus {RECORDINGS} where all of them are bona fide"
         )
     return found[0] if found else RECORDINGS
-
-
-def _has_lists(name: str, root: Path) -> bool:
-    config = DataConfig(corpus=name, root=str(root))
-    partitions = present_partitions(config)
-    if CORPORA[name].audio_from != "tree":
-        return bool(partitions)
-    return any(key_folders(locate_protocol(config, one)[0]) for one in partitions)
 
 
 def _listed(config: DataConfig) -> Sources:

@@ -292,7 +292,7 @@ class Trainer:
             BatchIterator(source) as batches,
         ):
             scores = self.programs.scorer.score(variables, batches, len(self.dev_cache), bar)
-        labels = [trial.label for trial in self.dev_cache.trials]
+        labels = source.plan.labels_by_clip().tolist()
         threshold = self.config.eval.spoof_threshold
         return [{"loss": s.loss, **figures_of(s.score, labels, threshold)} for s in scores]
 

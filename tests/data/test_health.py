@@ -9,8 +9,9 @@ import pytest
 import soundfile
 
 from rawnet_jax.config import DataConfig, ProblemPolicy
-from rawnet_jax.data.health import examine, format_health
-from rawnet_jax.data.layouts import PartitionLayout
+from rawnet_jax.data.health import examine
+from rawnet_jax.data.health_text import format_health
+from rawnet_jax.data.layout import PartitionLayout
 from rawnet_jax.data.partitions import load_training_caches
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.labels import Label

@@ -14,7 +14,19 @@ from tests.encoders.small_encoders import FAMILIES
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 # And in half of that. Gradients of RawNet2 and AASIST come out wrong, which the tests of padding
 # see; forward passes are right, and so are gradients of the others.
-QUICKEST = QUICK | {"xla_cpu_use_fusion_emitters": False}
+# Later versions of JAX have no such option.
+_WITHOUT_EMITTERS = {"xla_cpu_use_fusion_emitters": False}
+
+
+def _takes(options: dict) -> bool:
+    try:
+        jax.jit(lambda: 0, compiler_options=options)()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+QUICKEST = QUICK | (_WITHOUT_EMITTERS if _takes(_WITHOUT_EMITTERS) else {})
 quickly = functools.partial(jax.jit, compiler_options=QUICKEST)
 """``jax.jit`` for forward passes."""
 

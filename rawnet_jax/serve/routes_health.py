@@ -30,6 +30,8 @@ async def model(service: TheService, who: Caller) -> Response:
     card = model_card(service)
     if who.is_gate:  # to whom a threshold would be the first half of an oracle
         card |= {"threshold": None, "calibration": None, "self_test_score": None}
+        if card["speakers"] is not None:
+            card["speakers"] |= {"threshold": None, "band": None}
     return JSONResponse(card)
 
 
@@ -79,4 +81,5 @@ def model_card(service: Service) -> dict[str, Any]:
         "sealed_decoders": service.pool.is_sealed,
         "version": __version__,
         "limits": service.settings.to_dict(),
+        "speakers": None if service.voices is None else service.voices.about(),
     }

@@ -285,6 +285,8 @@ def test_a_gate_gets_the_decision_alone(tmp_path):
         for hz in (600, 3_000):
             assert set(verify(server, hz=hz)) == {"decision", "retry_after_s", "request_id"}
         assert server.client.get("/v1/speakers/ana/export").status_code == 403
+        about = server.client.get("/v1/model").json()["speakers"]
+        assert (about["enrol_clips"], about["threshold"]) == (3, None)
         refused = server.client.put("/v1/speakers/eve", files=clips(600, level=QUIET)).json()
         assert not {"detail", "clips"} & set(refused)
         # Another key of the tenant sees the same speakers.

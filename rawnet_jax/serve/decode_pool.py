@@ -152,7 +152,7 @@ class DecodePool:
             self._given_back(kind, process, is_usable=False)
 
     def _given_back(self, kind: str, process: DecodeProcess, *, is_usable: bool) -> None:
-        is_spent = process.num_done >= self._settings.decode_files
+        is_spent = process.is_worn or process.num_done >= self._settings.decode_files
         with self._lock:
             self._busy[kind].discard(process)
             is_kept = is_usable and not is_spent and not self._is_closed

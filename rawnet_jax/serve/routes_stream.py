@@ -12,6 +12,7 @@ from rawnet_jax.scoring.verdict import CANNOT_JUDGE
 from rawnet_jax.serve.access import Principal, TheService, service_of, socket_principal
 from rawnet_jax.serve.asyncapi import asyncapi_document
 from rawnet_jax.serve.attempts import Outcome
+from rawnet_jax.serve.audit import rounded
 from rawnet_jax.serve.live_stream import LiveStream
 from rawnet_jax.serve.stream_messages import Ended, control_of, start_of
 from rawnet_jax.serve.stream_socket import Socket, attend
@@ -148,7 +149,7 @@ def _started(one: Visit, live: LiveStream) -> dict[str, Any]:
 async def _done(one: Visit, live: LiveStream) -> dict[str, Any]:
     """Decide, and return the last message."""
     running, record = live.running, live.running.record
-    one.extra |= {"llr": record["llr"], "duration_s": round(live.duration_s, 3)}
+    one.extra |= {"llr": rounded(record["llr"]), "duration_s": round(live.duration_s, 3)}
     found = await one.decide(
         record["verdict"], running.class_of_reason, live.waveform, live.digest.hexdigest()
     )

@@ -16,7 +16,9 @@ import pytest
 
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.scoring.decoded import decode
+from rawnet_jax.serve import decode_process
 from rawnet_jax.serve.decode_process import MEDIA, SOUND, DecodeProcess, Limits, WorkerDied
+from rawnet_jax.serve.decode_worker import HEAD
 from rawnet_jax.serve.seal import can_seal
 from tests.serve.running import RATE, noise, running, stub_service, wav
 
@@ -166,6 +168,18 @@ def test_memory_has_a_bound(process):
         small.close()
 
 
+def test_a_process_that_has_worked_long_is_worn(monkeypatch):
+    one = DecodeProcess(SOUND, Limits())
+    try:
+        decoded(one, GOOD)
+        assert not one.is_worn
+        monkeypatch.setattr(decode_process, "LIFE", 0.001)
+        decoded(one, GOOD)
+        assert one.is_worn
+    finally:
+        one.close()
+
+
 def test_a_process_that_hangs_is_given_up():
     slow = DecodeProcess(SOUND, Limits(wall_s=0.3))
     os.kill(slow.pid, signal.SIGSTOP)
@@ -178,9 +192,6 @@ def test_a_process_that_hangs_is_given_up():
 
 
 def test_answers_that_break_the_protocol_are_not_believed(monkeypatch):
-    from rawnet_jax.serve import decode_process
-    from rawnet_jax.serve.decode_worker import HEAD
-
     monkeypatch.setattr(
         decode_process,
         "_RUN",

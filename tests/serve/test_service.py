@@ -1,10 +1,13 @@
 """Roles, readiness, and an end that loses no request."""
 
 import concurrent.futures as futures
+import datetime
+import ipaddress
 import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -13,6 +16,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from rawnet_jax.cli.main import main
 from rawnet_jax.errors import ConfigError, RawnetError
@@ -20,6 +26,7 @@ from rawnet_jax.serve import access, start
 from rawnet_jax.serve.access import Principal
 from rawnet_jax.serve.keys import Role
 from rawnet_jax.serve.problems import TYPE
+from rawnet_jax.serve.server import Listening
 from rawnet_jax.serve.settings import Settings
 from tests.conftest import REPO
 from tests.serve.running import RATE, noise, running, stub_service, wav
@@ -168,6 +175,39 @@ def lives(pid):
     except ProcessLookupError:
         return False
     return True
+
+
+def certificate(folder):
+    """Write a key and its own certificate for 127.0.0.1; returns both paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    place = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(place, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "cert.pem").write_bytes(made.public_bytes(pem))
+    kind = serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, kind, plain))
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_tls(tmp_path):
+    public, private = certificate(tmp_path)
+    where = Listening(port=0, tls_certificate=public, tls_key=private)
+    trusting = ssl.create_default_context(cafile=str(public))
+    with running(stub_service(), where=where, verify=trusting) as server:
+        assert server.url.startswith("https://")
+        assert server.score(GOOD).json()["verdict"] == "bonafide"
+        trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+        assert httpx.get(f"{server.url}/healthz", verify=trusting).status_code == 200
+        with pytest.raises(httpx.TransportError):
+            httpx.get(server.url.replace("https", "http"))
 
 
 def test_a_service_that_cannot_start_ends():

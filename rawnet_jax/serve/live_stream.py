@@ -34,6 +34,7 @@ UNSCORED_S = 2.0
 KEPT_S = 60.0
 """Of audio that is kept, while the stream lasts, to tell whether it was here before."""
 
+_MOST_KEPT_HZ = 48_000  # of audio at a higher rate, less than a minute is kept
 _OFTEN_S = 0.25  # hand over what has come at least for every so many seconds of audio
 _MOST_PEAK = 1e3  # full scale = 1; beyond it the bytes are no samples of that encoding
 _BEHIND_S = 1.0
@@ -216,7 +217,7 @@ class LiveStream:
     def _take(self, samples: np.ndarray, data: bytes) -> None:
         self.digest.update(data)
         rate = self._form.sample_rate_hz
-        if self._keeps and self.num_samples < KEPT_S * rate:
+        if self._keeps and self.num_samples < KEPT_S * min(rate, _MOST_KEPT_HZ):
             self._kept.append(samples.mean(axis=1).astype(np.float16))
         self._waiting.append(samples)
         self._num_waiting += len(samples)

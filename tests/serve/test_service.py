@@ -1,5 +1,6 @@
 """Roles, readiness, and an end that loses no request."""
 
+import asyncio
 import concurrent.futures as futures
 import datetime
 import ipaddress
@@ -11,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -24,6 +26,7 @@ from rawnet_jax.cli.main import main
 from rawnet_jax.errors import ConfigError, RawnetError
 from rawnet_jax.serve import access, start
 from rawnet_jax.serve.access import Principal
+from rawnet_jax.serve.gate import Gate
 from rawnet_jax.serve.keys import Role
 from rawnet_jax.serve.problems import TYPE
 from rawnet_jax.serve.server import Listening
@@ -42,9 +45,13 @@ def server():
 
 
 @pytest.fixture
-def gate(monkeypatch):
-    """Whoever asks is a gate."""
+def gate(monkeypatch, server):
+    """Whoever asks is a gate, of whose attempts and recordings nothing is known yet."""
     monkeypatch.setattr(access, "LOCAL", Principal("door", Role.GATE))
+    fresh = Gate()
+    monkeypatch.setattr(server.service, "gate", fresh)
+    yield
+    asyncio.run(fresh.close())
 
 
 SPOOF, SILENT = wav(noise(6_000, level=0.01)), wav(np.zeros(6_000))
@@ -89,7 +96,8 @@ def test_an_analyst_does_not_wait(server):
 
 
 def test_without_a_known_key_there_is_nothing(server, monkeypatch):
-    monkeypatch.setattr(server.service, "key_ring", object())
+    nobody = SimpleNamespace(find=lambda key: None)
+    monkeypatch.setattr(server.service.gate, "key_ring", nobody)
     for method, path in (("POST", "/v1/score"), ("GET", "/v1/model"), ("GET", "/v1/jobs/x")):
         answer = server.client.request(method, path)
         assert answer.status_code == 401

@@ -104,6 +104,7 @@ def bind(where: Listening) -> socket.socket:
         try:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind(address)
+            found.listen(_BACKLOG)  # from now on, clients wait instead of being refused
         except OSError:
             found.close()
             raise

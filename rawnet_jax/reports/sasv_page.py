@@ -122,25 +122,41 @@ def _tiles(summary: SasvSummary) -> list[tuple[str, str, str]]:
 
 
 def _systems(summaries: Sequence[SasvSummary]) -> Section | None:
-    rows = [
+    every = [(summary, found) for summary in summaries for found in summary.systems]
+    if not every:
+        return None
+    rates = [
         [
             *(summary.name, TITLES[found.kind]),
             *(_with_interval(found, name) for name in ("sasv", "sv", "spf")),
-            *(f"{found.least.cost:.4f}", f"{found.actual.cost:.4f}"),
-            *(f"{found.actual.threshold:.4g}", found.rule),
+            f"{found.least.cost:.4f}",
         ]
-        for summary in summaries
-        for found in summary.systems
+        for summary, found in every
     ]
-    if not rows:
-        return None
-    header = ["System", "Score", "SASV-EER", "SV-EER", "SPF-EER", "min a-DCF", "actual a-DCF"]
-    table = Table([*header, "threshold", "its rule"], rows, text_columns=(0, 1, 8), wide=True)
+    header = ["System", "Score", "SASV-EER", "SV-EER", "SPF-EER", "min a-DCF"]
+    over_all = Table(header, rates, "Over all thresholds", text_columns=(0, 1), wide=True)
+    rows = [
+        [
+            *(summary.name, TITLES[found.kind], f"{found.actual.threshold:.4g}", found.rule),
+            *(percent(rate) for rate in _rates_there(found)),
+            "–" if found.worst is None else f"{_rate(found.worst)} ({found.worst.name})",
+            "–" if found.riapar is None else percent(found.riapar),
+            f"{found.actual.cost:.4f}",
+        ]
+        for summary, found in every
+    ]
+    header = ["System", "Score", "threshold", "its rule", "targets rejected", "others accepted"]
+    header += ["spoof accepted", "IAPAR", "RIAPAR", "actual a-DCF"]
+    at_one = Table(header, rows, "At one threshold", text_columns=(0, 1, 3), wide=True)
     text = (
         "SV-EER tells whether other speakers get in, SPF-EER whether spoof does, SASV-EER both. A "
         "system may be good at one and useless at the other."
     )
-    return Section("Verification", "verification", [table], text)
+    return Section("Verification", "verification", [over_all, at_one], text)
+
+
+def _rates_there(found: SystemFigures) -> tuple[float, float, float]:
+    return found.actual.p_miss, found.actual.p_fa, found.actual.p_fa_spoof
 
 
 def _with_interval(found: SystemFigures, name: str) -> str:

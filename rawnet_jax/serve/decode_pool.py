@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -30,6 +31,7 @@ class DecodePool:
 
     Attributes:
         num_died: processes that ended, hung or broke a limit, so far.
+        on_died: is called for each of them, from a thread.
         is_sealed: whether all processes so far were behind the filter of system calls.
     """
 
@@ -42,6 +44,7 @@ class DecodePool:
             gate: bounds on what is judged.
         """
         self.num_died = 0
+        self.on_died: Callable[[], None] = lambda: None
         self.is_sealed = True
         self._settings = settings
         self._audio = _narrowed(audio, settings)
@@ -128,6 +131,7 @@ class DecodePool:
         except WorkerDied as error:
             with self._lock:
                 self.num_died += 1
+            self.on_died()
             self._given_back(kind, process, is_usable=False)
             return failed(str(error))
         except BaseException:
@@ -152,7 +156,7 @@ class DecodePool:
             self._given_back(kind, process, is_usable=False)
 
     def _given_back(self, kind: str, process: DecodeProcess, *, is_usable: bool) -> None:
-        is_spent = process.num_done >= self._settings.decode_files
+        is_spent = process.is_worn or process.num_done >= self._settings.decode_files
         with self._lock:
             self._busy[kind].discard(process)
             is_kept = is_usable and not is_spent and not self._is_closed

@@ -24,7 +24,7 @@ from rawnet_jax.data.media_process import printable
 from rawnet_jax.errors import AudioError
 from rawnet_jax.scoring.decoded import Decoded
 from rawnet_jax.scoring.gate import Reason, Refusal
-from rawnet_jax.serve.decode_worker import FAILED, HEAD
+from rawnet_jax.serve.decode_worker import FAILED, HEAD, LIFE
 
 SOUND, MEDIA = "sound", "media"
 """The two kinds of process, see `rawnet_jax.serve.decode_worker`."""
@@ -85,6 +85,7 @@ class DecodeProcess:
     Attributes:
         pid: of the process.
         num_done: recordings that it has decoded.
+        is_worn: whether it has used half of the CPU time that it may use in its life.
         is_sealed: whether the filter of system calls holds.
     """
 
@@ -95,6 +96,7 @@ class DecodeProcess:
             WorkerDied: it does not start.
         """
         self.num_done = 0
+        self.is_worn = False
         self._limits = limits
         path = [*(entry or os.getcwd() for entry in sys.path), _ABOVE_PACKAGE]
         kept = (*_KEPT, *_OF_MEDIA) if kind == MEDIA else _KEPT
@@ -153,6 +155,7 @@ class DecodeProcess:
         said, samples = self._receive(until_s, 4 * most_samples)
         self.num_done += 1
         try:
+            self.is_worn = 2 * float(said["cpu_s"]) > LIFE * self._limits.cpu_s
             return _decoding(said, samples)
         except (KeyError, TypeError, ValueError):
             raise WorkerDied("the decoder broke its protocol") from None

@@ -34,6 +34,7 @@ UNSCORED_S = 2.0
 KEPT_S = 60.0
 """Of audio that is kept, while the stream lasts, to tell whether it was here before."""
 
+_MOST_KEPT_HZ = 48_000  # of audio at a higher rate, less than a minute is kept
 _OFTEN_S = 0.25  # hand over what has come at least for every so many seconds of audio
 _MOST_PEAK = 1e3  # full scale = 1; beyond it the bytes are no samples of that encoding
 _BEHIND_S = 1.0
@@ -194,7 +195,7 @@ class LiveStream:
             Exception: scoring failed.
         """
         self._is_over = True
-        self._changed.set()
+        self._call()
         await self._worker
         await self._tell(await self._service.streams.compute(self._scorer.finish))
 
@@ -216,16 +217,20 @@ class LiveStream:
     def _take(self, samples: np.ndarray, data: bytes) -> None:
         self.digest.update(data)
         rate = self._form.sample_rate_hz
-        if self._keeps and self.num_samples < KEPT_S * rate:
+        if self._keeps and self.num_samples < KEPT_S * min(rate, _MOST_KEPT_HZ):
             self._kept.append(samples.mean(axis=1).astype(np.float16))
-        if not self._waiting:
-            self._since_s = time.monotonic()
         self._waiting.append(samples)
         self._num_waiting += len(samples)
         self.num_samples += len(samples)
         if self._num_waiting > UNSCORED_S * rate:
             self._has_room.clear()
         if self._is_due:
+            self._call()
+
+    def _call(self) -> None:
+        """Tell the worker that there is something to do."""
+        if not self._changed.is_set():
+            self._since_s = time.monotonic()
             self._changed.set()
 
     @property
@@ -247,7 +252,7 @@ class LiveStream:
             if self._is_over and not self._waiting:
                 return
             if self._waiting and (self._is_due or self._is_over):
-                self._changed.set()
+                self._call()
 
     def _taken(self) -> np.ndarray:
         samples = np.concatenate(self._waiting) if self._waiting else np.zeros((0, 1), np.float32)

@@ -145,6 +145,9 @@ class ModelCard(_Message):
     sealed_decoders: bool
     version: str
     limits: dict[str, float]
+    speakers: dict[str, Any] | None = Field(
+        None, description="encoder of voices, and the policy of decisions; null = none"
+    )
 
 
 class HealthMessage(_Message):

@@ -44,6 +44,13 @@ class TemplateMessage(_Message):
     vector: list[float]
 
 
+class RevokedMessage(_Message):
+    """What came of revoking a tenant's templates."""
+
+    num_deleted: int
+    request_id: str
+
+
 class VerifyDecisionMessage(_Message):
     """What a gate's key gets of a verification."""
 

@@ -30,6 +30,8 @@ async def model(service: TheService, who: Caller) -> Response:
     card = model_card(service)
     if who.is_gate:  # to whom a threshold would be the first half of an oracle
         card |= {"threshold": None, "calibration": None, "self_test_score": None}
+        if card["speakers"] is not None:
+            card["speakers"] |= {"threshold": None, "band": None}
     return JSONResponse(card)
 
 
@@ -48,7 +50,6 @@ async def healthz() -> Response:
 async def readyz(service: TheService) -> Response:
     """Answer 200 where recordings are judged: self-test passed, queue not full, decoders alive."""
     reason = service.not_ready
-    service.meters.ready.set(not reason)
     if reason:
         raise Problem("not-ready", reason, retry_after_s=1)
     return JSONResponse({"status": "ready"})
@@ -57,7 +58,6 @@ async def readyz(service: TheService) -> Response:
 @metrics_router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
 async def metrics(service: TheService) -> Response:
     """Give counters and histograms in Prometheus' text form."""
-    service.meters.ready.set(not service.not_ready)
     return Response(service.meters.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
@@ -79,4 +79,5 @@ def model_card(service: Service) -> dict[str, Any]:
         "sealed_decoders": service.pool.is_sealed,
         "version": __version__,
         "limits": service.settings.to_dict(),
+        "speakers": None if service.voices is None else service.voices.about(),
     }

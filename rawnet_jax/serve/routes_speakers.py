@@ -18,6 +18,7 @@ from rawnet_jax.serve.body import Upload, read_upload
 from rawnet_jax.serve.clip_uploads import read_uploads
 from rawnet_jax.serve.documented import BODY, problems
 from rawnet_jax.serve.messages_voices import (
+    RevokedMessage,
     SpeakerMessage,
     TemplateMessage,
     VerificationMessage,
@@ -177,6 +178,20 @@ async def delete_speaker(
         raise Problem("not-found", "not enrolled")
     await _logged(request, service, who, speaker_id, "deleted")
     return Response(status_code=204)
+
+
+@router.delete(
+    "/v1/speakers",
+    summary="Revoke all templates",
+    response_model=RevokedMessage,
+    responses=problems(401, 403),
+)
+async def revoke_speakers(request: Request, service: TheService, who: Analyst) -> Response:
+    """Delete all speakers of the tenant, and make templates that leaked useless; analysts alone."""
+    voices, tenant = voices_of(service), tenant_of(who)
+    number = await asyncio.to_thread(voices.store.revoke, tenant)
+    await _logged(request, service, who, "*", "revoked")
+    return JSONResponse({"num_deleted": number, "request_id": request.state.request_id})
 
 
 @router.get(

@@ -1,5 +1,6 @@
 """``WS /v1/stream``: samples in pieces, windows and verdicts as soon as they are known."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -10,8 +11,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from rawnet_jax.labels import Label
 from rawnet_jax.scoring.verdict import CANNOT_JUDGE
 from rawnet_jax.serve.access import Principal, TheService, service_of, socket_principal
+from rawnet_jax.serve.answers import pace
 from rawnet_jax.serve.asyncapi import asyncapi_document
 from rawnet_jax.serve.attempts import Outcome
+from rawnet_jax.serve.audit import rounded
 from rawnet_jax.serve.live_stream import LiveStream
 from rawnet_jax.serve.stream_messages import Ended, control_of, start_of
 from rawnet_jax.serve.stream_socket import Socket, attend
@@ -103,8 +106,11 @@ async def judged(
             if not early.is_judged:
                 raise
             ended = early
+        stopped_s = time.monotonic()
         await live.finish()
-        await sender.send(await _done(one, live))
+        done = await _done(one, live)
+        await pace(one.who, stopped_s, one.service.settings.answer_step_s)
+        await sender.send(done)
     except (WebSocketDisconnect, Ended) as early:
         if not one.is_logged:
             is_spoof = live.running.record["verdict"] == Label.SPOOF.key
@@ -148,7 +154,7 @@ def _started(one: Visit, live: LiveStream) -> dict[str, Any]:
 async def _done(one: Visit, live: LiveStream) -> dict[str, Any]:
     """Decide, and return the last message."""
     running, record = live.running, live.running.record
-    one.extra |= {"llr": record["llr"], "duration_s": round(live.duration_s, 3)}
+    one.extra |= {"llr": rounded(record["llr"]), "duration_s": round(live.duration_s, 3)}
     found = await one.decide(
         record["verdict"], running.class_of_reason, live.waveform, live.digest.hexdigest()
     )

@@ -18,7 +18,7 @@ from rawnet_jax.speaker.spoof_check import SpoofCheck
 from rawnet_jax.speaker.template import VoiceTemplate
 from rawnet_jax.speaker.verification import Policy, Verification, calibration_of, verify
 
-_WARMING_S = (2.0, 12.0, 40.0)  # noises, so that every batch of an encoder is compiled
+_WARMING_S = (1.0, 3.0, 6.0, 12.0, 40.0)  # noises, so that every batch of an encoder is compiled
 
 
 class Voices:
@@ -133,6 +133,6 @@ def open_voices(
         raise ConfigError("--encoder: needs --speakers, a folder, and --template-key, a file")
     from rawnet_jax.speaker.encoder_folder import load_encoder  # brings JAX
 
-    sealer = Sealer.read(key)
+    sealer = Sealer.read(key, "--template-key")
     loaded = load_encoder(encoder, speech=speech or "silero")
     return Voices(detector, loaded, folder, sealer, policy)

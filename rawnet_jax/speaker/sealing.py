@@ -42,8 +42,12 @@ class Sealer:
         self._cipher = AESGCM(hmac.digest(secret, _PURPOSE, "sha256"))
 
     @classmethod
-    def read(cls, path: str | Path) -> "Sealer":
+    def read(cls, path: str | Path, flag: str = "--key") -> "Sealer":
         """Read the key from a file.
+
+        Args:
+            path: the file.
+            flag: that named it, for errors.
 
         Raises:
             ConfigError: it cannot be read, is too short, or others than its owner may read it.
@@ -53,16 +57,18 @@ class Sealer:
             mode = stat.S_IMODE(os.stat(path).st_mode)
         except (OSError, ValueError) as error:
             said = getattr(error, "strerror", None) or error
-            raise ConfigError(f"--key {path}: cannot be read: {said}; make one: {_MAKE}") from error
+            raise ConfigError(
+                f"{flag} {path}: cannot be read: {said}; make one: {_MAKE}"
+            ) from error
         if os.name == "posix" and mode & (stat.S_IRWXO | stat.S_IWGRP):
             raise ConfigError(
-                f"--key {path}: its mode is {mode:03o}; only its owner may read it: "
+                f"{flag} {path}: its mode is {mode:03o}; only its owner may read it: "
                 f"chmod 600 {path}"
             )
         try:
             return cls(content)
         except ConfigError as error:
-            raise ConfigError(f"--key {path}: {error}") from None
+            raise ConfigError(f"{flag} {path}: {error}") from None
 
     def derived(self, purpose: str) -> bytes:
         """Return 32 bytes for another purpose, which tell nothing of the key."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rawnet_jax.cli.main import main
+from rawnet_jax.metrics.calibration import fit_affine
 from rawnet_jax.metrics.dcf import ASVSPOOF5_ADCF
 
 MEANS = {"target": (0.7, 1.2), "nontarget": (0.27, 1.2), "spoof": (0.6, -1.2)}
@@ -105,7 +106,21 @@ def test_figures_are_those_of_counting(place, record):
     highest = max(ATTACKS, key=lambda a: found["iapar"][a]["value"])
     assert found["worst"] == highest
     frr = found["frr"]["value"]
+    assert frr == pytest.approx(shares["target"])
     assert found["riapar"] == pytest.approx(found["iapar"][highest]["value"] + frr)
+
+
+def test_both_parts_are_calibrated_on_their_own_classes_of_dev(place, record):
+    rows = columns(place, "dev")
+    of = {key: np.array([float(row[3]) for row in rows if row[0] == key]) for key in MEANS}
+    asv = fit_affine(of["target"], of["nontarget"])
+    assert record["calibrations"]["asv"]["scale"] == pytest.approx(asv.scale)
+    there = [row for row in rows if row[2] != "-"]
+    cm = fit_affine(
+        [float(row[2]) for row in there if row[0] != "spoof"],
+        [float(row[2]) for row in there if row[0] == "spoof"],
+    )
+    assert record["calibrations"]["cm"]["offset"] == pytest.approx(cm.offset)
 
 
 def test_the_countermeasure_alone(place, record):

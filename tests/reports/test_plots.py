@@ -136,10 +136,10 @@ def test_systems_are_laid_over_each_other_in_different_colours() -> None:
 def test_det_axes_reach_what_the_trials_can_resolve() -> None:
     many = summary("toy", np.linspace(-1, 3, 5000), np.linspace(-3, 1, 5000))
     bad = summary("toy", [0.0, 1.0], [2.0, 3.0])
-    few, many, bad = map(plots_tradeoff.line_of, (summary(), many, bad))
-    assert plots_tradeoff._det_limits([few]) == (0.005, 0.4)
-    assert plots_tradeoff._det_limits([few, many]) == (0.0001, 0.4)
-    assert plots_tradeoff._det_limits([bad])[1] == 0.99
+    lines = [plots_tradeoff.line_of(one) for one in (summary(), many, bad)]
+    assert plots_tradeoff._det_limits(lines[:1]) == (0.005, 0.4)
+    assert plots_tradeoff._det_limits(lines[:2]) == (0.0001, 0.4)
+    assert plots_tradeoff._det_limits(lines[2:])[1] == 0.99
 
 
 def test_det_ticks_keep_their_distance() -> None:

@@ -244,7 +244,8 @@ def test_streams_at_once_share_what_is_compiled_and_nothing_else():
     scorer.warm_up(last=True)
     parts = NOISE[:3_001], NOISE[4_000:7_001]
     alone = [[*scorer.push(part), *scorer.finish()] for part in parts]
-    both, together = [scorer.another(16_000), scorer.another(16_000)], ([], [])
+    both = [scorer.another(16_000), scorer.another(16_000)]
+    together: tuple[list, list] = ([], [])
     for start in range(0, 3_001, 100):
         for one, part, found in zip(both, parts, together, strict=True):
             found += one.push(part[start : start + 100])

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -94,8 +95,15 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(service: Service, *, ready: bool = True) -> Iterator[Running]:
+def running(
+    service: Service,
+    *,
+    ready: bool = True,
+    where: Listening | None = None,
+    verify: ssl.SSLContext | bool = True,
+) -> Iterator[Running]:
     """Run a service on a free port until the block ends."""
+    listening_at = where or Listening(port=0)
     known: dict[str, Any] = {}
     begun = threading.Event()
     errors: list[BaseException] = []
@@ -107,7 +115,7 @@ def running(service: Service, *, ready: bool = True) -> Iterator[Running]:
             known["url"] = url
             begun.set()
 
-        await serve(service, Listening(port=0), known["stop"], listening)
+        await serve(service, listening_at, known["stop"], listening)
 
     def target() -> None:
         try:
@@ -121,7 +129,7 @@ def running(service: Service, *, ready: bool = True) -> Iterator[Running]:
     thread.start()
     assert begun.wait(30)
     assert "url" in known, errors
-    with httpx.Client(base_url=known["url"], timeout=30) as client:
+    with httpx.Client(base_url=known["url"], timeout=30, verify=verify) as client:
         found = Running(service, client=client, thread=thread, errors=errors, **known)
         try:
             while ready and client.get("/readyz").status_code != 200:

@@ -16,7 +16,9 @@ import pytest
 
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.scoring.decoded import decode
+from rawnet_jax.serve import decode_process
 from rawnet_jax.serve.decode_process import MEDIA, SOUND, DecodeProcess, Limits, WorkerDied
+from rawnet_jax.serve.decode_worker import HEAD
 from rawnet_jax.serve.seal import can_seal
 from tests.serve.running import RATE, noise, running, stub_service, wav
 
@@ -166,6 +168,18 @@ def test_memory_has_a_bound(process):
         small.close()
 
 
+def test_a_process_that_has_worked_long_is_worn(monkeypatch):
+    one = DecodeProcess(SOUND, Limits())
+    try:
+        decoded(one, GOOD)
+        assert not one.is_worn
+        monkeypatch.setattr(decode_process, "LIFE", 0.001)
+        decoded(one, GOOD)
+        assert one.is_worn
+    finally:
+        one.close()
+
+
 def test_a_process_that_hangs_is_given_up():
     slow = DecodeProcess(SOUND, Limits(wall_s=0.3))
     os.kill(slow.pid, signal.SIGSTOP)
@@ -178,9 +192,6 @@ def test_a_process_that_hangs_is_given_up():
 
 
 def test_answers_that_break_the_protocol_are_not_believed(monkeypatch):
-    from rawnet_jax.serve import decode_process
-    from rawnet_jax.serve.decode_worker import HEAD
-
     monkeypatch.setattr(
         decode_process,
         "_RUN",
@@ -225,6 +236,8 @@ def test_kill_9_in_mid_request_costs_that_request_alone(server):
     assert lost["reason"] == "decoding failed"
     assert "verdict" not in lost
     assert pool.num_died == num_died + 1
+    registry = server.service.meters.registry
+    assert registry.get_sample_value("rawnet_jax_decode_workers_died_total") == pool.num_died
     assert stopped not in pool.pids
     until_s = time.monotonic() + 10
     while pool.num_idle < 2 and time.monotonic() < until_s:

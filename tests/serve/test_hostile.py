@@ -1,5 +1,7 @@
 """Bodies that want to break the service, and requests that fit its OpenAPI document."""
 
+import subprocess
+import sys
 from typing import Any
 
 import httpx
@@ -16,9 +18,11 @@ from fuzzing.mutate_bytes import flip_header_bits
 from rawnet_jax.errors import AudioError
 from rawnet_jax.serve.problems import MEDIA_TYPE
 from rawnet_jax.serve.rounding import DIGITS
+from tests.conftest import REPO
 from tests.serve.running import noise, running, stub_service, wav
 
-NUM_MUTANTS = 300
+NUM_MUTANTS = 200
+CASES = REPO.parent / "shared" / "cases" / "make_cases.py"
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,23 @@ def bases(tmp_path_factory):
     return found
 
 
+def same(answer, detector, path, said):
+    """Hold an answer against what the command gives the same file."""
+    try:
+        expected = detector.score(path)
+    except AudioError:
+        assert answer.status_code in (415, 422), said
+        return
+    if answer.status_code != 200:  # bounds that are narrower than those of the command
+        assert answer.json()["reason"] in ("sample rate out of bounds", "too many channels"), said
+        return
+    found = answer.json()
+    assert found["verdict"] == expected.verdict, said
+    assert found["duration_s"] == expected.duration_s, said
+    if expected.score is not None:
+        assert found["score"] == pytest.approx(expected.score, abs=10.0**-DIGITS), said
+
+
 def test_damaged_recordings_get_the_verdict_of_score_or_a_problem(server, bases, tmp_path):
     """No 5xx, no verdict where the command gives none, and the other way round."""
     detector, counts = server.service.detector, dict.fromkeys((200, 413, 415, 422), 0)
@@ -50,23 +71,22 @@ def test_damaged_recordings_get_the_verdict_of_score_or_a_problem(server, bases,
         counts[answer.status_code] += 1  # any other is a KeyError
         if answer.status_code == 413:
             continue
-        try:
-            (tmp_path / "clip").write_bytes(mutant.content)
-            expected = detector.score(tmp_path / "clip")
-        except AudioError:
-            assert answer.status_code in (415, 422), mutant.said
-            continue
-        if answer.status_code != 200:  # bounds that are narrower than those of the command
-            assert answer.json()["reason"] in ("sample rate out of bounds", "too many channels")
-            continue
-        found = answer.json()
-        assert found["verdict"] == expected.verdict
-        assert found["duration_s"] == expected.duration_s
-        if expected.score is not None:
-            assert found["score"] == pytest.approx(expected.score, abs=10.0**-DIGITS)
+        (tmp_path / "clip").write_bytes(mutant.content)
+        same(answer, detector, tmp_path / "clip", mutant.said)
     assert counts[200] > 30
     assert counts[422] > 30
     assert server.service.pool.num_died == 0
+
+
+def test_recordings_that_people_have(server, tmp_path):
+    if not CASES.is_file():
+        pytest.skip(f"no {CASES}")
+    subprocess.run([sys.executable, str(CASES), str(tmp_path)], check=True, capture_output=True)
+    paths = [*tmp_path.glob("*.*"), *(tmp_path / "folder").glob("*")]
+    paths = [path for path in paths if path.is_file() and path.stat().st_size < 400_000]
+    assert len(paths) > 10
+    for path in paths:
+        same(server.score(path.read_bytes()), server.service.detector, path, path.name)
 
 
 def test_random_bytes_behind_every_known_start(server):
@@ -111,7 +131,7 @@ def test_what_fits_the_document_is_answered_as_it_says(server):
             continue
         named.add(operation.path)
 
-        @settings(max_examples=20, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=12, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def answers(case):
             if case.method == "POST" and not isinstance(case.body, bytes | dict):

@@ -27,6 +27,9 @@ def folder(tmp_path_factory):
     soundfile.write(folder / "low.mp3", noise(40_000), 22_050)
     soundfile.write(folder / "still.wav", np.zeros(8_000), RATE)
     soundfile.write(folder / "half.wav", noise(9_000, 2) * [1, 0], RATE)
+    broken = noise(9_000)
+    broken[8_000] = np.nan
+    soundfile.write(folder / "nan.wav", broken, RATE, subtype="FLOAT")
     (folder / "junk.wav").write_bytes((folder / "call.wav").read_bytes() + b"and more")
     return folder
 
@@ -64,7 +67,16 @@ def same(found, record):
             assert found[name] == value, name
 
 
-NAMES = ("call.wav", "short.flac", "stereo.ogg", "low.mp3", "still.wav", "half.wav", "junk.wav")
+NAMES = (
+    "call.wav",
+    "short.flac",
+    "stereo.ogg",
+    "low.mp3",
+    "still.wav",
+    "half.wav",
+    "junk.wav",
+    "nan.wav",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

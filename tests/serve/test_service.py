@@ -1,25 +1,35 @@
 """Roles, readiness, and an end that loses no request."""
 
+import asyncio
 import concurrent.futures as futures
+import datetime
+import ipaddress
 import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from rawnet_jax.cli.main import main
 from rawnet_jax.errors import ConfigError, RawnetError
 from rawnet_jax.serve import access, start
 from rawnet_jax.serve.access import Principal
+from rawnet_jax.serve.gate import Gate
 from rawnet_jax.serve.keys import Role
 from rawnet_jax.serve.problems import TYPE
+from rawnet_jax.serve.server import Listening
 from rawnet_jax.serve.settings import Settings
 from tests.conftest import REPO
 from tests.serve.running import RATE, noise, running, stub_service, wav
@@ -35,9 +45,13 @@ def server():
 
 
 @pytest.fixture
-def gate(monkeypatch):
-    """Whoever asks is a gate."""
+def gate(monkeypatch, server):
+    """Whoever asks is a gate, of whose attempts and recordings nothing is known yet."""
     monkeypatch.setattr(access, "LOCAL", Principal("door", Role.GATE))
+    fresh = Gate()
+    monkeypatch.setattr(server.service, "gate", fresh)
+    yield
+    asyncio.run(fresh.close())
 
 
 SPOOF, SILENT = wav(noise(6_000, level=0.01)), wav(np.zeros(6_000))
@@ -82,7 +96,8 @@ def test_an_analyst_does_not_wait(server):
 
 
 def test_without_a_known_key_there_is_nothing(server, monkeypatch):
-    monkeypatch.setattr(server.service, "key_ring", object())
+    nobody = SimpleNamespace(find=lambda key: None)
+    monkeypatch.setattr(server.service.gate, "key_ring", nobody)
     for method, path in (("POST", "/v1/score"), ("GET", "/v1/model"), ("GET", "/v1/jobs/x")):
         answer = server.client.request(method, path)
         assert answer.status_code == 401
@@ -170,6 +185,39 @@ def lives(pid):
     return True
 
 
+def certificate(folder):
+    """Write a key and its own certificate for 127.0.0.1; returns both paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    place = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(place, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "cert.pem").write_bytes(made.public_bytes(pem))
+    kind = serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, kind, plain))
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_tls(tmp_path):
+    public, private = certificate(tmp_path)
+    where = Listening(port=0, tls_certificate=public, tls_key=private)
+    trusting = ssl.create_default_context(cafile=str(public))
+    with running(stub_service(), where=where, verify=trusting) as server:
+        assert server.url.startswith("https://")
+        assert server.score(GOOD).json()["verdict"] == "bonafide"
+        trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+        assert httpx.get(f"{server.url}/healthz", verify=trusting).status_code == 200
+        with pytest.raises(httpx.TransportError):
+            httpx.get(server.url.replace("https", "http"))
+
+
 def test_a_service_that_cannot_start_ends():
     service = stub_service()
     model: Any = service.detector.model
@@ -253,7 +301,7 @@ def test_ctrl_c_under_load(tmp_path):
         metrics = re.search(r"metrics on (http://\S+)", said)
         until(lambda: httpx.get(f"{url}/readyz").status_code == 200, 60)
         assert metrics is not None
-        assert "rawnet_jax_ready" in httpx.get(metrics[1]).text
+        assert "rawnet_jax_ready 1.0" in httpx.get(metrics[1]).text
         assert httpx.get(f"{url}/metrics").status_code == 404
         statuses: list[int] = []
         lost: list[str] = []

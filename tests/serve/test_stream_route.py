@@ -274,14 +274,28 @@ def test_limits_of_time_and_number(guarded):
     assert guarded.service.streams.num_open == 0
 
 
+def test_too_many_messages_end_a_stream(guarded, monkeypatch):
+    monkeypatch.setattr("rawnet_jax.serve.stream_socket._BURST", 20.0)
+    monkeypatch.setattr("rawnet_jax.serve.stream_socket._PER_S", 1.0)
+    with Client(guarded, **keyed(Role.ANALYST)) as client:
+        client.start()
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(60):
+                client.send({"type": "keepalive"})
+        assert client.rest()[1] == 1008
+        assert "messages a second" in client.socket.close_reason
+
+
 def test_keepalive_keeps_a_socket(guarded):
     with Client(guarded, **keyed(Role.ANALYST)) as client:
         client.start()
+        client.send(bytes(640))
         for _ in range(4):
             time.sleep(0.4)
             client.send({"type": "keepalive"})
         client.send({"type": "stop"})
         assert client.rest()[1] == 1000
+        assert not client.of("warning")  # who sends nothing does not fall behind
         assert client.messages[-1]["verdict"] == "cannot judge"
 
 

@@ -39,3 +39,16 @@ def tone(hz: float, seconds: float, level: float = 0.1, seed: int = 0) -> np.nda
     found = np.sin(2 * np.pi * hz * time_s + seed) * level * np.pi / 2
     rng = np.random.default_rng(seed)
     return (found + 0.001 * rng.standard_normal(len(time_s))).astype(np.float32)
+
+
+def murmur(hz: float, seconds: float, seed: int) -> np.ndarray:
+    """Noise around a frequency, louder and softer as syllables are: no two seeds are alike."""
+    rng = np.random.default_rng(seed)
+    length = int(seconds * RATE)
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    spectrum[np.abs(np.fft.rfftfreq(length, 1 / RATE) - hz) > 300] = 0
+    levels = rng.uniform(0.05, 1.0, int(seconds * 6) + 2)
+    levels[:3] = 1.0  # what a detector of the first part hears
+    found = np.fft.irfft(spectrum, length)
+    found = found * np.interp(np.arange(length) * 6 / RATE, np.arange(len(levels)), levels)
+    return (0.1 * found / np.abs(found).mean()).astype(np.float32)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -30,6 +31,7 @@ class DecodePool:
 
     Attributes:
         num_died: processes that ended, hung or broke a limit, so far.
+        on_died: is called for each of them, from a thread.
         is_sealed: whether all processes so far were behind the filter of system calls.
     """
 
@@ -42,6 +44,7 @@ class DecodePool:
             gate: bounds on what is judged.
         """
         self.num_died = 0
+        self.on_died: Callable[[], None] = lambda: None
         self.is_sealed = True
         self._settings = settings
         self._audio = _narrowed(audio, settings)
@@ -128,6 +131,7 @@ class DecodePool:
         except WorkerDied as error:
             with self._lock:
                 self.num_died += 1
+            self.on_died()
             self._given_back(kind, process, is_usable=False)
             return failed(str(error))
         except BaseException:

@@ -24,6 +24,7 @@ HEADERS = {
 """Of every answer, unless the route sets its own."""
 
 _UNKNOWN = "unknown"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Envelope:
@@ -61,7 +62,7 @@ class Envelope:
             await Problem("internal").response(request_id)(scope, receive, send_on)
         finally:
             route = getattr(scope.get("route"), "path", _UNKNOWN)
-            method = scope["method"] if route != _UNKNOWN else _UNKNOWN
+            method = scope["method"] if scope["method"] in _METHODS else _UNKNOWN
             self._meters.requests.labels(route, method, str(status)).inc()
 
 

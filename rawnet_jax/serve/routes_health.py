@@ -48,7 +48,6 @@ async def healthz() -> Response:
 async def readyz(service: TheService) -> Response:
     """Answer 200 where recordings are judged: self-test passed, queue not full, decoders alive."""
     reason = service.not_ready
-    service.meters.ready.set(not reason)
     if reason:
         raise Problem("not-ready", reason, retry_after_s=1)
     return JSONResponse({"status": "ready"})
@@ -57,7 +56,6 @@ async def readyz(service: TheService) -> Response:
 @metrics_router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
 async def metrics(service: TheService) -> Response:
     """Give counters and histograms in Prometheus' text form."""
-    service.meters.ready.set(not service.not_ready)
     return Response(service.meters.text(), headers={"Content-Type": CONTENT_TYPE})
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -58,6 +59,7 @@ def uvicorn_config(service: Service, where: Listening) -> uvicorn.Config:
 
     class Protocol(TimedProtocol):
         head_s = service.settings.head_s
+        most_connections = _MOST_CONNECTIONS
 
     return uvicorn.Config(
         build_app(service),
@@ -77,7 +79,6 @@ def uvicorn_config(service: Service, where: Listening) -> uvicorn.Config:
         proxy_headers=bool(where.trusted_proxies),
         forwarded_allow_ips=where.trusted_proxies or None,
         server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(service.settings.drain_s),
@@ -103,6 +104,7 @@ def bind(where: Listening) -> socket.socket:
         try:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind(address)
+            found.listen(_BACKLOG)  # from now on, clients wait instead of being refused
         except OSError:
             found.close()
             raise
@@ -171,6 +173,14 @@ def url_of(listener: socket.socket, where: Listening) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+def _allow_files(number: int) -> None:
+    """Let this process have so many open, or as many as it may: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def run(service: Service, where: Listening, on_listening: Callable[[str], None]) -> None:
     """Serve until a signal comes, then finish what runs and end.
 
@@ -193,6 +203,7 @@ def run(service: Service, where: Listening, on_listening: Callable[[str], None])
             loop.add_signal_handler(number, end, number)
         await serve(service, where, stop, on_listening)
 
+    _allow_files(2 * _MOST_CONNECTIONS)
     asyncio.run(serve_until_signal())
     if not came:
         raise RawnetError("the server ended by itself")

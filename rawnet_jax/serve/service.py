@@ -83,6 +83,8 @@ class Service:
         model = detector.model
         self.pool = DecodePool(self.settings, model.recipe.audio, model.recipe.gate)
         self.meters = Meters()
+        self.pool.on_died = self.meters.died.inc
+        self.meters.ready.set_function(lambda: float(not self.not_ready))
         self.admission = Admission(self.settings, self.meters)
         self.engine = Engine(
             model, detector.decision, self.settings, lambda: self.admission.num_working

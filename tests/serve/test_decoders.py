@@ -236,6 +236,8 @@ def test_kill_9_in_mid_request_costs_that_request_alone(server):
     assert lost["reason"] == "decoding failed"
     assert "verdict" not in lost
     assert pool.num_died == num_died + 1
+    registry = server.service.meters.registry
+    assert registry.get_sample_value("rawnet_jax_decode_workers_died_total") == pool.num_died
     assert stopped not in pool.pids
     until_s = time.monotonic() + 10
     while pool.num_idle < 2 and time.monotonic() < until_s:

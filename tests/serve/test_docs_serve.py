@@ -9,23 +9,19 @@ import shutil
 import pytest
 import soundfile
 
-import rawnet_jax
 from rawnet_jax.cli import serve as command
 from rawnet_jax.serve.problems import KINDS
-from rawnet_jax.serve.service import Service
 from rawnet_jax.serve.settings import Settings
 from tests.conftest import REPO
 from tests.docs_examples import DOCS, blocks, run_python, run_shell, typed
-from tests.serve.running import RATE, noise, running
-from tests.small_run import write_run
+from tests.serve.running import RATE, noise, running, stub_service
 
 PAGE = DOCS / "serve.md"
 
 
 def test_the_page(tmp_path, capsys):
     soundfile.write(tmp_path / "call.wav", noise(9_000), RATE)
-    run = write_run(tmp_path / "run", num_samples=3_200)
-    with running(Service(rawnet_jax.load(run))) as server:
+    with running(stub_service()) as server:
         page = tmp_path / "serve.md"
         page.write_text(PAGE.read_text().replace("http://127.0.0.1:8000", server.url))
         found = run_python(page, tmp_path)

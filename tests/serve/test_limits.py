@@ -338,6 +338,7 @@ def test_meters_count(server):
     # What a stranger writes must not make a new series each time.
     server.client.get("/nothing/a")
     server.client.request("STRANGE", "/nothing/b")
+    server.client.request("STRANGE", "/healthz")
     text = server.client.get("/metrics").text
     assert "nothing" not in text
     assert "STRANGE" not in text

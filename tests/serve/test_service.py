@@ -301,7 +301,7 @@ def test_ctrl_c_under_load(tmp_path):
         metrics = re.search(r"metrics on (http://\S+)", said)
         until(lambda: httpx.get(f"{url}/readyz").status_code == 200, 60)
         assert metrics is not None
-        assert "rawnet_jax_ready" in httpx.get(metrics[1]).text
+        assert "rawnet_jax_ready 1.0" in httpx.get(metrics[1]).text
         assert httpx.get(f"{url}/metrics").status_code == 404
         statuses: list[int] = []
         lost: list[str] = []

@@ -60,7 +60,7 @@ class AuditLog:
         sync: Callable[[int], None] = os.fsync,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open a log to go on with it.
+        """Open a log to append to it.
 
         What a power cut left of an unfinished line is cut off: its request was never answered.
 

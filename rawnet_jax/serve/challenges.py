@@ -1,4 +1,4 @@
-"""Challenges: a decision that names one was asked for now, and once."""
+"""Challenges: proof that a decision was requested recently, and that it is used once."""
 
 import secrets
 import time

@@ -33,7 +33,7 @@ def asyncapi_document(settings: Settings) -> dict[str, Any]:
         "channels": {
             "stream": {
                 "address": "/v1/stream",
-                "description": "Begin with start, continue with binary messages, end with stop. A key "
+                "description": "Begin with start, then binary messages, end with stop. A key "
                 "comes in the header Authorization or X-API-Key, a ticket of POST /v1/tickets as "
                 f"?ticket=. Close codes: {codes}.",
                 "messages": names,

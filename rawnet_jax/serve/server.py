@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import resource
 import signal
 import socket
@@ -182,7 +183,7 @@ def _allow_files(number: int) -> None:
 
 
 def run(service: Service, where: Listening, on_listening: Callable[[str], None]) -> None:
-    """Serve until a signal comes, then finish what runs and end.
+    """Serve until a signal comes, then finish what runs and end; a second one ends it at once.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
@@ -196,6 +197,9 @@ def run(service: Service, where: Listening, on_listening: Callable[[str], None])
         loop = asyncio.get_running_loop()
 
         def end(number: int) -> None:
+            if came:  # the second one: at once, whatever runs; decoders end with their pipes
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
             came.append(number)
             stop.set()
 

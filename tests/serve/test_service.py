@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures as futures
+import contextlib
 import datetime
 import ipaddress
 import os
@@ -279,19 +280,30 @@ def test_a_missing_extra_is_named(monkeypatch):
         start.check_installed()
 
 
+@contextlib.contextmanager
+def killed_on_failure(process):
+    """Kill a process whose test fails, or the test would wait for it."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
+
+
 @pytest.mark.slow
 def test_ctrl_c_under_load(tmp_path):
     """As a user starts it: nothing accepted is lost, no process stays, the status is 130."""
     run = write_run(tmp_path / "run", num_samples=3_200)
     words = ["serve", f"--workdir={run}", "--port=0", "--metrics-port=0"]
-    with subprocess.Popen(
+    started = subprocess.Popen(
         [sys.executable, "-m", "rawnet_jax", *words],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPO)},
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
-    ) as process:
+    )
+    with started as process, killed_on_failure(process):
         assert process.stderr is not None
         said = ""
         while not (found := re.search(r"listens on (http://\S+)", said)):
@@ -332,6 +344,50 @@ def test_ctrl_c_under_load(tmp_path):
     assert statuses.count(200) > 40
     assert len(workers) >= 1
     assert not [pid for pid in workers if lives(pid)]
+
+
+STUCK = """
+import threading, time
+from rawnet_jax.serve.server import Listening, run
+from tests.serve.running import stub_service
+service = stub_service(decode_workers=1)
+def hold():
+    while service.not_ready:
+        time.sleep(0.01)
+    service.detector.model.may_go.clear()
+    print("held", flush=True)
+threading.Thread(target=hold, daemon=True).start()
+run(service, Listening(port=0), lambda url: print(url, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_it_at_once():
+    with subprocess.Popen(
+        [sys.executable, "-c", STUCK],
+        cwd=REPO,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().strip()
+            assert process.stdout.readline() == "held\n"
+            workers = children(process.pid)
+            with futures.ThreadPoolExecutor(1) as pool:
+                stuck = pool.submit(httpx.post, f"{url}/v1/score", content=GOOD, timeout=20)
+                until(lambda: "working 1.0" in httpx.get(f"{url}/metrics").text)
+                process.terminate()
+                until(lambda: refuses(httpx.URL(url).port))
+                assert process.poll() is None
+                process.terminate()
+                assert process.wait(5) == -signal.SIGTERM
+                with pytest.raises(httpx.TransportError):
+                    stuck.result()
+            until(lambda: not [pid for pid in workers if lives(pid)])
+        finally:
+            process.kill()
 
 
 def children(pid):

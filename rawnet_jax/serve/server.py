@@ -152,7 +152,8 @@ async def serve(
     finally:
         stopping.cancel()
         service.drain()
-        await service.streams.finish(service.settings.drain_s)
+        # Streams need a moment; requests have the rest.
+        await service.streams.finish(service.settings.drain_s / 3)
         server.should_exit = True
         await serving
         failure = await _ended(starting)

@@ -8,6 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _FREE_PIECES = 1_000
 _LEAST_PIECE_BYTES = 64
+_CLOSE_S = 0.5
 
 
 class _Connection(h11.Connection):
@@ -63,6 +64,15 @@ class TimedProtocol(H11Protocol):
         self._stop()
         self.resume_writing()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close the connection, at once where it is idle.
+
+        Over TLS, asyncio waits 30 s for a client that does not close its side.
+        """
+        super().shutdown()
+        if self.transport.is_closing():
+            self.loop.call_later(_CLOSE_S, self.transport.abort)
 
     def handle_events(self) -> None:
         """Take what was received."""

@@ -33,7 +33,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "error: Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1); set PYTHON=" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory venv-module
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulate,vocode,search,media,serve,export,tflite,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulate,vocode,search,media,serve,scale,export,tflite,test,dev]'
 	@touch $@
 
 # Debian splits this part of Python off; root on such a machine gets it, others are told.
@@ -67,7 +67,7 @@ typecheck: install
 
 # pip-tools writes what it resolves; registries and local paths stay out of the file.
 constraints: install
-	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra simulate --extra vocode --extra search --extra media --extra serve --extra export --extra tflite --extra test --extra dev --no-header \
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra simulate --extra vocode --extra search --extra media --extra serve --extra scale --extra export --extra tflite --extra test --extra dev --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --no-emit-options --output-file constraints.txt pyproject.toml
 

@@ -22,7 +22,6 @@ import soundfile
 
 import rawnet_jax
 from benchmarks.machine import num_cores, processor
-from rawnet_jax.scale.plan import plan_shards
 
 
 def write_clips(folder: Path, source: Path | None, count: int, seconds: float) -> None:

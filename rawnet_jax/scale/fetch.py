@@ -1,7 +1,6 @@
 """Recordings of a shard, fetched ahead of the threads that decode them."""
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +10,7 @@ from rawnet_jax.data.audio import Encoded, Source
 from rawnet_jax.errors import AudioError, DataError
 from rawnet_jax.scale.rows import Row, member_of
 from rawnet_jax.scale.stores import (
-    CHANGED,
     FolderStore,
-    ObjectStore,
     Store,
     divided,
     is_remote,
@@ -24,8 +21,6 @@ NOT_FETCHED = "cannot be fetched"
 """`AudioError.reason` where storage does not give what the manifest names."""
 
 _HERE = FolderStore(Path())
-_TRIES = 4
-_PAUSE_S = 0.2  # before the second try; then twice as long each time
 
 
 class _Fetched(Encoded):
@@ -127,16 +122,7 @@ def fetched(row: Row) -> bytes:
     else:
         store, path = _HERE, uri
     start, size = (0, None) if member is None else (member.offset, member.size)
-    pause_s = _PAUSE_S
-    for number in range(1, _TRIES + 1):
-        try:
-            content = store.read(path, row.etag, start, size)
-            if len(content) == row.size:
-                return content
-            raise DataError(f"{row.uri}: {len(content)} bytes came; there must be {row.size}")
-        except DataError as error:
-            if number == _TRIES or CHANGED in str(error) or not isinstance(store, ObjectStore):
-                raise
-        time.sleep(pause_s)
-        pause_s *= 2
-    raise AssertionError
+    content = store.read(path, row.etag, start, size)
+    if len(content) != row.size:
+        raise DataError(f"{row.uri}: {len(content)} bytes came; there must be {row.size}")
+    return content

@@ -79,7 +79,7 @@ def _remote(source: str) -> Iterator[Row]:
         store = store_of_host(host)
         found = store.look_at(path)
         if path.lower().endswith(_TAR):
-            yield from _members(source, store.reader(path), found.etag)
+            yield from _members(source, store.reader(found), found.etag)
         else:
             yield Row(source, found.size, found.etag)
         return

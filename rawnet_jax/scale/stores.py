@@ -5,8 +5,10 @@ none of them stands in an error or a file.
 """
 
 import contextlib
+import io
 import os
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import lru_cache
@@ -20,6 +22,9 @@ from rawnet_jax.scale.optional import imported
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "http", "https")
 _KEY = re.compile(r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+=_-]{40,}")  # keys, tokens and signatures
+_RANGE_BYTES = 2**16  # of a tar file, of which only the headers are read
+_TRIES = 5  # of reading one object
+_PAUSE_S = 0.1  # before the second; then twice as long each time
 _MOST_LETTERS = 200  # of an error
 
 
@@ -153,6 +158,10 @@ class ObjectStore:
         self._obs = imported("obstore", uri_without_secrets(uri))
         stores = imported("obstore.store", uri_without_secrets(uri))
         self._errors = imported("obstore.exceptions", uri_without_secrets(uri))
+        self._forbidden = (
+            self._errors.PermissionDeniedError,
+            self._errors.UnauthenticatedError,
+        )
         self.uri = uri.rstrip("/")
         pauses = {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=15)}
         retry: dict[str, Any] = {
@@ -170,28 +179,48 @@ class ObjectStore:
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """See `Store.list`; a prefix that is no folder is looked for in its folder."""
-        below = prefix.rpartition("/")[0]
-        try:
-            for chunk in self._obs.list(self._store, prefix=below or None, chunk_size=1000):
-                for one in chunk:
-                    if one["path"].startswith(prefix):
-                        yield Listed(one["path"], one["size"], one["e_tag"] or "")
-        except self._errors.BaseError as error:
-            raise DataError(self._line("", "cannot be listed", error)) from None
+        last: str | None = None
+        num_failed, pause_s = 0, _PAUSE_S
+        while True:
+            try:
+                for one in self._listed(prefix, last):
+                    last, num_failed = one.path, 0
+                    if one.path.startswith(prefix):
+                        yield one
+                return
+            except self._errors.BaseError as error:
+                num_failed += 1
+                if num_failed == _TRIES or isinstance(error, self._forbidden):
+                    raise DataError(self._line("", "cannot be listed", error)) from None
+            time.sleep(pause_s)
+            pause_s *= 2
+
+    def _listed(self, prefix: str, after: str | None) -> Iterator[Listed]:
+        below = prefix.rpartition("/")[0] or None
+        chunks = self._obs.list(self._store, prefix=below, offset=after, chunk_size=1000)
+        for chunk in chunks:
+            for one in chunk:
+                yield Listed(one["path"], one["size"], one["e_tag"] or "")
 
     def read(self, path: str, etag: str = "", start: int = 0, size: int | None = None) -> bytes:
         """See `Store.read`."""
         options: dict[str, Any] = {"if_match": etag} if etag else {}
         if size is not None:
             options["range"] = (start, start + size)
-        try:
-            return bytes(self._obs.get(self._store, path, options=options).bytes())
-        except self._errors.PreconditionError:
-            raise DataError(f"{self._name(path)}: {CHANGED}") from None
-        except FileNotFoundError:
-            raise DataError(f"{self._name(path)}: there is no such object") from None
-        except (self._errors.BaseError, OSError) as error:
-            raise DataError(self._line(path, "cannot be read", error)) from None
+        pause_s = _PAUSE_S
+        for number in range(1, _TRIES + 1):
+            try:
+                return bytes(self._obs.get(self._store, path, options=options).bytes())
+            except self._errors.PreconditionError:
+                raise DataError(f"{self._name(path)}: {CHANGED}") from None
+            except FileNotFoundError:
+                raise DataError(f"{self._name(path)}: there is no such object") from None
+            except (self._errors.BaseError, OSError) as error:
+                if number == _TRIES or isinstance(error, self._forbidden):
+                    raise DataError(self._line(path, "cannot be read", error)) from None
+            time.sleep(pause_s)  # a body that was cut is not among what obstore tries again
+            pause_s *= 2
+        raise AssertionError
 
     def look_at(self, path: str) -> Listed:
         """Return size and etag of one object.
@@ -207,9 +236,9 @@ class ObjectStore:
             raise DataError(self._line(path, "cannot be read", error)) from None
         return Listed(path, found["size"], found["e_tag"] or "")
 
-    def reader(self, path: str) -> Any:
-        """Return a binary file over one object, which is read as it goes."""
-        return self._obs.open_reader(self._store, path)
+    def reader(self, listed: Listed) -> io.BufferedReader:
+        """Return a binary file over one object; what is passed over is not fetched."""
+        return io.BufferedReader(_Ranges(self, listed), _RANGE_BYTES)
 
     def create(self, path: str, content: bytes) -> bool:
         """See `Store.create`."""
@@ -243,6 +272,33 @@ class ObjectStore:
     def _said(error: Exception) -> str:
         said = " ".join(str(error).partition("\n\nDebug source")[0].split())
         return _KEY.sub("…", said)[:_MOST_LETTERS]
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a file that is read by ranges."""
+
+    def __init__(self, store: ObjectStore, listed: Listed) -> None:
+        self._store, self._listed, self._at = store, listed, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        begin = (0, self._at, self._listed.size)[whence]
+        self._at = max(0, begin + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        size = min(len(buffer), self._listed.size - self._at)
+        if size <= 0:
+            return 0
+        found = self._store.read(self._listed.path, self._listed.etag, self._at, size)
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
 
 
 def is_remote(uri: str) -> bool:

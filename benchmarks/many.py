@@ -2,7 +2,8 @@
 
     python -m benchmarks.many --workdir runs/x --clips DIR --files 20000 --output many.json
 
-Clips are slices of recordings in DIR, or noise without it. Parts: overhead, planning, simulation.
+Clips are slices of recordings in DIR, or noise without it. Parts: overhead, planning,
+simulation.
 """
 
 import argparse
@@ -153,7 +154,12 @@ def planning(count: int, folder: Path) -> dict:
 
 
 def simulated(
-    num_workers: int, num_shards: int, shard_s: list[float], commit_s: float, mtbf_h: float
+    num_workers: int,
+    num_shards: int,
+    shard_s: list[float],
+    commit_s: float,
+    mtbf_h: float,
+    start_s: float,
 ) -> dict:
     """Return how long a job takes on workers that start, take shards and are lost.
 
@@ -163,28 +169,36 @@ def simulated(
         shard_s: service times to draw from.
         commit_s: seconds that the runner is busy with a shard, one after the other.
         mtbf_h: mean hours between two losses of one worker.
+        start_s: until a worker is ready.
     """
     rng = random.Random(0)
-    start_s, losses, runner_free = 12.0, 0, 0.0
-    free = [(start_s * rng.uniform(0.8, 1.2), worker) for worker in range(num_workers)]
-    heapq.heapify(free)
-    todo, busy, end = num_shards, 0.0, 0.0
-    while todo:
-        now, worker = heapq.heappop(free)
-        service, life = rng.choice(shard_s), rng.expovariate(1 / (mtbf_h * 3600))
-        if life < service:  # the shard is done again, by whoever is free then
-            losses += 1
-            heapq.heappush(free, (now + life + start_s, worker))
+    losses, runner_free, busy = 0, 0.0, 0.0
+    waiting, left = num_shards, num_shards
+    events = [(start_s * rng.uniform(0.8, 1.2), worker, "free") for worker in range(num_workers)]
+    heapq.heapify(events)
+    while left:
+        now, worker, what = heapq.heappop(events)
+        if what == "lost":  # its shard is done again, by whoever is free then
+            losses, waiting = losses + 1, waiting + 1
+            heapq.heappush(events, (now + start_s, worker, "free"))
             continue
-        todo -= 1
+        if what == "done":
+            left -= 1
+            runner_free = now = max(runner_free, now) + commit_s
+        if not waiting:
+            continue
+        waiting -= 1
+        service, life = rng.choice(shard_s), rng.expovariate(1 / (mtbf_h * 3600))
+        if life < service:
+            heapq.heappush(events, (now + life, worker, "lost"))
+            continue
         busy += service
-        runner_free = max(runner_free, now + service) + commit_s
-        end = max(end, runner_free)
-        heapq.heappush(free, (runner_free, worker))
+        heapq.heappush(events, (now + service, worker, "done"))
+    hours = runner_free / 3600
     return {
         "workers": num_workers,
-        "hours": end / 3600,
-        "busy": busy / end / num_workers,
+        "hours": hours,
+        "busy": busy / runner_free / num_workers,
         "losses": losses,
     }
 
@@ -199,8 +213,9 @@ def main() -> None:
     parser.add_argument("--num-workers", type=int, default=2)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--shard-s", type=float, nargs="+", help="service times to simulate with")
-    parser.add_argument("--commit-s", type=float, default=0.002)
-    parser.add_argument("--mtbf-hours", type=float, default=6.0)
+    parser.add_argument("--commit-s", type=float, default=0.0006)
+    parser.add_argument("--start-s", type=float, default=7.0)
+    parser.add_argument("--mtbf-hours", type=float, default=1.0)
     parser.add_argument("--parts", nargs="+", default=["overhead", "planning", "simulation"])
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
@@ -218,7 +233,7 @@ def main() -> None:
     if "simulation" in args.parts:
         times = args.shard_s or found["overhead"]["shard_s"]
         found["simulation"] = [
-            simulated(n, -(-args.rows // 1000), times, args.commit_s, args.mtbf_hours)
+            simulated(n, -(-args.rows // 1000), times, args.commit_s, args.mtbf_hours, args.start_s)
             for n in (1, 3, 10, 30, 100, 300, 1000)
         ]
     args.output.write_text(json.dumps(found, indent=2) + "\n")

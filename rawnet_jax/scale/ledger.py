@@ -6,9 +6,11 @@ that was split has a record that says so and two children, ``part-00003.0`` and 
 """
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,6 +22,7 @@ JOB, PLAN = "job.json", "plan.json"
 PART, RETRY = "part", "retry"
 """Two kinds of shard: rows of the manifest, and files that failed in the first."""
 
+_READERS = 16  # threads
 _CONTENT = "scoring of many files"
 _NAME = re.compile(r"done/((?:part|retry)-\d{5,}(?:\.[01])*)\.json")
 
@@ -150,13 +153,21 @@ def is_split(store: Store, task: Task) -> bool:
 def records(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield name and record of all tasks that are done or split.
 
+    Some are read at a time, since object storage takes long for each.
+
     Raises:
         DataError: one is damaged.
     """
-    for listed in store.list("done/"):
-        found = _NAME.fullmatch(listed.path)
-        if found:
-            yield found[1], _record(store.read(listed.path), listed.path)
+
+    def read(name: str) -> tuple[str, dict[str, Any]]:
+        path = f"done/{name}.json"
+        return name, _record(store.read(path), path)
+
+    found = (_NAME.fullmatch(listed.path) for listed in store.list("done/"))
+    names = (name[1] for name in found if name)
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="records") as pool:
+        while some := list(itertools.islice(names, 16 * _READERS)):
+            yield from pool.map(read, some)
 
 
 def finished(store: Store) -> dict[str, bool]:

@@ -36,7 +36,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "error: Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1); set PYTHON=" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory venv-module
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[simulate,vocode,search,media,serve,export,tflite,test,docs,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[simulate,vocode,search,media,serve,scale,export,tflite,test,docs,dev]'
 	@touch $@
 
 # Debian splits this part of Python off; root on such a machine gets it, others are told.
@@ -68,13 +68,13 @@ lint: install
 typecheck: install
 	$(BIN)/mypy
 
-# pip-tools writes what it resolves; registries and local paths stay out of the file.
 # Pages as a site in site/, warnings as errors, no network.
 docs: install
 	$(BIN)/mkdocs build
 
+# pip-tools writes what it resolves; registries and local paths stay out of the file.
 constraints: install
-	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra simulate --extra vocode --extra search --extra media --extra serve --extra export --extra tflite --extra test --extra docs --extra dev --no-header \
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra simulate --extra vocode --extra search --extra media --extra serve --extra scale --extra export --extra tflite --extra test --extra docs --extra dev --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --no-emit-options --output-file constraints.txt pyproject.toml
 

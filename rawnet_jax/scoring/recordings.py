@@ -82,6 +82,7 @@ def score_recordings(
     num_threads: int = 1,
     num_devices: int = 1,
     watcher: Callable[[], Any] | None = None,
+    whole_batches: bool = False,
 ) -> Generator[FileScore, None, None]:
     """Score recordings of any length, in order, in memory that grows with neither.
 
@@ -95,6 +96,8 @@ def score_recordings(
         num_threads: recordings that are decoded at once.
         num_devices: the batch size is a multiple of this.
         watcher: makes an object per recording, whose ``add`` gets every block of the waveform.
+        whole_batches: fill up the last batch with empty rows instead of making a smaller one: then
+            a score does not depend, in its last bits, on how many recordings there are.
 
     Yields:
         One result per recording. What is wrong with a recording is in its result.
@@ -105,7 +108,7 @@ def score_recordings(
     check_detector(recipe.gate)
     audio = replace(recipe.audio, max_duration_s=max_duration_s)
     reading = recipe.reading(all_windows=all_windows, audio=audio, channel=channel)
-    rows = replace(recipe.rows(recipe.batch_size), devices=num_devices)
+    rows = replace(recipe.rows(recipe.batch_size), devices=0 if whole_batches else num_devices)
     return score_files(
         recordings, score_batch, reading, rows, num_threads=num_threads, watcher=watcher
     )

@@ -35,7 +35,7 @@ LAYERS = (
     ("simulate", "evaluation", "scoring"),
     ("training", "robustness", "pool", "probe"),
     ("run", "search"),
-    ("explain", "export"),
+    ("explain", "export", "web"),
     ("reports",),
     ("result", "jobs"),
     ("detector",),
@@ -61,6 +61,7 @@ WITHOUT_JAX = (
         "result",
         "detector",
         "export.onnx_model_file",
+        "web",
     ),
     *("scoring.gate", "scoring.windows", "scoring.clips", "scoring.verdict"),
     *(

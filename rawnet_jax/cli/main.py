@@ -35,6 +35,7 @@ COMMANDS = {
     "presets": "list trained detectors that come with the package, or make one of a run",
     "probe": "fit a linear classifier to a frozen speech encoder, as a run",
     "export": "write a trained run as one file for other runtimes",
+    "web": "a page that scores recordings in the browser",
     "import-torch": "bring published PyTorch weights into a work directory",
     "export-torch": "write a run's weights for the published PyTorch code",
     "check": "report what is in a corpus and what is wrong with it",

@@ -30,6 +30,7 @@ pytestmark = [
 RATE = 16_000
 DONE = "#result:not([hidden])"
 PAGE_BYTES = 4_000_000
+TO_THE_RIGHT = "(slider) => { slider.value = slider.max; slider.dispatchEvent(new Event('input')) }"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,16 @@ def choose(page, path):
     page.wait_for_selector(DONE, timeout=60_000)
 
 
+def until(page, expression):
+    """Wait for a condition; playwright's own way evaluates text, which the policy forbids."""
+    for _ in range(300):
+        is_true = page.evaluate(expression)
+        if is_true:
+            break
+        page.wait_for_timeout(100)
+    assert is_true, expression
+
+
 def downloaded(page, button):
     with page.expect_download() as waiting:
         page.click(button)
@@ -158,7 +169,7 @@ def test_a_long_file_shows_time_line_and_spans(page, site):
     assert {"spoof", "cannot judge"} <= set(verdicts)
     spans.first.focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("!document.getElementById('player').paused")
+    until(page, "!document.getElementById('player').paused")
     assert page.evaluate("document.getElementById('player').currentTime") >= 10
 
 
@@ -181,7 +192,7 @@ def test_sliders_move_what_they_say(page, site):
 
 def test_the_microphone_is_recorded_and_judged(page):
     page.click("#record")
-    page.wait_for_function("document.getElementById('record').textContent.includes('2 s')")
+    until(page, "document.getElementById('record').textContent.includes('2 s')")
     assert page.inner_text("#status").startswith("Recording")
     page.click("#record")
     page.wait_for_selector(DONE, timeout=60_000)
@@ -194,7 +205,7 @@ def test_what_cannot_be_judged_says_why(page, site):
     page.wait_for_selector(DONE, timeout=60_000)
     assert page.inner_text("#verdict") == "Cannot judge: digital silence."
     page.click("[data-sample=noise]")
-    page.wait_for_function("document.getElementById('verdict').textContent.includes('speech')")
+    until(page, "document.getElementById('verdict').textContent.includes('speech')")
     page.set_input_files("#file", str(site / "text.wav"))
     page.wait_for_selector("#error:not([hidden])")
     assert "no audio file" in page.inner_text("#error")

@@ -1,4 +1,4 @@
-"""The page's numbers are Python's: gate reasons equal, likelihood ratios within what resampling costs.
+"""The page's numbers are Python's: gate reasons equal, ratios within what resampling costs.
 
 Needs Node and `web/node_modules`; `make web` makes both sides.
 """

@@ -2,7 +2,13 @@
 
 export function cardElements(markdown: string): HTMLElement[] {
   const blocks = markdown.trim().split(/\n\s*\n/);
-  return blocks.map(block).filter((element) => element !== null);
+  const elements = blocks.map(block).filter((element) => element !== null);
+  elements
+    .filter((element) => element.className === "scroll")
+    .forEach((region, i) => {
+      region.setAttribute("aria-label", `Table ${String(i + 1)} of the model card`);
+    });
+  return elements;
 }
 
 function block(text: string): HTMLElement | null {
@@ -26,7 +32,6 @@ function table(lines: string[]): HTMLElement {
   region.className = "scroll";
   region.tabIndex = 0;
   region.setAttribute("role", "region");
-  region.setAttribute("aria-label", "Table of the model card");
   const found = document.createElement("table");
   rows.forEach((cells, number) => {
     if (number === 1) return; // the rule below the header

@@ -77,8 +77,8 @@ def fixtures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         said = detector.score(str(folder / f"{name}.wav"))
         reason = None if said.reason is None else said.reason.split(":")[0]
         tolerance = EXACT if rate == RATE else RESAMPLED
-        row = {"reason": reason, "llr": said.llr, "tolerance": tolerance}
-        expected.append({"name": f"{name}.wav"} | row)
+        row = {"reason": reason, "llr": said.llr, "tolerance": tolerance, "name": f"{name}.wav"}
+        expected.append(row)
     (folder / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
     return folder
 

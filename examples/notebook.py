@@ -14,7 +14,8 @@
 # # rawnet_jax from nothing
 #
 # Installs the package, makes a small corpus by code, trains a detector for a minute, evaluates
-# it, scores and explains a recording, exports the detector, and takes **your own file**. About a minute of CPU time; no GPU, no account, no data of anybody.
+# it, scores and explains a recording, exports the detector, and takes **your own file**.
+# About a minute of CPU time; no GPU, no account, no data of anybody.
 #
 # The corpus is made by code: **its figures say nothing about real attacks.** The detector in the
 # box, of the last part, was trained on real speech; read where it fails before you rely on it.

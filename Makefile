@@ -15,12 +15,14 @@ CASES ?= 1000
 SEED ?= 1
 KINDS ?=
 
-.PHONY: docs help install venv-module demo test test-wheel fuzz lint typecheck constraints clean
+.PHONY: docs help install venv-module demo test test-wheel test-web web fuzz lint typecheck constraints clean
 
 help:
 	@echo "make demo         write the synthetic demo corpus, train on it, evaluate, name the report"
 	@echo "make test         run the whole test suite"
 	@echo "make test-wheel   try commands and Python interface from the wheel, in empty environments"
+	@echo "make web          build the page of the command web (needs Node.js 20.19 or newer)"
+	@echo "make test-web     lint, types and unit tests of the page"
 	@echo "make fuzz         run commands on damaged input (CASES=3000 SEED=7 KINDS=audio,kills)"
 	@echo "make lint         ruff: rules and format"
 	@echo "make typecheck    mypy over package, tests, configs, benchmarks and fuzzer"
@@ -56,6 +58,18 @@ test: install
 # Needs a network: each extra in an environment of its own.
 test-wheel: install
 	RAWNET_JAX_TEST_WHEEL=1 $(BIN)/python -m pytest tests/test_wheel.py
+
+# The page of the command `web` goes into rawnet_jax/web/built, and from there into a wheel.
+web: web/node_modules
+	cd web && npm run --silent build
+
+test-web: web/node_modules
+	cd web && npm run --silent lint && npm run --silent typecheck && npm run --silent test
+
+web/node_modules: web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { echo "error: npm is needed; it comes with Node.js" >&2; exit 2; }
+	cd web && npm ci
+	@touch $@
 
 # What fails is kept in fuzz-failures/; docs/fuzzing.md.
 fuzz: install

@@ -35,7 +35,7 @@ LAYERS = (
     ("simulate", "evaluation", "scoring"),
     ("training", "robustness", "pool", "probe", "speaker"),
     ("run", "search"),
-    ("explain", "export", "scale"),
+    ("explain", "export", "scale", "web"),
     ("reports",),
     ("result", "jobs"),
     ("detector",),
@@ -63,6 +63,7 @@ WITHOUT_JAX = (
         "detector",
         "serve",
         "export.onnx_model_file",
+        "web",
     ),
     *("scoring.gate", "scoring.windows", "scoring.clips", "scoring.verdict"),
     *(

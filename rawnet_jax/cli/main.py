@@ -45,6 +45,7 @@ COMMANDS = {
     "verify-trials": "score a list of verification trials, for evaluate --scores",
     "verify": "decide whether recordings are bona fide speech of an enrolled voice",
     "export": "write a trained run as one file for other runtimes",
+    "web": "a page that scores recordings in the browser",
     "import-torch": "bring published PyTorch weights into a work directory",
     "export-torch": "write a run's weights for the published PyTorch code",
     "check": "report what is in a corpus and what is wrong with it",

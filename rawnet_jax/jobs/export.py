@@ -57,6 +57,18 @@ def export(options: ExportOptions) -> int:
     Raises:
         RawnetError: whatever is wrong with the run or the options, or with the file.
     """
+    output = write_export(options)
+    if not options.quantize:
+        say_written([("written", f"{output}, {sized(output.stat().st_size)}")])
+    return 0
+
+
+def write_export(options: ExportOptions) -> Path:
+    """Write a run as a file, and say all of it but where it is; returns where.
+
+    Raises:
+        RawnetError: see `export`.
+    """
     overrides = with_speech(options.overrides, options.speech)
     run = Run.open(options.workdir, options.checkpoint, overrides)
     config = run.config
@@ -67,12 +79,11 @@ def export(options: ExportOptions) -> int:
     clips = make_check_clips(program, recordings, config.data.audio)
     if options.quantize:
         _export_int8(options, config, program, clips, output)
-        return 0
+        return output
     content = WRITERS[options.format](program)
     found = write_verified(output, content, options.format, program, clips)
     _say_checked(found.largest, clips)
-    say_written([("written", f"{output}, {sized(output.stat().st_size)}")])
-    return 0
+    return output
 
 
 def _output(options: ExportOptions) -> Path:

@@ -1,0 +1,100 @@
+"""The page's numbers are Python's: gate reasons equal, ratios within what resampling costs.
+
+Needs Node and `web/node_modules`; `make web` makes both sides.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import rawnet_jax
+from tests.spoken import spoken
+
+WEB = Path(__file__).parents[2] / "web"
+RATE = 16_000
+RESAMPLED, EXACT = 0.05, 1e-4
+"""Largest differences of a log-likelihood ratio, for other rates than 16 kHz and for it."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("npx") is None, reason="Node.js is not installed"),
+    pytest.mark.skipif(not (WEB / "node_modules").is_dir(), reason="make web was not run"),
+]
+
+
+def recordings() -> dict[str, tuple[np.ndarray, int]]:
+    """Samples and rate of each file; names that begin with a rate are resampled."""
+    speech = spoken(8.0)
+    rng = np.random.default_rng(0)
+    quiet = np.zeros(RATE)
+    faint = 1e-6 * rng.standard_normal(2 * RATE)
+    pause = np.concatenate((np.zeros(5 * RATE), speech[: 3 * RATE]))
+    found = {
+        "speech": (speech, RATE),
+        "one_window": (speech[:51_200], RATE),
+        "short": (speech[: 2 * RATE], RATE),
+        "word": (speech[1600 : 1600 + 11_000], RATE),
+        "with_a_pause": (pause, RATE),
+        "stereo": (np.stack([speech, 0.5 * np.roll(speech, 3)], axis=1), RATE),
+        "silence": (quiet, RATE),
+        "too_short": (speech[:1000], RATE),
+        "noise": (0.1 * rng.standard_normal(4 * RATE), RATE),
+        "offset": (np.full(RATE, 0.2), RATE),
+        "faint": (faint, RATE),
+        "square": (0.5 * np.sign(np.sin(np.arange(2 * RATE) / 20)), RATE),
+        "one_channel_empty": (np.stack([speech, 0 * speech], axis=1), RATE),
+        "cancelling": (np.stack([speech, -speech], axis=1), RATE),
+    }
+    for rate in (8_000, 22_050, 44_100, 48_000):
+        found[f"at_{rate}"] = (wide(rate), rate)
+    return found
+
+
+def wide(rate: int) -> np.ndarray:
+    """Return speech at another rate, with noise over all of that rate's band."""
+    import soxr
+
+    speech = soxr.resample(spoken(6.0), RATE, rate)
+    return speech + 0.003 * np.random.default_rng(rate).standard_normal(len(speech))
+
+
+@pytest.fixture(scope="module")
+def fixtures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged model as a file, recordings, and what Python says of them."""
+    folder = tmp_path_factory.mktemp("parity")
+    detector = rawnet_jax.load("general_1")
+    detector.export(folder / "model.onnx")
+    expected = []
+    for name, (samples, rate) in recordings().items():
+        subtype = "FLOAT" if name == "faint" else "PCM_16"
+        soundfile.write(folder / f"{name}.wav", samples, rate, subtype=subtype)
+        said = detector.score(str(folder / f"{name}.wav"))
+        reason = None if said.reason is None else said.reason.split(":")[0]
+        tolerance = EXACT if rate == RATE else RESAMPLED
+        row = {"reason": reason, "llr": said.llr, "tolerance": tolerance, "name": f"{name}.wav"}
+        expected.append(row)
+    (folder / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
+    return folder
+
+
+def test_the_page_says_what_python_says(fixtures: Path) -> None:
+    expected = json.loads((fixtures / "expected.json").read_text(encoding="utf-8"))
+    reasons = {row["reason"] for row in expected}
+    assert {None, "no speech", "digital silence", "DC offset", "wrong channel"} <= reasons
+    done = subprocess.run(
+        ["npx", "--no-install", "vitest", "run", "test/parity.test.ts"],
+        cwd=WEB,
+        env=os.environ | {"RAWNET_JAX_FIXTURES": str(fixtures), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert f"{len(expected)} passed" in done.stdout or f"{len(expected)} passed" in done.stderr

@@ -1,0 +1,2 @@
+/** An error whose message is meant for the user. */
+export class UserError extends Error {}

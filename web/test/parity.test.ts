@@ -1,0 +1,64 @@
+/**
+ * The page's scores held against Python's, on files that tests/web/test_parity.py writes: model.onnx,
+ * recordings, and expected.json with what Python says of them.
+ */
+
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { judge } from "../src/decide";
+import { readAbout } from "../src/metadata";
+import { heard, score, type Run } from "../src/score";
+import type { About } from "../src/types";
+import { readWav } from "../src/wav";
+
+const folder = process.env.RAWNET_JAX_FIXTURES ?? "";
+const names = folder ? (JSON.parse(read("expected.json").toString()) as Expected[]) : [];
+
+interface Expected {
+  name: string;
+  reason: string | null;
+  llr: number | null;
+  tolerance: number;
+}
+
+let about: About;
+let run: Run;
+
+function read(name: string): Buffer {
+  return readFileSync(resolve(folder, name));
+}
+
+beforeAll(async () => {
+  if (!folder) return;
+  const ort = await import("onnxruntime-web/wasm");
+  ort.env.wasm.numThreads = 1;
+  const model = new Uint8Array(read("model.onnx"));
+  about = readAbout(model);
+  const session = await ort.InferenceSession.create(model);
+  run = async (rows, own) => {
+    const found = await session.run({
+      waveform: new ort.Tensor("float32", rows, [own.length, about.num_samples]),
+      num_samples: new ort.Tensor("int32", own, [own.length]),
+    });
+    const entries = Object.entries(found);
+    return Object.fromEntries(entries.map(([name, one]) => [name, one.data as Float32Array]));
+  };
+}, 60_000);
+
+test.skipIf(folder)("no fixtures: RAWNET_JAX_FIXTURES is not set", () => {
+  expect(names).toEqual([]);
+});
+
+test.each(names)("$name", { timeout: 60_000 }, async ({ name, reason, llr, tolerance }) => {
+  const content = new Uint8Array(read(name)).buffer;
+  const { waveform, refusal } = heard(readWav(content), about);
+  const found = refusal
+    ? { numSamples: waveform.length, windows: [], refusal }
+    : await score(waveform, about, run);
+  const said = judge(found, about, { threshold: 0, prior: 0.5 });
+  expect(said.reason?.split(":")[0] ?? null).toBe(reason);
+  if (llr === null) expect(said.llr).toBeNull();
+  else expect(Math.abs(said.llr! - llr)).toBeLessThanOrEqual(tolerance);
+  console.log(name, said.reason ?? "", said.llr ?? "", llr ?? "");
+});

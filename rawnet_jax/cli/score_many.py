@@ -16,7 +16,7 @@ Examples:
   python -m rawnet_jax score-many --manifest all.jsonl --output scores/ --share 3/16
 
 The manifest is divided into shards. The results of a shard are one file, part-NNNNN, which is there
-whole or not at all; files that failed come last, in retry-NNNNN. The same command goes on with what
+whole or not at all; files that failed come last, in retry-NNNNN. The same command resumes what
 a killed one left and reads nothing of a finished shard again. Results are those of the command
 score. An output of another run or other settings is refused.
 

@@ -147,7 +147,7 @@ def make_runner(options: ScoreManyOptions, store: Store) -> Runner:
 
 
 def score_many(options: ScoreManyOptions, make: MakeRunner = make_runner) -> int:
-    """Score all files of a manifest, or go on with it; returns the exit status.
+    """Score all files of a manifest, or resume; returns the exit status.
 
     Raises:
         RawnetError: whatever is wrong with run, manifest, options or output.

@@ -72,7 +72,7 @@ class Task:
 
 
 def begin_job(store: Store, settings: Mapping[str, Any], totals: Mapping[str, Any]) -> bool:
-    """Begin a job, or go on with it.
+    """Begin a job, or resume it.
 
     Args:
         store: the output.

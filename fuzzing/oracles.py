@@ -74,9 +74,12 @@ def _json_lines(path: Path) -> None:
 
 
 def _csv(path: Path) -> None:
-    with open(path, encoding="utf-8", newline="") as file:
-        csv.field_size_limit(2**24)
-        widths = {len(row) for row in csv.reader(file)}
+    before = csv.field_size_limit(2**24)
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            widths = {len(row) for row in csv.reader(file)}
+    finally:
+        csv.field_size_limit(before)
     if len(widths) > 1:
         raise ValueError(f"rows of {sorted(widths)} columns")
 

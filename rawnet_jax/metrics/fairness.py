@@ -170,7 +170,8 @@ def wilson_interval(num_hits: float, num_trials: float, level: float = 0.95) -> 
     shrink = 1 + z**2 / num_trials
     middle = (share + z**2 / (2 * num_trials)) / shrink
     half = z / shrink * math.sqrt(share * (1 - share) / num_trials + (z / (2 * num_trials)) ** 2)
-    return Interval(max(0.0, middle - half), min(1.0, middle + half), level)
+    # Rounding must not put the share itself outside.
+    return Interval(max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share)), level)
 
 
 def _row(

@@ -34,6 +34,8 @@ from rawnet_jax.metrics.asv import AsvScores, TripleCurve, triple_curve
 from rawnet_jax.metrics.dcf import ASVSPOOF5_ADCF, TandemCosts
 from rawnet_jax.metrics.det import DetCurve, det_curve
 
+_ROUNDING = 1e-12  # of rates: two that are equal may differ by it
+
 
 @dataclass(frozen=True, slots=True)
 class MinTandemCost:
@@ -215,7 +217,7 @@ def _path(cm: DetCurve, asv: TripleCurve, spoof_prevalence: float) -> tuple[np.n
     crossings are found by one bisection side by side.
     """
     alone = _mixed(asv.p_fa, asv.p_fa_spoof, spoof_prevalence)
-    on_path = np.flatnonzero(asv.p_miss < alone)
+    on_path = np.flatnonzero(asv.p_miss < alone - _ROUNDING)
     p_miss, p_fa, p_fa_spoof = (r[on_path] for r in (asv.p_miss, asv.p_fa, asv.p_fa_spoof))
 
     def difference(point: np.ndarray) -> np.ndarray:

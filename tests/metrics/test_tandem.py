@@ -52,7 +52,7 @@ def slow_path(bonafide, spoof, classes, prevalence) -> list[tuple[float, float, 
     path = []
     for u in thresholds_of(*classes):
         miss, fa, fa_spoof = 1 - above(target, u), above(nontarget, u), above(spoof_asv, u)
-        if not miss < (1 - prevalence) * fa + prevalence * fa_spoof:
+        if not miss < (1 - prevalence) * fa + prevalence * fa_spoof - 1e-12:
             continue
         candidates = []
         for t in thresholds_of(bonafide, spoof):

@@ -28,8 +28,9 @@ def built(tmp_path, monkeypatch):
     (folder / "ort").mkdir(parents=True)
     (folder / "index.html").write_text("<!doctype html><title>page</title>")
     (folder / "ort" / "a.wasm.gz").write_bytes(b"packed")
-    monkeypatch.setattr(site, "built_folder", lambda: folder)
+    # First where it is imported: an import under the other patch would keep what it found.
     monkeypatch.setattr("rawnet_jax.jobs.web.built_folder", lambda: folder)
+    monkeypatch.setattr(site, "built_folder", lambda: folder)
     return folder
 
 

@@ -82,7 +82,7 @@ def test_the_same_request_gives_the_same_bytes_on_any_number_of_processes(tmp_pa
 
 def test_one_engine_that_fails_takes_nothing_from_the_others(tmp_path, monkeypatch):
     folder = put_on_path(tmp_path / "bin", monkeypatch, "rms awb kal mute", pico=True)
-    summary = write(tmp_path / "out", ("flite", "pico"), copies=2, timeout_s=0.3)
+    summary = write(tmp_path / "out", ("flite", "pico"), copies=2, timeout_s=2.0)
     assert summary.by_engine == {"pico": 6}
     assert len(summary.problems) == 6
     said = (tmp_path / "out" / "left_out.txt").read_text(encoding="utf-8")
@@ -90,7 +90,7 @@ def test_one_engine_that_fails_takes_nothing_from_the_others(tmp_path, monkeypat
     for voice, reason in (
         ("rms", "flite failed (exit status 3): no such unit"),
         ("awb", "silent: no sample exceeds"),
-        ("kal", "flite took more than 0.3 s and was stopped"),
+        ("kal", "flite took more than 2 s and was stopped"),
         ("mute", "flite wrote no audio"),
     ):
         assert any(
@@ -98,7 +98,7 @@ def test_one_engine_that_fails_takes_nothing_from_the_others(tmp_path, monkeypat
         )
     assert len(table(tmp_path / "out" / "manifest.csv")) == 6
     num_spoken = len(spoken(folder))
-    again = write(tmp_path / "out", ("flite", "pico"), copies=2, timeout_s=0.3)
+    again = write(tmp_path / "out", ("flite", "pico"), copies=2, timeout_s=2.0)
     assert not again.was_written
     assert again.problems == summary.problems
     assert len(spoken(folder)) == num_spoken

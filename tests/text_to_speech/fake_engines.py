@@ -23,7 +23,7 @@ done
 echo "$voice $(/bin/cat "$text")" >> {folder}/spoken.txt
 case "$voice" in
   rms) echo "first line" >&2; echo "no such unit" >&2; exit 3;;
-  kal) /bin/sleep 60;;
+  kal) echo $$ > {folder}/pid; /bin/sleep 60;;
   awb) /bin/cp {folder}/silence.wav "$out";;
   mute) ;;
   *) /bin/cp {folder}/speech.wav "$out";;

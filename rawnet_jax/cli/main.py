@@ -52,6 +52,7 @@ COMMANDS = {
     "demo-corpus": "write the synthetic demo corpus",
     "replay": "write a replay corpus from bona fide recordings",
     "vocode": "write a corpus of bona fide recordings and their copies by vocoders",
+    "synthesise": "write a corpus of sentences by text-to-speech engines that are installed",
     "build-pool": "write a training pool from clones of public repositories",
     "serve-key": "make, list and take out keys of the service",
     "verify-log": "check the audit log of the service for tampering",

@@ -201,6 +201,12 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
+def text_of_name(name: str) -> str:
+    """Return a name of a file as UTF-8 text of one line."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return text.replace("\n", "\\n").replace("\r", "\\r")
+
+
 def write_device_table(root: Path, environments: Sequence[Environment] = ENVIRONMENTS) -> None:
     """Write ``devices.tsv``, which lists what the ids in the protocols mean."""
     rows = [("id", "description", "used in"), *device_rows(environments)]

@@ -1,5 +1,6 @@
 """A corpus that is written over several runs: its settings, and a journal of what is done."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -98,6 +99,26 @@ def resumable_corpus(
         lock.release()
         if not is_needed:
             shutil.rmtree(partial_dir, ignore_errors=True)
+
+
+def keep_whole_files(folder: Path, journal: Journal) -> int:
+    """Forget tasks whose files are not what the journal says; return how many are left.
+
+    A record's ``files`` are SHA-256 by path below the folder.
+    """
+
+    def is_done(record: Mapping[str, Any]) -> bool:
+        return all(_digest(folder / name) == sha for name, sha in record["files"].items())
+
+    journal.keep({number for number, record in journal.records.items() if is_done(record)})
+    return len(journal.records)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _continue_or_begin(

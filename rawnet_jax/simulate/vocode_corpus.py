@@ -34,10 +34,11 @@ from rawnet_jax.simulate.corpus_writer import (
     encoded,
     gain_to,
     read_manifest,
+    text_of_name,
     write_bytes,
     write_manifest,
 )
-from rawnet_jax.simulate.resumable import Journal, resumable_corpus
+from rawnet_jax.simulate.resumable import Journal, keep_whole_files, resumable_corpus
 from rawnet_jax.simulate.speakers import checked_source
 from rawnet_jax.simulate.tasks import task_results
 from rawnet_jax.simulate.vocode_plan import PlannedSource, plan_copies
@@ -163,7 +164,7 @@ def write_vocoded_corpus(
     # A rebuilt corpus may be of files with other times; a resumed one must not.
     unfinished = {**request, "modified": sources.modified()}
     with resumable_corpus(output_dir, unfinished, overwrite=overwrite) as (folder, journal):
-        num_resumed = _check_journal(folder, journal)
+        num_resumed = keep_whole_files(folder, journal)
         for partition in {one.source.partition for one in plan}:
             (folder / partition).mkdir(exist_ok=True)
         todo = [(number, one) for number, one in enumerate(plan) if number not in journal.records]
@@ -230,23 +231,6 @@ def _same_corpus(output: Path, request: Mapping[str, Any]) -> VocodeSummary | No
     return VocodeSummary(output, False, counts, by_vocoder, tuple(text.splitlines()), 0)
 
 
-def _check_journal(folder: Path, journal: Journal) -> int:
-    """Forget tasks whose files are not what the journal says; return how many are left."""
-
-    def is_done(record: Mapping[str, Any]) -> bool:
-        return all(_digest(folder / name) == sha for name, sha in record["files"].items())
-
-    journal.keep({number for number, record in journal.records.items() if is_done(record)})
-    return len(journal.records)
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
-
-
 def _write_source(folder: Path, audio: AudioConfig, planned: PlannedSource) -> dict[str, Any]:
     """Write all clips of a recording, or none; return their record."""
     path = planned.source.path
@@ -308,10 +292,10 @@ def _finish(
     root = source_dir.resolve()
     details = [row for one, record in done for row in _clip_rows(root, one, record)]
     write_text_atomically(folder / CLIPS, csv_text([_CLIP_COLUMNS, *details]))
-    readme = _README.format(source=_text(root.name))
+    readme = _README.format(source=text_of_name(root.name))
     write_text_atomically(folder / "README.txt", readme)
     if problems:
-        lines = "".join(f"{_text(problem)}\n" for problem in problems)
+        lines = "".join(f"{text_of_name(problem)}\n" for problem in problems)
         write_text_atomically(folder / LEFT_OUT, lines)
     counts = Counter((row[4], row[1]) for row in rows)
     by_vocoder = Counter(copy.vocoder.name for one, _ in done for copy in one.copies)
@@ -329,7 +313,7 @@ def _finish(
 
 def _protocol_rows(planned: PlannedSource) -> Iterator[tuple[str, ...]]:
     source, name = planned.source, planned.utterance_id
-    speaker, place = _text(source.speaker), source.partition
+    speaker, place = text_of_name(source.speaker), source.partition
     yield (
         *(f"{place}/{name}.flac", Label.BONAFIDE.key, speaker, "", place),
         *(name, name, ""),
@@ -350,16 +334,10 @@ def _clip_rows(
         for copy in planned.copies
     ]
     source = planned.source
-    original = _text(source.name), _text(os.path.relpath(source.path, root))
+    original = text_of_name(source.name), text_of_name(os.path.relpath(source.path, root))
     clips = zip(made, record["files"], record["sha256"], strict=True)
     for (name, vocoder, settings, seed), path, sha in clips:
         yield (
             *(name, path, vocoder, settings, " ".join(map(str, seed)), record["level_dbfs"]),
             *(record["samples"], sha, *original),
         )
-
-
-def _text(name: str) -> str:
-    """Return a name of a file as UTF-8 text of one line."""
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return text.replace("\n", "\\n").replace("\r", "\\r")

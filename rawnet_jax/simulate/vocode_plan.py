@@ -8,6 +8,7 @@ import numpy as np
 
 from rawnet_jax.copy_synthesis.vocoder import Value, Vocoder
 from rawnet_jax.errors import DataError
+from rawnet_jax.simulate.decks import Deck
 from rawnet_jax.simulate.vocode_sources import Source
 
 _MAX_COPIES = 1_000.0
@@ -78,7 +79,7 @@ def plan_copies(
     number = np.full(len(recordings), math.floor(copies))
     num_more = round((copies - math.floor(copies)) * len(recordings))
     number[rng.permutation(len(recordings))[:num_more]] += 1
-    deck = _Deck(len(vocoders), rng)
+    deck = Deck(len(vocoders), rng)
     planned = []
     in_partition: dict[str, int] = {}
     for index, source in enumerate(recordings):
@@ -102,24 +103,3 @@ def _check(vocoders: Sequence[Vocoder], copies: float, max_clips: int | None, se
         raise DataError(f"--max-clips is {max_clips}; it must be 1 or more")
     if seed < 0:
         raise DataError(f"--seed is {seed}; it must be 0 or more")
-
-
-class _Deck:
-    """Deals card after card; a hand has none twice before it has all."""
-
-    def __init__(self, num_cards: int, rng: np.random.Generator) -> None:
-        self._num_cards = num_cards
-        self._rng = rng
-        self._cards: list[int] = []
-
-    def hand(self, size: int) -> list[int]:
-        """Return the next cards; one that must wait is the first for the next hand."""
-        taken: list[int] = []
-        while len(taken) < size:
-            held = set(taken[len(taken) - len(taken) % self._num_cards :])
-            at = next((i for i, card in enumerate(self._cards) if card not in held), None)
-            if at is None:
-                self._cards += map(int, self._rng.permutation(self._num_cards))
-            else:
-                taken.append(self._cards.pop(at))
-        return taken

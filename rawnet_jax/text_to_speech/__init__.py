@@ -1,0 +1,1 @@
+"""Text-to-speech engines that are installed: how each is found, listed and asked to speak."""

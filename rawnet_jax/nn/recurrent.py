@@ -1,6 +1,7 @@
 """Recurrent layers as PyTorch has them, entries and biases included."""
 
 import math
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -9,20 +10,13 @@ import jax.numpy as jnp
 from rawnet_jax.nn.layers import uniform_within
 
 
-class GRU(nn.Module):
-    """A stack of unidirectional GRU layers that start from a state of zeros.
+class _Recurrent(nn.Module):
+    """A stack of unidirectional layers that start from states of zeros.
 
-    For an input i and a state h, with the rows of each weight in the order r, z, n:
-
-        r = σ(W_ir i + b_ir + W_hr h + b_hr)
-        z = σ(W_iz i + b_iz + W_hz h + b_hz)
-        n = tanh(W_in i + b_in + r (W_hn h + b_hn))
-        h' = (1 - z) n + z h
-
-    Flax's GRUCell has the same equations with one bias for r and z. Here there are two, named and
-    laid out as in PyTorch (``weight_ih_l0`` [3H, I], ``weight_hh_l0`` [3H, H], ``bias_ih_l0``,
-    ``bias_hh_l0`` [3H], then ``_l1`` …), so that published weights go in and out unchanged and a
-    network trained from scratch starts and moves as in PyTorch.
+    Weights are named and laid out as in PyTorch (``weight_ih_l0`` [GH, I], ``weight_hh_l0``
+    [GH, H], ``bias_ih_l0``, ``bias_hh_l0`` [GH], then ``_l1`` …; G gates), so that published
+    weights go in and out unchanged and a network trained from scratch starts and moves as in
+    PyTorch.
 
     Attributes:
         features: H, width of the state.
@@ -32,6 +26,8 @@ class GRU(nn.Module):
     features: int
     num_layers: int = 1
 
+    num_gates: ClassVar[int]
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Run over a sequence.
@@ -43,68 +39,57 @@ class GRU(nn.Module):
             float32 [B, T, H], the states of the top layer. Only the products are computed in the
             dtype of the weights.
         """
+        init = uniform_within(1.0 / math.sqrt(self.features))
+        rows = self.num_gates * self.features
         x = jnp.moveaxis(x, 1, 0)
         for layer in range(self.num_layers):
-            x = self._layer(x, layer)
+            weight_ih = self.param(f"weight_ih_l{layer}", init, (rows, x.shape[-1]))
+            weight_hh = self.param(f"weight_hh_l{layer}", init, (rows, self.features))
+            bias_ih = self.param(f"bias_ih_l{layer}", init, (rows,))
+            bias_hh = self.param(f"bias_hh_l{layer}", init, (rows,))
+            # What does not depend on the state is one matrix product over all steps.
+            inputs = _product(x, weight_ih.T) + bias_ih
+            x = self._states(inputs, weight_hh, bias_hh.astype(jnp.float32))
         return jnp.moveaxis(x, 0, 1)
 
-    def _layer(self, x: jax.Array, layer: int) -> jax.Array:
-        """Run one layer over [T, B, C]."""
-        init = uniform_within(1.0 / math.sqrt(self.features))
-        rows = 3 * self.features
-        weight_ih = self.param(f"weight_ih_l{layer}", init, (rows, x.shape[-1]))
-        weight_hh = self.param(f"weight_hh_l{layer}", init, (rows, self.features))
-        bias_ih = self.param(f"bias_ih_l{layer}", init, (rows,))
-        bias_hh = self.param(f"bias_hh_l{layer}", init, (rows,))
-        # What does not depend on the state is one matrix product over all steps.
-        inputs = _product(x, weight_ih.T) + bias_ih
-        return gru_states(inputs, weight_hh, bias_hh.astype(jnp.float32))
+    def _states(self, inputs: jax.Array, weight_hh: jax.Array, bias_hh: jax.Array) -> jax.Array:
+        """Run the recurrent part of one layer; arguments and result as of `gru_states`."""
+        raise NotImplementedError
 
 
-class LSTM(nn.Module):
-    """A stack of unidirectional LSTM layers that start from states of zeros.
+class GRU(_Recurrent):
+    """GRU layers; attributes and weights as of `_Recurrent`.
+
+    For an input i and a state h, with the rows of each weight in the order r, z, n:
+
+        r = σ(W_ir i + b_ir + W_hr h + b_hr)
+        z = σ(W_iz i + b_iz + W_hz h + b_hz)
+        n = tanh(W_in i + b_in + r (W_hn h + b_hn))
+        h' = (1 - z) n + z h
+
+    Flax's GRUCell has the same equations with one bias for r and z.
+    """
+
+    num_gates = 3
+
+    def _states(self, inputs: jax.Array, weight_hh: jax.Array, bias_hh: jax.Array) -> jax.Array:
+        return gru_states(inputs, weight_hh, bias_hh)
+
+
+class LSTM(_Recurrent):
+    """LSTM layers; attributes and weights as of `_Recurrent`.
 
     For an input x, a state h and a cell c, with the rows of each weight in the order i, f, g, o:
 
         i, f, o = σ(W_i· x + b_i· + W_h· h + b_h·),  g = tanh(…)
         c' = f c + i g
         h' = o tanh(c')
-
-    Weights are named and laid out as in PyTorch, see `GRU`; there are 4H rows.
-
-    Attributes:
-        features: H, width of state and cell.
-        num_layers: layers, each fed with the states of the one below.
     """
 
-    features: int
-    num_layers: int = 1
+    num_gates = 4
 
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Run over a sequence.
-
-        Args:
-            x: [B, T, C].
-
-        Returns:
-            float32 [B, T, H], the states of the top layer. Only the products are computed in the
-            dtype of the weights.
-        """
-        x = jnp.moveaxis(x, 1, 0)
-        for layer in range(self.num_layers):
-            x = self._layer(x, layer)
-        return jnp.moveaxis(x, 0, 1)
-
-    def _layer(self, x: jax.Array, layer: int) -> jax.Array:
-        """Run one layer over [T, B, C]."""
-        init = uniform_within(1.0 / math.sqrt(self.features))
-        rows = 4 * self.features
-        weight_ih = self.param(f"weight_ih_l{layer}", init, (rows, x.shape[-1]))
-        weight_hh = self.param(f"weight_hh_l{layer}", init, (rows, self.features))
-        bias_ih = self.param(f"bias_ih_l{layer}", init, (rows,))
-        bias_hh = self.param(f"bias_hh_l{layer}", init, (rows,))
-        inputs = _product(x, weight_ih.T) + (bias_ih + bias_hh).astype(jnp.float32)
+    def _states(self, inputs: jax.Array, weight_hh: jax.Array, bias_hh: jax.Array) -> jax.Array:
+        inputs = inputs + bias_hh
         # See `gru_states`.
         turned = jax.lax.optimization_barrier(weight_hh.T)
 
@@ -118,7 +103,7 @@ class LSTM(nn.Module):
             hidden = leave * jnp.tanh(cell)
             return (hidden, cell), hidden
 
-        zeros = jnp.zeros((x.shape[1], self.features), inputs.dtype)
+        zeros = jnp.zeros((inputs.shape[1], self.features), inputs.dtype)
         return jax.lax.scan(step, (zeros, zeros), inputs)[1]
 
 
@@ -138,7 +123,7 @@ def gru_states(inputs: jax.Array, weight_hh: jax.Array, bias_hh: jax.Array) -> j
     Returns:
         float32 [T, B, H], the state after each step.
     """
-    # Without the barrier XLA turns the whole weight round at every step, which takes several times
+    # Without the barrier XLA transposes the whole weight at every step, which takes several times
     # as long as a step of one clip.
     turned = jax.lax.optimization_barrier(weight_hh.T)
 

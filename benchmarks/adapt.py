@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rawnet_jax.evaluation.adaptation import Goal, Recordings, adapt
+from rawnet_jax.evaluation.adaptation import adapt
+from rawnet_jax.evaluation.adaptation_fit import Goal, Recordings
 from rawnet_jax.jobs.adapted_run import Named, measured
 from rawnet_jax.presets.catalog import run_folder
 from rawnet_jax.run import Run
@@ -68,11 +69,10 @@ def main() -> None:
     worst = sorted(wrongs, key=lambda name: -wrongs[name])[: args.speakers]
     num_accepted = int(np.count_nonzero(~fakes.called_spoof))
     print(f"{len(known)} fakes to adapt with, {len(fakes)} to test with\n")
-    print(
-        "| speaker | seed | before | threshold alone | last layer | at equal acceptance | fakes |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    sums = np.zeros(5, int)
+    heads = ("speaker", "seed", "before", "threshold alone", "last layer", "at equal acceptance")
+    print("| " + " | ".join((*heads, "fakes accepted", "other speakers")) + " |")
+    print("|---" * 8 + "|")
+    sums, of_others = np.zeros(5, int), np.zeros(3, int)
     for name in worst:
         for seed in range(args.seeds):
             mine = np.flatnonzero(np.array(speech.groups) == name)
@@ -95,8 +95,14 @@ def main() -> None:
             sums += [*found, len(test)]
             cells = " | ".join(f"{num} of {len(test)}" for num in found)
             share = f"{num_accepted / len(fakes):.1%} to {passed / len(fakes):.1%}"
-            print(f"| {name} | {seed} | {cells} | {share} |", flush=True)
-    print("| all | | " + " | ".join(f"{num} of {sums[4]}" for num in sums[:4]) + " | |")
+            rest = speech.rows(~np.isin(np.arange(len(speech)), mine))
+            wronged = int(np.count_nonzero(rest.changed(fitted.change) < fitted.threshold))
+            now = np.array([np.count_nonzero(rest.called_spoof), wronged, len(rest)])
+            of_others += now
+            print(f"| {name} | {seed} | {cells} | {share} | {now[0]} to {now[1]} of {now[2]} |")
+    theirs = f"{of_others[0]} to {of_others[1]} of {of_others[2]}"
+    print("| all | | " + " | ".join(f"{num} of {sums[4]}" for num in sums[:4]), end="")
+    print(f" | | {theirs} |")
 
 
 if __name__ == "__main__":

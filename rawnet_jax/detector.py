@@ -31,7 +31,8 @@ from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.verdict import DecisionRule
 
 if TYPE_CHECKING:  # imports JAX, which an exported file does not need
-    from rawnet_jax.evaluation.adaptation import Adaptation, Goal
+    from rawnet_jax.evaluation.adaptation import Adaptation
+    from rawnet_jax.evaluation.adaptation_fit import Goal
     from rawnet_jax.explain.explanation import Explanation, Settings
     from rawnet_jax.run import Run
     from rawnet_jax.scoring.streaming import StreamingScorer
@@ -306,7 +307,7 @@ class Detector:
             RawnetError: there is too little to learn from, nothing says what a lower threshold lets
                 in, or a recording cannot be read; then nothing is written.
         """
-        from rawnet_jax.evaluation.adaptation import Goal
+        from rawnet_jax.evaluation.adaptation_fit import Goal
         from rawnet_jax.jobs.adapted_run import Named, adapt_run
 
         def named(recordings: Recordings) -> list[Named]:

@@ -11,7 +11,8 @@ import numpy as np
 from rawnet_jax.data.inputs import find_inputs
 from rawnet_jax.data.score_file import pooled_scores
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.evaluation.adaptation import Adaptation, Count, Goal
+from rawnet_jax.evaluation.adaptation import Adaptation, Count
+from rawnet_jax.evaluation.adaptation_fit import Goal
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.options import RunOptions, at_least, with_speech
 from rawnet_jax.labels import Label
@@ -103,15 +104,15 @@ def adapt_detector(options: AdaptOptions) -> int:
 
 def report_of(found: Adaptation) -> str:
     """Return what was found as a table for people."""
-    lines = [f"{'':<30}{'before':<30}after, cross-validated"]
+    lines = [f"{'':<30}{'before':<36}after, cross-validated"]
     rows = [("genuine speech called spoof", found.misses_before, found.misses_after)]
     if found.accepted_before is not None and found.accepted_after is not None:
         rows.append(("known fakes accepted", found.accepted_before, found.accepted_after))
-    lines += [f"{name:<30}{_said(before):<30}{_said(after)}" for name, before, after in rows]
+    lines += [f"{name:<30}{_said(before):<36}{_said(after)}" for name, before, after in rows]
     if found.cllr_before is not None or found.cllr_after is not None:
         before = "-" if found.cllr_before is None else f"{found.cllr_before:.3f}"
         after = "stays" if found.cllr_after is None else f"{found.cllr_after:.3f}"
-        lines.append(f"{'C_llr, bits':<30}{before:<30}{after}")
+        lines.append(f"{'C_llr, bits':<30}{before:<36}{after}")
     lines.append(f"threshold: {found.fitted.threshold:.4g}")
     return "\n".join(lines)
 

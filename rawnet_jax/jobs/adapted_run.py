@@ -20,7 +20,8 @@ from rawnet_jax.atomic_file import new_folder, refuse_used, write_bytes_atomical
 from rawnet_jax.config_file import PRESET_NAME, read_config, save_config
 from rawnet_jax.data.cache_build import usable_cores
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.evaluation.adaptation import Adaptation, Goal, Recordings, adapt, settings_of
+from rawnet_jax.evaluation.adaptation import Adaptation, adapt, settings_of
+from rawnet_jax.evaluation.adaptation_fit import Goal, Recordings
 from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.flat_weights import packed
 from rawnet_jax.jobs.make_preset import sha256_of, without_places

@@ -8,7 +8,7 @@ import soundfile
 
 import rawnet_jax
 from rawnet_jax.cli.main import main
-from rawnet_jax.evaluation.adaptation import Goal
+from rawnet_jax.evaluation.adaptation_fit import Goal
 from rawnet_jax.metrics.calibration import AffineCalibration
 from rawnet_jax.presets.files import read_preset
 from rawnet_jax.run import Run

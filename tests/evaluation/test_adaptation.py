@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.evaluation.adaptation import Goal, Recordings, adapt, fit
+from rawnet_jax.evaluation.adaptation import adapt
+from rawnet_jax.evaluation.adaptation_fit import Goal, Recordings, fit
 from rawnet_jax.metrics.calibration import AffineCalibration
 
 OLD = 0.0
@@ -62,6 +63,17 @@ def test_the_last_layer_takes_false_alarms_away_at_the_same_acceptance():
     change, threshold = found.fitted.change, found.fitted.threshold
     assert np.mean(others.changed(change) < threshold) < 0.2 < np.mean(others.scores < OLD)
     assert np.mean(fakes.changed(change) >= threshold) < np.mean(fakes.scores >= OLD) + 0.02
+
+
+def test_the_threshold_is_of_recordings_that_the_layer_did_not_see():
+    # As many numbers as fakes: the layer sets what it sees far apart, and others less.
+    missed = []
+    for seed in range(4):
+        bonafide, fakes = recordings(0.5, 20, seed, 40, 3.0), recordings(-0.5, 40, seed + 20, 40)
+        fitted = fit(bonafide, fakes, Goal(miss=0.1, last_layer=True))
+        others = recordings(0.5, 400, seed + 60, 40, 3.0)
+        missed.append(np.mean(others.changed(fitted.change) < fitted.threshold))
+    assert np.mean(missed) < 0.25
 
 
 def test_what_is_cross_validated_saw_neither_the_recording_nor_its_speaker():

@@ -10,7 +10,7 @@ A score is that of the command ``score`` for the same recording, to the last bit
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, overload
 
@@ -31,12 +31,17 @@ from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.verdict import DecisionRule
 
 if TYPE_CHECKING:  # imports JAX, which an exported file does not need
+    from rawnet_jax.evaluation.adaptation import Adaptation
+    from rawnet_jax.evaluation.adaptation_fit import Goal
     from rawnet_jax.explain.explanation import Explanation, Settings
     from rawnet_jax.run import Run
     from rawnet_jax.scoring.streaming import StreamingScorer
 
 Recording = str | os.PathLike[str] | bytes | IO[bytes] | tuple[np.ndarray, int]
 """A path, the bytes of an audio file, a binary file object, or (array, rate in Hz)."""
+
+Recordings = Sequence[Recording] | Mapping[str, Sequence[Recording]]
+"""A list of recordings, or lists by speaker or system."""
 
 _CURE_OF_INTEGERS = "divide by full scale first: samples.astype(np.float32) / {scale}"
 
@@ -273,6 +278,54 @@ class Detector:
         content = WRITERS[kind](program)
         clips = make_check_clips(program, [], run.config.data.audio)
         return float(write_verified(output, content, kind, program, clips).largest)
+
+    def adapt(
+        self,
+        bonafide: Recordings,
+        output: str | os.PathLike[str],
+        *,
+        spoof: Recordings = (),
+        goal: "Goal | None" = None,
+        known_scores: Sequence[float] | None = None,
+        progress: bool = True,
+    ) -> "tuple[Detector, Adaptation]":
+        """Fit threshold, calibration and if wanted the last layer to recordings; see ``adapt``.
+
+        Args:
+            bonafide: genuine speech, 10 recordings or more: a list, or a dict of lists by speaker.
+            output: folder of the new detector, which must not be there; this one's stays.
+            spoof: fakes: a list, or a dict of lists by system.
+            goal: what to fit and to what end; None = threshold and calibration, as few false
+                alarms as the known fakes allow.
+            known_scores: of further fakes by this detector; None = there are none.
+            progress: whether to show bars.
+
+        Returns:
+            The new detector, and what adapting does: before, and after by cross-validation.
+
+        Raises:
+            RawnetError: there is too little to learn from, nothing says what a lower threshold lets
+                in, or a recording cannot be read; then nothing is written.
+        """
+        from rawnet_jax.evaluation.adaptation_fit import Goal
+        from rawnet_jax.jobs.adapted_run import Named, adapt_run
+
+        def named(recordings: Recordings) -> list[Named]:
+            groups = recordings if isinstance(recordings, Mapping) else {"": recordings}
+            sources = [(source_of(one), group) for group, of in groups.items() for one in of]
+            return [Named(str(source), source, group) for source, group in sources]
+
+        found = adapt_run(
+            self._run("adapt"),
+            named(bonafide),
+            named(spoof),
+            Path(output),
+            goal or Goal(),
+            known_scores=None if known_scores is None else np.asarray(known_scores, np.float64),
+            channel=self._channel,
+            progress=progress,
+        )
+        return load(output, channel=self._channel), found
 
     def _run(self, what: str) -> "Run":
         from rawnet_jax.run import Run

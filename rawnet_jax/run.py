@@ -319,6 +319,14 @@ class Run:
         }
         return self._scorer.score(self.variables, [batch], rows)[0].score
 
+    def embed_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
+        """Return float32 [B, 1 + D], scores and embeddings of one batch; see `score_batch`.
+
+        Raises:
+            ConfigError: this is an averaged system.
+        """
+        return self.alone("embeddings")._embedder(waveform, num_samples)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of everything that determines a score: network, parameters, windows, gate."""

@@ -78,12 +78,12 @@ def make_preset(options: MakeOptions) -> int:
     run = Run.open(options.make, seed=options.seed).alone("presets --make")
     notes = run.decision().notes
     with new_folder(options.output, "--output") as folder:
-        save_config(_without_places(read_config(run.workdir)), folder)
+        save_config(without_places(read_config(run.workdir)), folder)
         write_bytes_atomically(folder / WEIGHTS_NAME, packed(jax.device_get(run.variables)))
         for name in FITTED_FILES:
             if (run.workdir / name).exists():
                 shutil.copyfile(run.workdir / name, folder / name)
-        files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+        files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         write_bytes_atomically(folder / CARD_NAME, card)
         write_fitted(folder / PRESET_NAME, CONTENT, _record(options, run, files))
         if Run.open(folder).fingerprint != run.fingerprint:
@@ -132,7 +132,7 @@ def _card(options: MakeOptions) -> bytes:
     return content
 
 
-def _without_places(config: Config) -> Config:
+def without_places(config: Config) -> Config:
     """Return a config without places on the machine of the training, which no score depends on."""
     config = thawed(config)
     for dotted in _PLACES:
@@ -145,5 +145,6 @@ def _without_places(config: Config) -> Config:
     return config
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

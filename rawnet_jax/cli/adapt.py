@@ -1,0 +1,91 @@
+"""``adapt``: fit a detector to somebody's own recordings."""
+
+import argparse
+from pathlib import Path
+
+from rawnet_jax.cli import flags
+
+EPILOG = """\
+Examples:
+
+  python -m rawnet_jax adapt --bonafide our_calls --spoof fakes --output ours
+  python -m rawnet_jax adapt --workdir runs/x --bonafide our_calls --spoof fakes --last-layer \\
+      --output ours
+  python -m rawnet_jax score --workdir ours call.wav
+
+Sub-folders of --bonafide are speakers, those of --spoof systems; parts of the cross-validation keep
+them whole. Of one speaker, parts are of recordings.
+
+No more of the known fakes are accepted than before, unless --accept says so; what cross-validation
+finds is shown. Without known fakes the threshold may rise (--miss) and never falls. Known fakes are
+those of --spoof and, without --last-layer, of --dev-scores or of the dev scores that the run keeps
+(eval/dev_scores.txt, or adapted.json of a run that was adapted before).
+
+To undo it: use the old --workdir, which is never written to, and delete the new folder.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Fit threshold and calibration of a detector, and if wanted its last layer, to recordings "
+        "of your own: shown before and after, by cross-validation, and saved as a new detector."
+    )
+    parser.epilog = EPILOG
+    flags.add_run(parser)
+    parser.add_argument(
+        "--seed", metavar="N", help="of a run of several seeds the one that is adapted"
+    )
+    parser.add_argument(
+        "--bonafide",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="genuine speech, 10 recordings or more; a sub-folder per speaker",
+    )
+    parser.add_argument(
+        "--spoof", type=Path, metavar="FOLDER", help="fakes, 20 or more; a sub-folder per system"
+    )
+    parser.add_argument(
+        "--dev-scores",
+        type=Path,
+        metavar="FILE",
+        help="scores of this detector with keys, whose fakes count as known, too",
+    )
+    parser.add_argument(
+        "--output", required=True, type=Path, metavar="NEW", help="folder of the new detector"
+    )
+    parser.add_argument(
+        "--miss",
+        type=float,
+        metavar="RATE",
+        help="genuine speech that may be called spoof, to reject more fakes (default: as little "
+        "as the known fakes allow)",
+    )
+    parser.add_argument(
+        "--accept",
+        type=float,
+        metavar="RATE",
+        help="known fakes that may be accepted, more or fewer than before (default: as before)",
+    )
+    parser.add_argument(
+        "--last-layer",
+        action="store_true",
+        help="fit the last layer, too; needs --spoof, with fakes like those to be found",
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="parts of the cross-validation, at most (default: %(default)s)",
+    )
+    flags.add_channel(parser)
+    flags.add_speech(parser, "a recording without speech is left out")
+    flags.add_progress(parser)
+    parser.set_defaults(takes_overrides=True)
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    from rawnet_jax.jobs.adapt import AdaptOptions, adapt_detector
+
+    return adapt_detector(flags.run_options_of(AdaptOptions, args, overrides))

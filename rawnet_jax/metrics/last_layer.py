@@ -119,7 +119,7 @@ def _least_scale(bonafide: np.ndarray, spoof: np.ndarray) -> float:
     """Return the least slope of the old scores, in nats per score.
 
     Somebody whom a detector wrongs may score below fakes. What it learnt from others is then not to
-    be turned round by the few recordings of one.
+    be reversed by the few recordings of one.
     """
     spread = float(np.sqrt((np.var(bonafide) + np.var(spoof)) / 2))
     return _LEAST_SLOPE / spread if spread > 0 else 1.0

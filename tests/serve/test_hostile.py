@@ -2,15 +2,11 @@
 
 import subprocess
 import sys
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import schemathesis
 import soundfile
-from hypothesis import HealthCheck, given, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from fuzzing.containers import mutant_of
 from fuzzing.material import CONTAINERS, Base
@@ -19,6 +15,7 @@ from rawnet_jax.errors import AudioError
 from rawnet_jax.serve.problems import MEDIA_TYPE
 from rawnet_jax.serve.rounding import DIGITS
 from tests.conftest import REPO
+from tests.serve.document import check_answers
 from tests.serve.running import noise, running, stub_service, wav
 
 NUM_MUTANTS = 200
@@ -118,29 +115,9 @@ def test_names_of_files_are_names(server, name, caplog):
     assert not caplog.records
 
 
-def operations(url) -> list[Any]:
-    document: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    return [found.ok() for found in document.get_all_operations()]
-
-
 def test_what_fits_the_document_is_answered_as_it_says(server):
     """Status codes, headers and forms of answers are those of the document; nothing is a 5xx."""
-    named = set()
-    for operation in operations(server.url):
-        if operation.path == "/readyz":
-            continue
-        named.add(operation.path)
-
-        @settings(max_examples=12, suppress_health_check=list(HealthCheck))
-        @given(case=operation.as_strategy())
-        def answers(case):
-            if case.method == "POST" and not isinstance(case.body, bytes | dict):
-                case.body = b"RIFF"
-            answer = case.call(timeout=20)
-            assert answer.status_code < 500, answer.text
-            case.validate_response(answer, excluded_checks=[positive_data_acceptance])
-
-        answers()
+    named = check_answers(server.url, lambda path: path != "/readyz", max_examples=12)
     assert named >= {"/v1/score", "/v1/jobs/{job_id}", "/v1/model", "/healthz", "/metrics"}
 
 

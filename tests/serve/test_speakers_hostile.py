@@ -1,15 +1,11 @@
 """Routes of speakers: what fits the OpenAPI document, and bodies that want to break them."""
 
-from typing import Any
-
 import httpx
 import numpy as np
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from rawnet_jax.serve.problems import MEDIA_TYPE
+from tests.serve.document import check_answers
 from tests.serve.running import running, wav
 from tests.serve.test_speakers import clips, lenient
 from tests.speaker.toy_voices import tone
@@ -28,24 +24,7 @@ def server(tmp_path_factory):
 
 def test_what_fits_the_document_is_answered_as_it_says(server):
     """Status codes and forms of answers are those of the document; nothing is a 5xx."""
-    document: Any = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
-    named = set()
-    for found in document.get_all_operations():
-        operation = found.ok()
-        if operation.path not in ROUTES:
-            continue
-        named.add(operation.path)
-
-        @settings(max_examples=10, suppress_health_check=list(HealthCheck))
-        @given(case=operation.as_strategy())
-        def answers(case):
-            if case.method == "POST" and not isinstance(case.body, bytes | dict):
-                case.body = b"RIFF"
-            answer = case.call(timeout=20)
-            assert answer.status_code < 500, answer.text
-            case.validate_response(answer, excluded_checks=[positive_data_acceptance])
-
-        answers()
+    named = check_answers(server.url, ROUTES.__contains__, max_examples=10)
     assert named == ROUTES
 
 

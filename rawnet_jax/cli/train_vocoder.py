@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--family",
         required=True,
         metavar="NAME",
-        help="hifigan_v2, hifigan_v3 (transposed convolutions) or vocos (inverse STFT)",
+        help="hifigan_v2, hifigan_v3 (transposed convolutions), istftnet (both) or vocos (inverse "
+        "STFT)",
     )
     mel = parser.add_argument_group("the spectrogram that it takes")
     mel.add_argument("--bands", type=int, default=80, help="mel bands (default: %(default)s)")
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PATH",
         help="begin with what another vocoder of the family learned, in layers of the same shape: "
-        "a folder of train-vocoder, or for hifigan_v3 a Piper voice (.onnx) of low or medium "
+        "a folder of train-vocoder, or for hifigan_v3 and istftnet a Piper voice (.onnx) of low or medium "
         "quality, whose licence then counts",
     )
     flags.add_progress(parser)

@@ -102,21 +102,23 @@ def train_vocoder(options: TrainVocoderOptions) -> int:
 
 def _start(options: TrainVocoderOptions) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return fields of the generator, and parameters that it starts from; both may be empty."""
-    from rawnet_jax.vocoders.piper import FAMILY, read_piper_decoder
+    from rawnet_jax.vocoders.piper import FAMILIES, read_piper_decoder
     from rawnet_jax.vocoders.vocoder import Vocoder
 
     path = options.start_from
     if path is None:
         return {}, {}
-    family = FAMILY
-    if path.is_dir():
-        vocoder = Vocoder.load(path)
-        family = vocoder.spec.family
-    if family != options.family:
-        raise ConfigError(f"--start-from {path}: is a {family}; --family must be the same")
-    if path.is_dir():
-        return dict(vocoder.spec.fields), dict(vocoder.params)
-    return read_piper_decoder(path)
+    if not path.is_dir():
+        if options.family not in FAMILIES:
+            raise ConfigError(f"--start-from {path}: --family must be one of {', '.join(FAMILIES)}")
+        fields, params = read_piper_decoder(path)
+        return fields | FAMILIES[options.family], params
+    vocoder = Vocoder.load(path)
+    if vocoder.spec.family != options.family:
+        raise ConfigError(
+            f"--start-from {path}: is a {vocoder.spec.family}; --family must be the same"
+        )
+    return dict(vocoder.spec.fields), dict(vocoder.params)
 
 
 def _same_or_new(path: Path, settings: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The vocoders by name, and the settings that make one."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -82,9 +83,7 @@ def copied(generator: nn.Module, mel: MelSetting, params: Any, waveform: jax.Arr
 
 def _hifigan(hop: int, _size: int, **fields: Any) -> HifiGan:
     generator = HifiGan(rates=fields.pop("rates", None) or _rates(hop), **fields)
-    product = 1
-    for rate in generator.rates:
-        product *= rate
+    product = math.prod(generator.rates) * (generator.transform[1] if generator.transform else 1)
     if product != hop:
         raise ValueError(f"rates {tuple(generator.rates)} multiply to {product}; hop is {hop}")
     return generator
@@ -106,6 +105,12 @@ def _hifigan_v3(hop: int, size: int, **fields: Any) -> HifiGan:
     return _hifigan(hop, size, **{**shallow, **fields})
 
 
+def _istftnet(hop: int, size: int, **fields: Any) -> HifiGan:
+    if hop % 4:
+        raise ValueError(f"hop is {hop}; it must be a multiple of 4")
+    return _hifigan_v3(hop, size, **{"transform": (16, 4), "rates": _rates(hop // 4), **fields})
+
+
 def _vocos(hop: int, size: int, **fields: Any) -> Vocos:
     if size % hop:
         raise ValueError(f"size {size} must be a multiple of hop {hop}")
@@ -119,6 +124,12 @@ FAMILIES = {
     ),
     "hifigan_v3": Family(
         _hifigan_v3, "transposed convolution", _KONG, "HiFi-GAN V3: shallow residual blocks"
+    ),
+    "istftnet": Family(
+        _istftnet,
+        "transposed convolution, inverse STFT",
+        "Kaneko et al., iSTFTNet, ICASSP 2022",
+        "iSTFTNet: HiFi-GAN V3 up to a quarter of the rate, then a small inverse STFT",
     ),
     "vocos": Family(
         _vocos,

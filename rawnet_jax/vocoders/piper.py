@@ -12,8 +12,8 @@ import numpy as np
 
 from rawnet_jax.errors import ConfigError, DataError
 
-FAMILY = "hifigan_v3"
-"""Row of `FAMILIES` that such a decoder is."""
+FAMILIES: dict[str, dict[str, Any]] = {"hifigan_v3": {}, "istftnet": {"rates": [8, 8]}}
+"""The families that such a decoder starts, and what differs there: an iSTFTNet has no third rate."""
 
 _FIRST, _LAST, _UP, _BLOCK = "conv_pre", "conv_post", "ups.", "resblocks."
 

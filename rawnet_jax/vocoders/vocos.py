@@ -8,11 +8,8 @@ that F frames give F * hop samples.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from rawnet_jax.vocoders.mel import hann
-
-_MAX_MAGNITUDE = 100.0  # as published: an untrained network's exponentials must not overflow
+from rawnet_jax.vocoders.inverse_stft import waveform_of
 
 
 class Vocos(nn.Module):
@@ -50,9 +47,7 @@ class Vocos(nn.Module):
         x = nn.LayerNorm(epsilon=1e-6, name="last_norm")(x)
         x = nn.Dense(self.size + 2, kernel_init=small, name="head")(x)
         log_magnitude, phase = jnp.split(x, 2, axis=-1)
-        magnitude = jnp.minimum(jnp.exp(log_magnitude), _MAX_MAGNITUDE)
-        spectrum = jax.lax.complex(magnitude * jnp.cos(phase), magnitude * jnp.sin(phase))
-        return jnp.clip(inverse_stft(spectrum, self.size, self.hop), -1.0, 1.0)
+        return jnp.clip(waveform_of(log_magnitude, phase, self.hop), -1.0, 1.0)
 
 
 class _Block(nn.Module):
@@ -70,32 +65,3 @@ class _Block(nn.Module):
         y = nn.gelu(nn.Dense(self.hidden, kernel_init=small, name="wide")(y), approximate=False)
         y = nn.Dense(width, kernel_init=small, name="narrow")(y)
         return x + y * self.param("scale", nn.initializers.constant(self.scale), (width,))
-
-
-def inverse_stft(spectrum: jax.Array, size: int, hop: int) -> jax.Array:
-    """Return the overlap-added waveform of a spectrum, divided by the sum of squared windows.
-
-    Args:
-        spectrum: complex64 [B, F, size / 2 + 1].
-        size: samples of the Hann window; a multiple of the hop.
-        hop: samples per frame.
-
-    Returns:
-        float32 [B, F * hop]: (size - hop) / 2 samples are cut off either end.
-    """
-    window = hann(size)
-    frames = jnp.fft.irfft(spectrum, size) * window
-    weight = _overlapped(jnp.asarray(np.tile(window**2, (1, frames.shape[1], 1))), hop)
-    edge = (size - hop) // 2
-    length = frames.shape[1] * hop
-    whole = _overlapped(frames, hop) / jnp.maximum(weight, 1e-11)
-    return whole[:, edge : edge + length]
-
-
-def _overlapped(frames: jax.Array, hop: int) -> jax.Array:
-    """Add frames [B, F, size] up, each `hop` samples after the one before."""
-    batch, count, size = frames.shape
-    parts = size // hop
-    pieces = frames.reshape(batch, count, parts, hop)
-    rows = [jnp.pad(pieces[:, :, k], ((0, 0), (k, parts - 1 - k), (0, 0))) for k in range(parts)]
-    return sum(rows[1:], rows[0]).reshape(batch, -1)

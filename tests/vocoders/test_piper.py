@@ -11,7 +11,7 @@ import pytest
 from rawnet_jax.errors import DataError
 from rawnet_jax.vocoders.families import VocoderSpec
 from rawnet_jax.vocoders.mel import MelSetting
-from rawnet_jax.vocoders.piper import FAMILY, read_piper_decoder
+from rawnet_jax.vocoders.piper import FAMILIES, read_piper_decoder
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -90,7 +90,7 @@ class Voice:
 def test_the_decoder_makes_the_same_waveform(tmp_path):
     Voice().save(tmp_path / "voice.onnx")
     fields, params = read_piper_decoder(tmp_path / "voice.onnx")
-    generator = VocoderSpec(FAMILY, MelSetting(LATENT, 8, 32), fields).build()
+    generator = VocoderSpec("hifigan_v3", MelSetting(LATENT, 8, 32), fields).build()
     latent = np.random.default_rng(1).standard_normal((1, 5, LATENT)).astype(np.float32)
     drawn = generator.init(jax.random.key(0), jnp.asarray(latent))["params"]
     assert jax.tree.map(jnp.shape, {**drawn, **params}) == jax.tree.map(jnp.shape, drawn)
@@ -103,6 +103,20 @@ def test_the_decoder_makes_the_same_waveform(tmp_path):
     session = ort.InferenceSession(tmp_path / "voice.onnx")
     [theirs] = session.run(None, {"z": latent.transpose(0, 2, 1)})
     np.testing.assert_allclose(np.asarray(ours)[0], theirs.reshape(-1), atol=1e-5)
+
+
+def test_the_decoder_starts_an_istftnet_but_for_its_end(tmp_path):
+    Voice().save(tmp_path / "voice.onnx")
+    fields, params = read_piper_decoder(tmp_path / "voice.onnx")
+    assert list(FAMILIES["istftnet"]) == ["rates"]
+    fields = fields | {"rates": RATES[:1]}
+    generator = VocoderSpec("istftnet", MelSetting(LATENT, 16, 64), fields).build()
+    drawn = jax.eval_shape(generator.init, jax.random.key(0), jnp.zeros((1, 5, LATENT)))["params"]
+    assert set(drawn) - set(params) == {"first", "spectrum"}
+    shared = set(drawn) & set(params)
+    assert shared == {"up_0", "block_0_0", "block_0_1"}
+    for name in shared:
+        assert jax.tree.map(jnp.shape, params[name]) == jax.tree.map(jnp.shape, drawn[name])
 
 
 def test_what_is_no_voice_is_refused(tmp_path):

@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PATH",
         help="begin with what another vocoder of the family learned, in layers of the same shape: "
-        "a folder of train-vocoder, or for hifigan_v3 and istftnet a Piper voice (.onnx) of low or medium "
-        "quality, whose licence then counts",
+        "a folder of train-vocoder, or for hifigan_v3 and istftnet a Piper voice (.onnx) of low or "
+        "medium quality, whose licence then counts",
     )
     flags.add_progress(parser)
 

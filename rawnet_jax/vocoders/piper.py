@@ -13,7 +13,7 @@ import numpy as np
 from rawnet_jax.errors import ConfigError, DataError
 
 FAMILIES: dict[str, dict[str, Any]] = {"hifigan_v3": {}, "istftnet": {"rates": [8, 8]}}
-"""The families that such a decoder starts, and what differs there: an iSTFTNet has no third rate."""
+"""The families that such a decoder starts, and the fields that differ there."""
 
 _FIRST, _LAST, _UP, _BLOCK = "conv_pre", "conv_post", "ups.", "resblocks."
 

@@ -22,6 +22,7 @@ from rawnet_jax.pool.clones import (
     read_blobs,
     require_commits,
 )
+from rawnet_jax.pool.laws import generator
 from rawnet_jax.pool.pool_vocoders import PoolVocoder, pool_vocoders
 from rawnet_jax.pool.table import (
     BACKGROUNDS,
@@ -163,6 +164,8 @@ class PoolPlan:
     def _copies(self, recording: Recording) -> list[Recording]:
         if recording.label != REAL:
             return []
+        drawn = generator(self.table.seed, f"{recording.key}\n~").random()
+        parts = {row.name: row.part for row in self.table.vocoder}
         return [
             replace(
                 recording,
@@ -173,6 +176,7 @@ class PoolPlan:
                 vocoder=each.name,
             )
             for each in self.vocoders
+            if parts[each.name][0] <= drawn < parts[each.name][1]
         ]
 
     @property

@@ -107,17 +107,20 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True)
 class VocoderRow:
-    """A vocoder that makes a copy of every bona fide piece.
+    """A vocoder that copies bona fide pieces.
 
     Attributes:
         name: system of its copies. Without a model, one of `copy_synthesis.table.VOCODERS`.
         family: engine family of its copies.
         model: folder of a trained vocoder, below the folder that the user names; "" = none.
+        part: of which recordings: each has a number drawn from 0 to 1, the same for all vocoders,
+            and those within these bounds are copied.
     """
 
     name: str
     family: str
     model: str = ""
+    part: tuple[float, ...] = (0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,6 +275,10 @@ def _checked(place: str, kind: Any, value: Any) -> Any:
             raise ConfigError(f"{place} is no regular expression: {error}") from None
     if kind is int and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
         raise ConfigError(f"{place} is {value!r}; it must be a whole number, 0 or more")
+    if kind == tuple[float, ...]:
+        if not isinstance(value, list) or not all(isinstance(x, int | float) for x in value):
+            raise ConfigError(f"{place} is {value!r}; it must be a list of numbers")
+        return tuple(map(float, value))
     if kind is str and not isinstance(value, str):
         raise ConfigError(f"{place} is {value!r}; it must be text")
     if kind == Mapping[str, str] and not (
@@ -293,6 +300,11 @@ def _check(path: Path, table: Table) -> None:
         if each.family not in table.families:
             raise ConfigError(
                 f"{path}: vocoder {each.name}: family {each.family!r} is not in [families]"
+            )
+        if len(each.part) != 2 or not 0 <= each.part[0] < each.part[1] <= 1:
+            raise ConfigError(
+                f"{path}: vocoder {each.name}: part is {each.part}; it must be two numbers that "
+                "rise from 0 to 1"
             )
         if vocoders[each.name] > 1 or len(each.name.split()) != 1:
             raise ConfigError(

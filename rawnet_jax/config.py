@@ -158,6 +158,7 @@ class ModelConfig(Section):
     """Which network. `fields` go to its constructor by name."""
 
     name: str = "conv1d"  # a row of rawnet_jax.models.registry
+    members: int = 1  # networks whose scores are averaged; more than 1 is made by `ensemble`
     fields: ConfigDict = field(default_factory=ConfigDict)
 
 

@@ -332,7 +332,7 @@ class Detector:
 
         if not isinstance(self.model, Run):
             raise ConfigError(f"{what}: needs a trained run; this detector is an exported file")
-        return self.model.alone(what)
+        return self.model
 
 
 def source_of(recording: Recording) -> Source:

@@ -17,13 +17,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 from rawnet_jax.checkpoint_names import BEST
-from rawnet_jax.config import Config
+from rawnet_jax.config import Config, thawed
 from rawnet_jax.config_file import read_config, to_dict, with_overrides
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.divided_cache import Share
 from rawnet_jax.data.loader import WaveformSource
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.mesh import dividing_rows, gathered, make_mesh, replicated
+from rawnet_jax.models.ensemble import merged
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.presets.files import is_preset, read_preset
@@ -73,8 +74,6 @@ class Run:
         variables: ``{"params", "batch_stats"}`` of the checkpoint, on the devices.
         mesh: the devices of this process.
         point: the threshold that evaluation chose on dev; None = it has not.
-        members: the runs whose mean score is this one's; empty but for an averaged system, which
-            has the variables of its first member.
         outliers: the rule on what is unlike training; None = there is none.
     """
 
@@ -86,7 +85,6 @@ class Run:
     variables: dict[str, Any]
     mesh: Mesh
     point: OperatingPoint | None = None
-    members: tuple["Run", ...] = ()
     outliers: OutlierRule | None = None
 
     @classmethod
@@ -214,9 +212,8 @@ class Run:
             channel: take this channel, 1 = the first; None = the average of all.
 
         Raises:
-            ConfigError: a number is out of range, or this is an averaged system.
+            ConfigError: a number is out of range.
         """
-        self.alone("stream")
         window = self.config.eval.window_samples or self.config.data.num_samples
         hop = hop_samples(window, self.config.eval.window_hop)
         where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -233,22 +230,6 @@ class Run:
             channel=channel,
         )
 
-    def alone(self, what: str) -> "Run":
-        """Return this run.
-
-        Args:
-            what: what needs a single network, for the error.
-
-        Raises:
-            ConfigError: this is an averaged system.
-        """
-        if self.members:
-            raise ConfigError(
-                f"{what}: takes one network; {self.workdir} is open as the average of "
-                f"{len(self.members)} seeds; name one seed"
-            )
-        return self
-
     def score(
         self,
         clips: WaveformSource,
@@ -263,7 +244,7 @@ class Run:
             clips: as they are stored; they are cut or filled here as the config says.
             progress: whether to draw a bar.
             title: of the bar.
-            embeds: give the embeddings of clips as `ClipScores.more`; not of an averaged system.
+            embeds: give the embeddings of clips as `ClipScores.more`.
 
         Returns:
             A score per clip, in the order of the list: of its first part or, by
@@ -307,9 +288,6 @@ class Run:
         """
         if self.outliers is not None:
             return with_distance(self._embedder(waveform, num_samples), self.outliers.measure)
-        if self.members:
-            found = [member.score_batch(waveform, num_samples) for member in self.members]
-            return np.asarray(np.mean(found, axis=0, dtype=np.float64), np.float32)
         rows = len(waveform)
         batch = {
             "waveform": waveform,
@@ -320,25 +298,26 @@ class Run:
         return self._scorer.score(self.variables, [batch], rows)[0].score
 
     def embed_batch(self, waveform: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
-        """Return float32 [B, 1 + D], scores and embeddings of one batch; see `score_batch`.
+        """Return float32 [B, 1 + D], scores and embeddings of one batch; see `score_batch`."""
+        return self._embedder(waveform, num_samples)
 
-        Raises:
-            ConfigError: this is an averaged system.
-        """
-        return self.alone("embeddings")._embedder(waveform, num_samples)
+    @cached_property
+    def how_it_scores(self) -> dict[str, Any]:
+        """What determines a score but for the parameters, by section of the config."""
+        config = to_dict(self.config)
+        if self.config.model.members == 1:  # fingerprints stay what they were without this field
+            del config["model"]["members"]
+        return {
+            "model": config["model"],
+            "data": {name: config["data"][name] for name in _OF_DATA},
+            "eval": {k: v for k, v in config["eval"].items() if k not in _WITHOUT_EFFECT},
+            "gate": {k: v for k, v in config["gate"].items() if k not in _WITHOUT_EFFECT},
+        }
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of everything that determines a score: network, parameters, windows, gate."""
-        if self.members:
-            prints = "".join(member.fingerprint for member in self.members)
-            return hashlib.sha256(prints.encode()).hexdigest()
-        config = to_dict(self.config)
-        data = {name: config["data"][name] for name in _OF_DATA}
-        scoring = {k: v for k, v in config["eval"].items() if k not in _WITHOUT_EFFECT}
-        gate = {k: v for k, v in config["gate"].items() if k not in _WITHOUT_EFFECT}
-        settings = [config["model"], data, scoring, gate]
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps([*self.how_it_scores.values()], sort_keys=True).encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
             digest.update(jax.tree_util.keystr(path).encode())
             digest.update(np.ascontiguousarray(leaf).tobytes())
@@ -383,7 +362,17 @@ def _chosen(workdir: Path, folders: Sequence[Path], seed: int | str | None) -> P
     )
 
 
-def _averaged(workdir: Path, members: Sequence[Run]) -> Run:
-    """Return the mean of several; there is no embedding of it, so no rule on what is unlike it."""
-    alone = tuple(replace(member, outliers=None) for member in members)
-    return replace(alone[0], workdir=workdir, point=None, members=alone)
+def _averaged(workdir: Path, runs: Sequence[Run]) -> Run:
+    """Return the mean of several; the rule on what is unlike training is that of each alone."""
+    config = ensemble_config(runs[0].config, len(runs))
+    model, variables = build_model(config.model), merged([run.variables for run in runs])
+    one = replace(runs[0], workdir=workdir, point=None, outliers=None)
+    return replace(one, config=config, model=model, variables=variables)
+
+
+def ensemble_config(config: Config, count: int) -> Config:
+    """Return the config of the network that averages those of several runs of this config."""
+    config = thawed(config)
+    config.model.members = count
+    config.train.num_seeds = 1
+    return config

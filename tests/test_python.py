@@ -125,8 +125,11 @@ def test_several_seeds(folder, several, capsys):
     assert scores["averaged"] == pytest.approx((scores[0] + scores[1]) / 2, abs=1e-6)
     with pytest.raises(rawnet_jax.ConfigError, match="no seed 7"):
         rawnet_jax.load(several, seed=7)
-    with pytest.raises(rawnet_jax.ConfigError, match="stream: takes one network"):
-        rawnet_jax.load(several, seed="averaged").stream()
+    samples, _ = soundfile.read(folder / "call.wav", dtype="float32")
+    first = {}
+    for seed in (0, 1, "averaged"):
+        first[seed] = rawnet_jax.load(several, seed=seed).stream().push(samples)[0].score
+    assert first["averaged"] == pytest.approx((first[0] + first[1]) / 2, abs=1e-6)
 
 
 def test_every_form_of_a_recording_gets_the_same_score(folder, detector):

@@ -38,6 +38,7 @@ COMMANDS = {
     "stream": "score audio while it comes in",
     "serve": "run a service that scores audio for other programs",
     "explain": "show which times and frequencies moved the score of a file",
+    "ensemble": "put several trained runs together as one",
     "presets": "list trained detectors that come with the package, or make one of a run",
     "adapt": "fit a detector to recordings of your own, as a new detector",
     "probe": "fit a linear classifier to a frozen speech encoder, as a run",

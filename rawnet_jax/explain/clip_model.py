@@ -162,12 +162,8 @@ class ClipModel:
 
 
 def clip_model_of(run: Run) -> ClipModel:
-    """Return the network of a run, with windows as the run scores recordings.
-
-    Raises:
-        ConfigError: the run is an averaged system.
-    """
-    recipe = run.alone("explain").recipe
+    """Return the network of a run, with windows as the run scores recordings."""
+    recipe = run.recipe
     return ClipModel(
         run.model,
         run.variables,

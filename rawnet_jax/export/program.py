@@ -138,10 +138,8 @@ def program_of(run: Run, *, num_samples: int | None = None) -> Program:
         num_samples: T; None = the run's window.
 
     Raises:
-        ConfigError: the network cannot take rows of so many samples, or the run is an averaged
-            system.
+        ConfigError: the network cannot take rows of so many samples.
     """
-    run = run.alone("export")
     source = {"checkpoint": run.checkpoint, "step": run.step, "fingerprint": run.fingerprint}
     variables = jax.device_get(run.variables)
     length = num_samples or run.recipe.window

@@ -17,14 +17,14 @@ import numpy as np
 
 from rawnet_jax import __version__
 from rawnet_jax.atomic_file import new_folder, refuse_used, write_bytes_atomically
-from rawnet_jax.config_file import PRESET_NAME, read_config, save_config
+from rawnet_jax.config_file import PRESET_NAME, save_config
 from rawnet_jax.data.cache_build import usable_cores
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.evaluation.adaptation import Adaptation, adapt, settings_of
 from rawnet_jax.evaluation.adaptation_fit import Goal, Recordings
 from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.flat_weights import packed
-from rawnet_jax.jobs.make_preset import sha256_of, without_places
+from rawnet_jax.jobs.make_preset import config_of_copy, sha256_of
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.last_layer import LayerChange
 from rawnet_jax.presets.files import CARD_NAME, CONTENT, WEIGHTS_NAME
@@ -106,7 +106,6 @@ def adapt_run(
             cannot be written; then nothing is.
     """
     refuse_used(output, "--output")
-    run.alone("adapt")
     if goal.last_layer and run.recipe.aggregation not in _LINEAR:
         raise ConfigError(
             f"--last-layer: the run scores by {run.recipe.aggregation}, which is no mean; leave "
@@ -302,7 +301,7 @@ def _write(
     fields = "Threshold and calibration" if made is run else "Threshold, calibration, last layer"
     name = output.resolve().name
     with new_folder(output, "--output") as folder:
-        save_config(without_places(read_config(run.workdir)), folder)
+        save_config(config_of_copy(run), folder)
         write_bytes_atomically(folder / WEIGHTS_NAME, packed(jax.device_get(made.variables)))
         for fitted in FITTED_FILES:
             if fitted != THRESHOLD_JSON and (run.workdir / fitted).exists():

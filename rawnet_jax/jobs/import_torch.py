@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,17 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rawnet_jax.atomic_file import new_folder, refuse_used, write_text_atomically
-from rawnet_jax.checkpoint import save_variables
+from rawnet_jax.atomic_file import new_folder, refuse_used
 from rawnet_jax.checkpoint_names import BEST
 from rawnet_jax.config import Config, LossConfig
-from rawnet_jax.config_file import SOURCE_NAME, load_config, save_config, to_dict, with_overrides
+from rawnet_jax.config_file import SOURCE_NAME, load_config, with_overrides
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.encoder_files import read_tensors
 from rawnet_jax.interop.model_weights import PublishedWeights, variables_from_published
 from rawnet_jax.interop.torch_file import read_state_dict
 from rawnet_jax.interop.torch_records import first_names, shortened
 from rawnet_jax.interop.torch_weights import lacks
+from rawnet_jax.jobs.made_run import fill_run
 from rawnet_jax.losses import make_loss
 from rawnet_jax.models.registry import MODELS, build_model, model_config, spec_of
 from rawnet_jax.models.torch_names import TorchNames
@@ -196,9 +195,7 @@ def _write(
 ) -> None:
     """Make the work directory, whole or not at all."""
     with new_folder(workdir, "--workdir") as folder:
-        save_variables(folder, BEST, 0, variables, {"config": to_dict(config)} | source)
-        write_text_atomically(folder / SOURCE_NAME, json.dumps(source, indent=2) + "\n")
-        save_config(config, folder)
+        fill_run(folder, config, variables, source)
 
 
 def _report(

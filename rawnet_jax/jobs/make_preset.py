@@ -75,10 +75,10 @@ def make_preset(options: MakeOptions) -> int:
     """
     refuse_used(options.output, "--output")
     card = _card(options)
-    run = Run.open(options.make, seed=options.seed).alone("presets --make")
+    run = Run.open(options.make, seed=options.seed)
     notes = run.decision().notes
     with new_folder(options.output, "--output") as folder:
-        save_config(without_places(read_config(run.workdir)), folder)
+        save_config(config_of_copy(run), folder)
         write_bytes_atomically(folder / WEIGHTS_NAME, packed(jax.device_get(run.variables)))
         for name in FITTED_FILES:
             if (run.workdir / name).exists():
@@ -132,9 +132,13 @@ def _card(options: MakeOptions) -> bytes:
     return content
 
 
-def without_places(config: Config) -> Config:
-    """Return a config without places on the machine of the training, which no score depends on."""
-    config = thawed(config)
+def config_of_copy(run: Run) -> Config:
+    """Return the config that a run was trained with, for a folder with the run's one network.
+
+    Places on the machine of the training are left out: no score depends on them.
+    """
+    config = thawed(read_config(run.workdir))
+    config.model.members, config.train.num_seeds = run.config.model.members, 1
     for dotted in _PLACES:
         section, name = dotted.split(".")
         setattr(getattr(config, section), name, "")

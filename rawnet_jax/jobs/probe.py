@@ -1,7 +1,6 @@
 """``probe``: a linear classifier of a frozen encoder's layers, as a run."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from rawnet_jax.atomic_file import new_folder, refuse_used, write_text_atomically
-from rawnet_jax.checkpoint import save_variables
-from rawnet_jax.checkpoint_names import BEST
+from rawnet_jax.atomic_file import new_folder, refuse_used
 from rawnet_jax.config import Config, DataConfig, thawed
 from rawnet_jax.config_check import checked
-from rawnet_jax.config_file import SOURCE_NAME, load_config, save_config, to_dict
+from rawnet_jax.config_file import load_config
 from rawnet_jax.data.cache_files import cache_root
 from rawnet_jax.data.partitions import Clips, load_training_caches
 from rawnet_jax.data.recognise import settled_config
@@ -28,6 +25,7 @@ from rawnet_jax.interop.encoder_files import read_encoder_weights
 from rawnet_jax.interop.encoder_weights import EncoderWeights, first_layers
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.ending import ended_by_signals
+from rawnet_jax.jobs.made_run import fill_run
 from rawnet_jax.jobs.options import at_least
 from rawnet_jax.losses import loss_config
 from rawnet_jax.models.registry import model_config, spec_of
@@ -226,10 +224,7 @@ def _write(
     )
     config = checked(config)
     with new_folder(workdir, "--workdir") as folder:
-        record = {"config": to_dict(config), "dev_eer": best.dev_eer} | source
-        save_variables(folder, BEST, 0, _variables(weights, found), record)
-        write_text_atomically(folder / SOURCE_NAME, json.dumps(source, indent=2) + "\n")
-        save_config(config, folder)
+        fill_run(folder, config, _variables(weights, found), source, dev_eer=best.dev_eer)
         (folder / FOLDER).mkdir()
         write_scores(folder / FOLDER / "dev_scores.txt", score_table(dev.trials, found.dev_scores))
         files = write_probe_files(folder / FOLDER, config.name, found, source)

@@ -24,6 +24,7 @@ from rawnet_jax.models import (
     ssl_weighted_sum,
 )
 from rawnet_jax.models.conv1d import Conv1DClassifier
+from rawnet_jax.models.ensemble import Ensemble
 from rawnet_jax.models.lfcc_modulation import LfccModulation
 from rawnet_jax.models.spectral_resnet import SpectralResNet
 from rawnet_jax.models.ssl_probe import SslProbe
@@ -282,5 +283,6 @@ def build_model(config: ModelConfig) -> nn.Module:
     Raises:
         ConfigError: for an unknown model or field.
     """
-    complete = model_config(config.name, **config.fields.to_dict())
-    return spec_of(config.name).module(**complete.fields.to_dict())
+    module = spec_of(config.name).module
+    fields = model_config(config.name, **config.fields.to_dict()).fields.to_dict()
+    return Ensemble(module, config.members, fields) if config.members > 1 else module(**fields)

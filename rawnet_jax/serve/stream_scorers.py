@@ -135,7 +135,7 @@ def _scorer_of(detector: Detector, hop_s: float) -> "StreamingScorer":
     from rawnet_jax.scoring.streaming import StreamingScorer, hop_of_seconds
 
     model = detector.model
-    if isinstance(model, Run) and not model.members:
+    if isinstance(model, Run):
         return model.stream(hop_s=hop_s or None)
     recipe = model.recipe
     return StreamingScorer(

@@ -26,7 +26,7 @@ from rawnet_jax.data.host_augment import check_host_augment
 from rawnet_jax.data.loader import BatchIterator, BatchSource
 from rawnet_jax.data.partitions import Clips, load_training_caches
 from rawnet_jax.data.sources import scoring_source, training_source
-from rawnet_jax.errors import CheckpointError, Interrupted, TrainingError
+from rawnet_jax.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from rawnet_jax.mesh import (
     check_batch_size,
     dividing_rows,
@@ -84,6 +84,11 @@ class Trainer:
         parts = config.train.accumulate_steps
         name = "config.train.batch_size" + (f" / accumulate_steps, {parts}," if parts > 1 else "")
         check_batch_size(self.mesh, config.train.batch_size // parts, name)
+        if config.model.members > 1:
+            raise ConfigError(
+                f"config.model.members is {config.model.members}; training takes 1: train each, "
+                "then `ensemble`"
+            )
         # Codecs and shapes are tried out before hours of decoding.
         check_host_augment(config.data.host_augment)
         model = build_model(config.model)

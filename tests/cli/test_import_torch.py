@@ -301,12 +301,12 @@ def test_import_of_bad_input(state, tmp_path, capfd, name):
 
 
 def test_a_full_disk_leaves_nothing_behind(weights, tmp_path, capfd, monkeypatch):
-    from rawnet_jax.jobs import import_torch
+    from rawnet_jax.jobs import made_run
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(import_torch, "save_config", full)
+    monkeypatch.setattr(made_run, "save_config", full)
     assert_one_line(imported(weights, tmp_path / "a"), r"a: cannot be written: No space", capfd)
     assert [path.name for path in tmp_path.iterdir()] == [weights.name]
 

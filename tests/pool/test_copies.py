@@ -104,6 +104,23 @@ def test_the_lists_name_the_source_of_each_copy(made):
             assert rows[trial.utterance_id]["source"] == trials[position].utterance_id
 
 
+def test_vocoders_share_the_recordings_by_their_parts(made, tmp_path):
+    root, commits, _ = made
+    first, second = ROWS.replace('fam-fold1"', 'fam-fold1"\npart = [0.0, 0.4]').split("\n\n")
+    rows = f"{first}\n\n{second.rstrip()}\npart = [0.4, 1.0]\n"
+    plan = make_plan(
+        table_with(tmp_path / "a.toml", commits, rows), root / "clones", allow_missing=False
+    )
+    taken = plan.recordings
+    by_vocoder = {
+        name: {one.key for one in taken if one.vocoder == name} for name in ("phase-zero", "lpc")
+    }
+    real = {one.key for one in taken if one.label == "bonafide"}
+    assert by_vocoder["phase-zero"] | by_vocoder["lpc"] == real
+    assert not by_vocoder["phase-zero"] & by_vocoder["lpc"]
+    assert 0 < len(by_vocoder["phase-zero"]) < len(by_vocoder["lpc"])
+
+
 def test_models_are_named_where_they_are_missing_or_wrong(made, tmp_path):
     root, commits, _ = made
     model = '[[vocoder]]\nname = "ours"\nfamily = "fam-train"\nmodel = "ours"\n'
@@ -118,6 +135,8 @@ def test_models_are_named_where_they_are_missing_or_wrong(made, tmp_path):
     for rows, told in (
         ('[[vocoder]]\nname = "x"\nfamily = "fam-train"\n', "x: it must have a model, or be one"),
         ('[[vocoder]]\nname = "lpc"\nfamily = "nobody"\n', "family 'nobody' is not in"),
+        (ROWS + "part = [0.5, 0.5]\n", "vocoder lpc: part is .*two numbers that rise"),
+        (ROWS + "part = 0.5\n", "part is 0.5; it must be a list of numbers"),
         ('[[vocoder]]\nname = "a b"\nfamily = "fam-train"\n', "the name must be one word"),
     ):
         with pytest.raises(ConfigError, match=told):

@@ -327,7 +327,6 @@ def test_a_list_of_nothing(bare, capsys):
         (["--make=run", "--output=new", "--summary=a\nb"], "--summary: it must be one line"),
         (["--make=run", "--output=a.wav/new"], "--output a.wav/new: cannot be written"),
         (["--make=seeds", "--output=new"], "holds 2 models, one per seed"),
-        (["--make=seeds", "--output=new", "--seed=averaged"], "presets --make: takes one network"),
         (["--output=new"], "--output: goes with --make only"),
         (["--figure=a=b"], "--figure: goes with --make only"),
     ],

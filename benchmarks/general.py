@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         evaluated(workdir)
     whole = options.output / "whole"
     if not whole.exists():
-        command("ensemble", *runs[ALL], f"--workdir={whole}")
+        command("ensemble", *runs[ALL], f"--workdir={whole}", "--half")
     dev = [str(run / "eval" / "dev_scores.txt") for part in FOLDS for run in runs[part]]
     evaluated(whole, "--dev-scores", *dev)
     lines = table(pool, runs, whole)

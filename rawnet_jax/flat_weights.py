@@ -6,6 +6,7 @@ Source of the format: github.com/huggingface/safetensors.
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
@@ -22,6 +23,25 @@ def packed(tree: Any, metadata: Mapping[str, str] | None = None) -> bytes:
     # Not `ascontiguousarray`, which makes a list of one number of a number.
     flat = {name: np.asarray(a, order="C") for name, a in flatten_dict(tree, sep="/").items()}
     return save(flat, None if metadata is None else dict(metadata))
+
+
+def in_16_bit(tree: Any, *, rounded: bool = False) -> Any:
+    """Return a tree of arrays with those of float32 in float16 whose values it holds exactly.
+
+    Args:
+        tree: nested dicts of arrays.
+        rounded: all of float32, rounded.
+    """
+
+    def one(leaf: Any) -> np.ndarray:
+        array = np.asarray(leaf)
+        if array.dtype != np.float32:
+            return array
+        with np.errstate(over="ignore"):  # an infinity is not the same number
+            half = array.astype(np.float16)
+        return half if rounded or np.array_equal(half, array) else array
+
+    return jax.tree.map(one, tree)
 
 
 def unpacked(content: bytes) -> dict[str, Any]:

@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workdir", required=True, type=Path, help="folder to make")
     parser.add_argument(
+        "--half",
+        action="store_true",
+        help="round parameters to 16 bit, so that a preset of the run has half the size",
+    )
+    parser.add_argument(
         "--checkpoint",
         default=BEST,
         metavar="WHICH",

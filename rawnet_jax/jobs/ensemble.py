@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from rawnet_jax import __version__
 from rawnet_jax.atomic_file import new_folder, refuse_used
 from rawnet_jax.config_file import SOURCE_NAME, read_config
 from rawnet_jax.errors import ConfigError
+from rawnet_jax.flat_weights import in_16_bit
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.jobs.made_run import fill_run
 from rawnet_jax.models.ensemble import merged
 from rawnet_jax.run import Run, ensemble_config
+from rawnet_jax.variable_check import check_finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,7 @@ class EnsembleOptions:
     runs: Sequence[Path]
     workdir: Path
     checkpoint: str
+    half: bool
 
     def __post_init__(self) -> None:
         if len(self.runs) < 2:
@@ -43,6 +47,10 @@ def ensemble(options: EnsembleOptions) -> int:
     _check_alike(runs)
     config = ensemble_config(read_config(runs[0].workdir), len(runs))
     variables = merged([jax.device_get(run.variables) for run in runs])
+    if options.half:
+        halves = in_16_bit(variables["params"], rounded=True)
+        variables["params"] = jax.tree.map(np.float32, halves)
+        check_finite(variables, options.workdir, "leave --half out")
     with new_folder(options.workdir, "--workdir") as folder:
         fill_run(folder, config, variables, _source(runs))
     written = [(f"member {i}", f"{run.workdir}, step {run.step}") for i, run in enumerate(runs)]

@@ -17,7 +17,7 @@ from rawnet_jax.config import Config, thawed
 from rawnet_jax.config_file import PRESET_NAME, read_config, save_config
 from rawnet_jax.errors import CheckpointError, ConfigError, DataError
 from rawnet_jax.fitted_file import write_fitted
-from rawnet_jax.flat_weights import packed
+from rawnet_jax.flat_weights import in_16_bit, packed
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.presets.files import CARD_NAME, CONTENT, WEIGHTS_NAME, read_preset
 from rawnet_jax.regular_file import read_regular
@@ -79,7 +79,7 @@ def make_preset(options: MakeOptions) -> int:
     notes = run.decision().notes
     with new_folder(options.output, "--output") as folder:
         save_config(config_of_copy(run), folder)
-        write_bytes_atomically(folder / WEIGHTS_NAME, packed(jax.device_get(run.variables)))
+        write_bytes_atomically(folder / WEIGHTS_NAME, packed(in_16_bit(run.variables)))
         for name in FITTED_FILES:
             if (run.workdir / name).exists():
                 shutil.copyfile(run.workdir / name, folder / name)

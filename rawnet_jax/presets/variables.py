@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from rawnet_jax.checkpoint_names import BEST
 from rawnet_jax.errors import CheckpointError
@@ -50,6 +51,9 @@ def stored_variables(
     check_shapes(found, template, path)
     check_finite(variables, path)
     placed = jax.tree.map(
-        lambda leaf: jax.make_array_from_process_local_data(sharding, leaf), variables
+        lambda leaf, wanted: jax.make_array_from_process_local_data(
+            sharding, np.asarray(leaf, wanted.dtype)
+        ),
+        *(variables, dict(template)),
     )
     return placed, preset.step

@@ -59,6 +59,20 @@ def test_it_is_exported_and_streamed_as_any_run_is(runs, tmp_path):
     assert windows[0].score == pytest.approx(float(both.score_batch(*clips())[0]), abs=1e-5)
 
 
+def test_half_of_the_size_as_a_preset_and_the_same_scores(runs, tmp_path):
+    members, both = runs
+    paths = [str(member.workdir) for member in members]
+    assert main(["ensemble", *paths, f"--workdir={tmp_path / 'half'}", "--half"]) == 0
+    assert main(["presets", f"--make={tmp_path / 'half'}", f"--output={tmp_path / 'small'}"]) == 0
+    assert main(["presets", f"--make={both.workdir}", f"--output={tmp_path / 'large'}"]) == 0
+    sizes = [(tmp_path / n / "weights.safetensors").stat().st_size for n in ("small", "large")]
+    assert 0.5 < sizes[0] / sizes[1] < 0.6
+    rounded, preset = Run.open(tmp_path / "half"), Run.open(tmp_path / "small")
+    np.testing.assert_array_equal(rounded.score_batch(*clips()), preset.score_batch(*clips()))
+    np.testing.assert_allclose(rounded.score_batch(*clips()), both.score_batch(*clips()), atol=0.02)
+    assert rounded.fingerprint == preset.fingerprint != both.fingerprint
+
+
 def test_what_does_not_go_together_is_refused(runs, tmp_path, capsys):
     members, both = runs
     first = str(members[0].workdir)

@@ -273,6 +273,8 @@ class TrainConfig(Section):
     # average the parameters of all epochs whose dev EER was no worse than any before; at the end
     # estimate BatchNorm's statistics anew on train and save it as the checkpoint "swa"
     swa: bool = False
+    # average every epoch from this one on, whatever dev says; 0 = as above
+    swa_from_epoch: int = at_least(0, 0)
     init_from: str = ""  # work directory of a run whose best checkpoint this one starts from
     encoder_weights: str = (
         ""  # published weights that the model's encoder starts from: a folder, a file

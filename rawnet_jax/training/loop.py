@@ -240,7 +240,8 @@ class Trainer:
             trains.append(train)
             member.record = EpochRecord()
             member.write("epoch", step, figures)
-            state = with_seed(state, number, self.num_seeds, self._look_back(own, member, dev))
+            after = self._look_back(own, member, dev, figures["epoch"])
+            state = with_seed(state, number, self.num_seeds, after)
             if figures["epoch"] >= min(settings.best_from_epoch, settings.num_epochs):
                 self.checkpoints.save_best(number, own, step, self.run_part(step), dev["eer"])
         self.checkpoints.save_latest(state, step, self.run_part(step))
@@ -248,9 +249,14 @@ class Trainer:
             say(epoch_line(title, trains, devs, seconds))
         return state
 
-    def _look_back(self, state: TrainState, member: Member, dev: dict[str, float]) -> TrainState:
+    def _look_back(
+        self, state: TrainState, member: Member, dev: dict[str, float], epoch: int
+    ) -> TrainState:
         """Do what depends on how dev compares with the epochs before."""
-        if member.dev_history.ties_best_eer(dev["eer"]) and self.config.train.swa:
+        settings, is_good = self.config.train, member.dev_history.ties_best_eer(dev["eer"])
+        if settings.swa_from_epoch:
+            is_good = epoch >= min(settings.swa_from_epoch, settings.num_epochs)
+        if settings.swa and is_good:
             state = add_to_average(state)
         schedule = self.config.optimizer.schedule
         if member.dev_history.stalls(dev["accuracy"], schedule.stall_epochs):

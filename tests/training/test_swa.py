@@ -116,6 +116,13 @@ def test_a_run_averages_epochs_that_tie_or_better_dev(averaged_run):
     assert max(jax.tree.leaves(moved)) > 1e-4
 
 
+def test_every_epoch_from_one_on_whatever_dev_says(tiny_config, tmp_path):
+    overrides = ["train.swa=true", "train.swa_from_epoch=2", "train.num_epochs=3"]
+    config = load_config(str(tiny_config), [f"--config.{one}" for one in overrides])
+    state = Trainer(config, tmp_path / "run", progress=False).run()
+    assert int(state.average["count"]) == 2
+
+
 def test_the_average_is_made_once(averaged_run):
     config, workdir, _ = averaged_run
     before = (workdir / "log.jsonl").read_text()

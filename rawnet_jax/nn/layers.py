@@ -203,10 +203,13 @@ def _slices(x: jax.Array, size: int) -> list[jax.Array]:
 
 
 def _pool_forward(x: jax.Array, size: int) -> tuple[jax.Array, tuple[jax.Array, int]]:
-    pooled = max_pool_1d(x, size)
+    pooled, *others = _slices(x, size)
     first = jnp.zeros(pooled.shape, jnp.int8)
-    for i, part in reversed(list(enumerate(_slices(x, size)))):
-        first = jnp.where(part == pooled, jnp.int8(i), first)
+    # Compared one with the other, not each with the largest: XLA may compute a value twice, and the
+    # two need not be equal to the last bit.
+    for i, part in enumerate(others, start=1):
+        first = jnp.where(part > pooled, jnp.int8(i), first)
+        pooled = jnp.maximum(pooled, part)
     return pooled, (first, x.shape[1] % size)
 
 

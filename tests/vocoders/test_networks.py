@@ -22,7 +22,6 @@ from rawnet_jax.vocoders.objective import (
     mel_distance,
 )
 from rawnet_jax.vocoders.vocos import Vocos
-from tests.models.small_models import quickly
 
 RNG = np.random.default_rng(0)
 SMALL = MelSetting(num_bands=8, hop=16, size=64)
@@ -112,8 +111,8 @@ def test_a_frame_becomes_a_hop(family: str) -> None:
     fields = {"width": 8, "hidden": 16, "num_blocks": 1} if family == "vocos" else {"channels": 8}
     network = VocoderSpec(family, SMALL, fields).build()
     mel = jnp.asarray(RNG.normal(size=(2, 10, 8)), jnp.float32)
-    variables = quickly(network.init)(jax.random.key(0), mel)
-    waveform = quickly(network.apply)(variables, mel)
+    variables = jax.jit(network.init)(jax.random.key(0), mel)
+    waveform = jax.jit(network.apply)(variables, mel)
     assert waveform.shape == (2, 160)
     assert float(jnp.abs(waveform).max()) <= 1
     assert float(jnp.std(waveform)) > 0
@@ -138,8 +137,8 @@ def test_a_spec_survives_json() -> None:
 def test_discriminators_see_every_period_and_resolution() -> None:
     network = Discriminators((4, 4), (4, 4), periods=(2, 3), resolutions=((32, 8),))
     waveform = jnp.asarray(RNG.normal(size=(2, 200)), jnp.float32)
-    variables = quickly(network.init)(jax.random.key(0), waveform)
-    judged = quickly(network.apply)
+    variables = jax.jit(network.init)(jax.random.key(0), waveform)
+    judged = jax.jit(network.apply)
     scores, maps = judged(variables, waveform)
     assert [len(score) for score in scores] == [4, 6, 2]
     assert [len(layers) for layers in maps] == [2, 2, 2]
@@ -167,7 +166,7 @@ def test_losses_are_least_squares_and_l1() -> None:
 
 def test_mel_distance_of_twice_the_level_is_its_logarithm() -> None:
     waveform = jnp.asarray(RNG.normal(size=(1, 4096)), jnp.float32)
-    distance = quickly(mel_distance)
+    distance = jax.jit(mel_distance)
     assert float(distance(waveform, waveform)) == 0
     assert float(distance(waveform, 2 * waveform)) == pytest.approx(np.log(2), rel=1e-3)
 

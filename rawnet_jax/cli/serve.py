@@ -168,7 +168,7 @@ def _add_gate(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="page whose scripts may open a socket, such as https://bank.example; repeatable",
+        help="page whose scripts may ask and stream, such as https://bank.example; repeatable",
     )
     add("--twilio-token", "the auth token of Twilio, alone in the file: take its Media Streams")
     add("--twilio-url", "as Twilio is told it, such as wss://gate.example/v1/twilio", "URL")

@@ -11,10 +11,14 @@ Examples:
   python -m rawnet_jax web
   python -m rawnet_jax web --workdir runs/x --scores runs/x/scores.txt
   python -m rawnet_jax web --export page && python -m http.server --directory page
+  python -m rawnet_jax web --server https://scores.example --export page
 
 The page scores in the browser: the model is exported to ONNX and runs there as WebAssembly. No
 recording leaves the device, and nothing is asked of any other server. Without --export it is served
 to this machine alone, until Ctrl-C. What it shows of the model is the preset's card.
+
+With --server it sends recordings to a service of `serve`, with a key that the person enters. Start
+that with --origin and the address of the page, such as --origin http://localhost:8000.
 """
 
 
@@ -40,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="scores of trials with keys, whose error rates stand beside the threshold (default: "
         "those of a preset's card)",
+    )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="origin of a service of `serve`, which scores in place of the browser; --workdir then "
+        "names the card alone",
     )
     parser.set_defaults(takes_overrides=True)
 

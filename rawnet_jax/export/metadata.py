@@ -131,10 +131,8 @@ def _threshold(point: OperatingPoint) -> dict[str, Any]:
 
 def _windows(config: Config, num_samples: int) -> dict[str, Any]:
     """Return how the run scores what is longer than a row: its beginning alone, or windows."""
-    if not config.eval.aggregate:
-        return {"aggregate": "first"}
     hop = hop_samples(num_samples, config.eval.window_hop)
-    return {"aggregate": config.eval.aggregate, "hop_samples": hop}
+    return {"aggregate": config.eval.aggregate or "first", "hop_samples": hop}
 
 
 def _version() -> str:

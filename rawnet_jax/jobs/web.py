@@ -25,6 +25,7 @@ from rawnet_jax.web.site import (
     copy_page,
     known_rates,
     rates_of,
+    server_origin,
     write_info,
 )
 
@@ -37,10 +38,13 @@ class WebOptions(RunOptions):
     port: int
     browser: bool
     scores: Path | None
+    server: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ConfigError(f"--port {self.port}: it must be 0 to 65535")
+        if self.server is not None:
+            object.__setattr__(self, "server", server_origin(self.server))
 
 
 def web(options: WebOptions) -> int:
@@ -57,7 +61,7 @@ def web(options: WebOptions) -> int:
         say_written([("page", f"{options.export}, for any file server")])
         return 0
     with tempfile.TemporaryDirectory(prefix="rawnet_jax_web_") as name:
-        server = make_server(Path(name), options.port)
+        server = make_server(Path(name), options.port, options.server)
         try:
             _write_site(Path(name), options)
             address = f"http://localhost:{server.server_address[1]}/"
@@ -73,9 +77,11 @@ def web(options: WebOptions) -> int:
 
 def _write_site(folder: Path, options: WebOptions) -> None:
     measured = _measured(options)
-    copy_page(folder)
+    copy_page(folder, options.server)
     name, card = _described(options.workdir)
-    write_info(folder, name, card, measured)
+    write_info(folder, name, card, measured, options.server)
+    if options.server is not None:
+        return
     write_export(
         ExportOptions(
             workdir=options.workdir,

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -56,6 +57,15 @@ def build_app(service: Service) -> FastAPI:
     if service.shows_metrics:
         app.include_router(routes_health.metrics_router)
     app.add_middleware(Envelope, meters=service.meters)
+    if service.gate.origins:
+        # Added last, it is asked first: browsers send no key when they ask what a page may do.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(service.gate.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        )
     return app
 
 

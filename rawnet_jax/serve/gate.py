@@ -35,7 +35,7 @@ class Gate:
         upstream: where bona fide audio goes.
         needs_challenge: whether a recording without a challenge is refused.
         twilio: how its Media Streams are known; None = they are not taken.
-        origins: pages whose scripts may open a socket, such as ``https://bank.example``.
+        origins: pages whose scripts may ask and open sockets, such as ``https://bank.example``.
         threads: for what waits for a disk.
     """
 

@@ -9,12 +9,14 @@ from rawnet_jax.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
 
+_OWN = "connect-src 'self'"
+
 _CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
         "script-src 'self' 'wasm-unsafe-eval'",
         "worker-src 'self'",
-        "connect-src 'self'",
+        _OWN,
         "style-src 'self'",
         "img-src 'self' data: blob:",
         "media-src 'self' blob:",
@@ -37,6 +39,17 @@ HEADERS = {
 }
 """Of every answer."""
 
+
+def policy_with(policy: str, origin: str | None) -> str:
+    """Return a content security policy that lets the page ask one server more.
+
+    Args:
+        policy: text that holds the policy of the page.
+        origin: of the server that scores; None = the policy as it is.
+    """
+    return policy if origin is None else policy.replace(_OWN, f"{_OWN} {origin}", 1)
+
+
 _TYPES = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
@@ -52,6 +65,7 @@ _TYPES = {
 class _Handler(SimpleHTTPRequestHandler):
     """Files of the folder; no list of them, nothing outside."""
 
+    scoring_server: str | None = None
     server_version = "rawnet_jax"
     sys_version = ""
     protocol_version = "HTTP/1.1"
@@ -70,7 +84,7 @@ class _Handler(SimpleHTTPRequestHandler):
     def end_headers(self) -> None:
         """Add the headers that every answer has."""
         for name, value in HEADERS.items():
-            self.send_header(name, value)
+            self.send_header(name, policy_with(value, self.scoring_server))
         super().end_headers()
 
     def list_directory(self, path: Any) -> None:  # noqa: ARG002
@@ -81,18 +95,20 @@ class _Handler(SimpleHTTPRequestHandler):
         """Say nothing: what a user looks at is nobody's business."""
 
 
-def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
+def make_server(folder: Path, port: int, scoring_server: str | None = None) -> ThreadingHTTPServer:
     """Return a server of a folder on the loopback address; it has its port already.
 
     Args:
         folder: what is served.
         port: 0 = any that is free.
+        scoring_server: origin of the server that the page may ask; None = none.
 
     Raises:
         ConfigError: the port cannot be had.
     """
+    handler = type("_Handler", (_Handler,), {"scoring_server": scoring_server})
     try:
-        return ThreadingHTTPServer((LOOPBACK, port), partial(_Handler, directory=str(folder)))
+        return ThreadingHTTPServer((LOOPBACK, port), partial(handler, directory=str(folder)))
     except (OSError, OverflowError) as error:
         said = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"--port {port}: {said}; --port 0 takes one that is free") from error

@@ -1,16 +1,19 @@
 """The page as a folder: what `make web` built, a model, and what the page says of the model."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.web.server import policy_with
 
 MODEL = "model.onnx"
 """Name of the model in the folder."""
@@ -19,6 +22,9 @@ INFO = "page.json"
 """Name of what the page says of the model."""
 
 _INDEX = "index.html"
+_RUNTIME = "ort"
+_THIS_MACHINE = ("localhost", "127.0.0.1")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _NUM_POINTS = 400  # of a curve of error rates: as fine as the page's slider
 
 
@@ -67,16 +73,52 @@ def built_folder() -> Path:
     return folder
 
 
-def copy_page(folder: Path) -> None:
+def server_origin(url: str) -> str:
+    """Return the origin of a server that scores, as browsers write it.
+
+    Args:
+        url: ``https://HOST[:PORT]``; of this machine ``http://`` will do.
+
+    Raises:
+        ConfigError: it is another kind of address; a key would go over the network in the clear.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and host in _THIS_MACHINE)
+    is_plain = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+    if not is_safe or not is_plain or not _HOST.fullmatch(host):
+        raise ConfigError(
+            f"--server {url}: must be https://HOST or https://HOST:PORT; http:// is for localhost "
+            "and 127.0.0.1 alone"
+        )
+    is_default = port in (None, {"http": 80, "https": 443}[parts.scheme])
+    return f"{parts.scheme}://{host}" + ("" if is_default else f":{port}")
+
+
+def copy_page(folder: Path, server: str | None = None) -> None:
     """Copy the built page into an empty folder.
+
+    Args:
+        folder: where to.
+        server: origin of the server that scores, which the page's policy then allows; ONNX Runtime
+            stays behind. None = the page scores.
 
     Raises:
         ConfigError: see `built_folder`.
     """
-    shutil.copytree(built_folder(), folder, dirs_exist_ok=True)
+    unused = shutil.ignore_patterns(_RUNTIME) if server is not None else None
+    shutil.copytree(built_folder(), folder, dirs_exist_ok=True, ignore=unused)
+    index = folder / _INDEX
+    text = index.read_text(encoding="utf-8")
+    write_text_atomically(index, policy_with(text, server))
 
 
-def write_info(folder: Path, name: str, card: str, measured: Measured | None) -> None:
+def write_info(
+    folder: Path, name: str, card: str, measured: Measured | None, server: str | None = None
+) -> None:
     """Write what the page says of the model.
 
     Args:
@@ -84,12 +126,13 @@ def write_info(folder: Path, name: str, card: str, measured: Measured | None) ->
         name: of the model.
         card: Markdown: what it was trained on, and where it fails.
         measured: error rates; None = none are known.
+        server: origin of the server that scores; None = the page does.
 
     Raises:
         DataError: it cannot be written.
     """
     rates = None if measured is None else asdict(measured)
-    record = {"name": name, "card": card, "measured": rates}
+    record = {"name": name, "card": card, "measured": rates, "server": server}
     write_text_atomically(folder / INFO, json.dumps(record, ensure_ascii=False) + "\n")
 
 

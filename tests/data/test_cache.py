@@ -3,11 +3,7 @@
 import errno
 import logging
 import os
-import signal
-import subprocess
 import sys
-import threading
-import time
 import zlib
 from pathlib import Path
 
@@ -16,31 +12,19 @@ import pytest
 import soundfile
 
 from rawnet_jax.config import AudioConfig, DataConfig, ProblemPolicy
-from rawnet_jax.data import cache_build, cache_files
-from rawnet_jax.data.cache import Cache, open_or_build
+from rawnet_jax.data import cache_files
+from rawnet_jax.data.cache import open_or_build
 from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import DataError
-from rawnet_jax.labels import Label
+from tests.data.cached_clips import (
+    NUM_CLIPS,
+    assert_right,
+    open_cache,
+    parts_made,
+    samples_of,
+    write_clips,
+)
 from tests.data.media_samples import encoded
-
-REPO = Path(__file__).resolve().parents[2]
-NUM_CLIPS = 10
-
-
-def samples_of(number: int) -> np.ndarray:
-    generator = np.random.default_rng(number)
-    return generator.integers(-3000, 3000, 400 + 50 * number).astype(np.int16)
-
-
-def write_clips(folder: Path, num_clips: int = NUM_CLIPS) -> list[Clip]:
-    folder.mkdir(exist_ok=True)
-    clips = []
-    for number in range(num_clips):
-        path = folder / f"u{number}.flac"
-        soundfile.write(path, samples_of(number), 16_000)
-        trial = Trial(f"u{number}", Label(number % 2), path.name, source=f"list.txt:{number + 1}")
-        clips.append(Clip(trial, path))
-    return clips
 
 
 @pytest.fixture(autouse=True)
@@ -56,34 +40,6 @@ def clips(tmp_path) -> list[Clip]:
 @pytest.fixture
 def config(tmp_path) -> DataConfig:
     return DataConfig(cache_dir=str(tmp_path / "cache"), num_workers=1)
-
-
-def open_cache(clips, config, policy: ProblemPolicy | None = None) -> Cache:
-    return open_or_build(clips, config, ProblemLedger(policy or ProblemPolicy()), progress=False)
-
-
-def assert_right(cache: Cache, numbers=range(NUM_CLIPS)) -> None:
-    assert [trial.utterance_id for trial in cache.trials] == [f"u{n}" for n in numbers]
-    assert len(cache) == len(cache.num_samples) == len(numbers)
-    for position, number in enumerate(numbers):
-        waveform = cache.waveform(position)
-        assert waveform.dtype == np.int16
-        assert not waveform.flags.writeable
-        np.testing.assert_array_equal(waveform, samples_of(number))
-        assert cache.num_samples[position] == len(waveform)
-
-
-def parts_made(monkeypatch) -> list[str]:
-    """Names of the parts that are built from now on."""
-    made = []
-    build_part = cache_build.build_part
-
-    def recording(folder, part, *rest):
-        made.append(part.name)
-        return build_part(folder, part, *rest)
-
-    monkeypatch.setattr(cache_build, "build_part", recording)
-    return made
 
 
 def test_build_and_open_again(clips, config, monkeypatch):
@@ -106,41 +62,6 @@ def test_where_caches_lie(config, monkeypatch, tmp_path):
     monkeypatch.delenv("RAWNET_JAX_CACHE")
     assert cache_files.cache_root(DataConfig()) == tmp_path / ".cache/rawnet_jax"
     assert cache_files.cache_root(DataConfig(cache_dir="~/x")) == tmp_path / "x"
-
-
-@pytest.mark.slow
-def test_processes_make_the_same_cache(tmp_path, config, monkeypatch):
-    clips = write_clips(tmp_path / "flac", 30)
-    clips[7].path.write_bytes(b"not audio")
-    warn = ProblemPolicy(bad_audio="warn")
-    alone = open_cache(clips, config, warn).folder
-    monkeypatch.setattr(cache_build, "_PARTS_A_WORKER", 2)
-    config.cache_dir += "2"
-    config.num_workers = 3
-    made_here = parts_made(monkeypatch)
-    together = open_cache(clips, config, warn)
-    assert not made_here
-    assert_right(together, [n for n in range(30) if n != 7])
-    names = sorted(path.name for path in alone.iterdir())
-    assert names == sorted(path.name for path in together.folder.iterdir())
-    for name in names:
-        assert (alone / name).read_bytes() == (together.folder / name).read_bytes()
-
-
-@pytest.mark.slow
-def test_bad_audio_stops_processes_too(tmp_path, config, monkeypatch):
-    clips = write_clips(tmp_path / "flac", 30)
-    clips[7].path.write_bytes(b"")
-    monkeypatch.setattr(cache_build, "_PARTS_A_WORKER", 2)
-    config.num_workers = 2
-    with pytest.raises(DataError, match=r"u7\.flac: empty"):
-        open_cache(clips, config)
-    assert not list(Path(config.cache_dir).glob("*/*.tmp"))
-    assert not threads_named("cache-build")
-
-
-def threads_named(name: str) -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(name)]
 
 
 def flip_byte(path: Path, where: float = 0.5) -> None:
@@ -321,111 +242,6 @@ def test_cache_dir_that_is_no_folder(clips, config, tmp_path):
     (tmp_path / "file").touch()
     config.cache_dir = str(tmp_path / "file")
     with pytest.raises(DataError, match=r"config.data.cache_dir"):
-        open_cache(clips, config)
-
-
-BUILDER = """
-import sys, time
-sys.path[:0] = [{repo!r}, {tests!r}]
-from pathlib import Path
-import test_cache as t
-from rawnet_jax.data import cache_build, cache_files
-
-cache_files.PART_CLIPS = 3
-build_part = cache_build.build_part
-
-def slow(folder, part, *rest):
-    time.sleep({pause})
-    print("part", flush=True)
-    return build_part(folder, part, *rest)
-
-cache_build.build_part = slow
-cache_build._PARTS_A_WORKER = {parts_a_worker}
-folder = Path({folder!r})
-clips = [t.Clip(t.Trial(f"u{{n}}", None, ""), folder / f"u{{n}}.flac") for n in range({num_clips})]
-config = t.DataConfig(cache_dir={cache_dir!r}, num_workers={num_workers})
-t.assert_right(t.open_cache(clips, config), range({num_clips}))
-print("right", flush=True)
-"""
-
-
-def start_builder(clips, config, pause: float = 0.0) -> subprocess.Popen:
-    program = BUILDER.format(
-        repo=str(REPO),
-        tests=str(Path(__file__).parent),
-        pause=pause,
-        parts_a_worker=cache_build._PARTS_A_WORKER,
-        folder=str(clips[0].path.parent),
-        num_clips=len(clips),
-        cache_dir=config.cache_dir,
-        num_workers=config.num_workers,
-    )
-    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-
-
-@pytest.mark.slow
-def test_goes_on_after_sigkill(clips, config, monkeypatch):
-    with start_builder(clips, config, pause=0.3) as builder:
-        assert builder.stdout is not None
-        for _ in range(3):  # the third is in hand
-            assert builder.stdout.readline() == "part\n"
-        builder.kill()
-    (folder,) = Path(config.cache_dir).iterdir()
-    assert not (folder / "index.json").exists()
-    (folder / "part-00002.i16.123.tmp").write_bytes(b"cut off")
-    made = parts_made(monkeypatch)
-    assert_right(open_cache(clips, config))
-    assert made in (["part-00002", "part-00003"], ["part-00003"])
-    assert not list(folder.glob("*.tmp"))
-
-
-@pytest.mark.slow
-def test_two_builders_at_once(clips, config):
-    builders = [start_builder(clips, config, pause=0.1) for _ in range(2)]
-    outputs = [builder.communicate(timeout=60)[0].split() for builder in builders]
-    assert [output[-1] for output in outputs] == ["right", "right"]
-    assert sum(output.count("part") for output in outputs) == 4  # one did it all
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for children in /proc")
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
-def test_no_process_is_left_behind(tmp_path, config, monkeypatch, by):
-    monkeypatch.setattr(cache_build, "_PARTS_A_WORKER", 2)
-    config.num_workers = 2
-    clips = write_clips(tmp_path / "flac", 90)
-    with start_builder(clips, config) as builder:
-        deadline = time.monotonic() + 30
-        while len(workers := children_of(builder.pid)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        while builder.poll() is None and time.monotonic() < deadline:
-            builder.send_signal(by)  # again if a finaliser swallowed the first KeyboardInterrupt
-            time.sleep(0.2)
-        assert builder.wait(30) != 0
-    while any(map(is_running, workers)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert len(workers) == 2
-    assert not any(map(is_running, workers))
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_is_one_line(tmp_path, config, monkeypatch):
-    clips = write_clips(tmp_path / "flac", 12)
-    monkeypatch.setattr(cache_build, "_PARTS_A_WORKER", 2)
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    config.num_workers = 2
-    with pytest.raises(DataError, match=r"ended with status 1 between .*num_workers=1"):
         open_cache(clips, config)
 
 

@@ -5,11 +5,14 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 
 import pytest
 import soundfile
 
 from rawnet_jax.cli import serve as command
+from rawnet_jax.cli.main import main
 from rawnet_jax.serve.problems import KINDS
 from rawnet_jax.serve.settings import Settings
 from tests.conftest import REPO
@@ -62,18 +65,56 @@ def parsed(words):
     return parser.parse_args(words)
 
 
-def test_the_unit_and_the_image_start_the_service_with_flags_that_there_are():
+def started_by_the_unit():
     unit = (REPO / "deploy" / "rawnet-jax.service").read_text()
     [line] = re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE)
-    words = shlex.split(line)
-    assert words[1] == "serve"
-    assert parsed(words[2:]).metrics_port == 8001
-    assert "SuccessExitStatus=143" in unit
+    return shlex.split(line)
+
+
+def started_by_the_image():
     image = (REPO / "deploy" / "Dockerfile").read_text()
-    parts = [json.loads(one) for one in re.findall(r"^(?:ENTRYPOINT|CMD) (\[.+\])$", image, re.M)]
-    entry, more = parts
-    found = parsed([*entry[2:], *more])
-    assert (found.host, found.behind_proxy) == ("0.0.0.0", True)
+    entry, more = (
+        json.loads(one) for one in re.findall(r"^(?:ENTRYPOINT|CMD) (\[.+\])$", image, re.M)
+    )
+    return [*entry, *more]
+
+
+@pytest.mark.parametrize("words", [started_by_the_unit(), started_by_the_image()])
+def test_the_service_is_started_with_flags_that_there_are(words, capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    there_are = re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)
+    assert words[1] == "serve"
+    flags = [word for word in words if word.startswith("--")]
+    assert flags
+    assert set(flags) <= set(there_are)
+
+
+def test_the_unit_listens_to_its_machine_alone():
+    found = parsed(started_by_the_unit()[2:])
+    assert (found.host, found.metrics_port) == ("127.0.0.1", 8001)
+    assert "SuccessExitStatus=143" in (REPO / "deploy" / "rawnet-jax.service").read_text()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_takes_the_unit(tmp_path):
+    unit = (REPO / "deploy" / "rawnet-jax.service").read_text()
+    path = tmp_path / "rawnet-jax.service"
+    path.write_text(unit.replace("/opt/rawnet/bin/rawnet-jax", sys.executable))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_image_is_open_to_keys_alone(tmp_path, capsys):
+    found = parsed(started_by_the_image()[2:])
+    assert (found.host, found.behind_proxy, found.keys) == ("0.0.0.0", False, "/keys/keys.json")
+    keys = str(tmp_path / "keys.json")
+    words = [keys if word == found.keys else word for word in started_by_the_image()[1:]]
+    assert main([*words, "--workdir=general_1"]) == 2
+    assert f"{keys}: cannot be read" in capsys.readouterr().err
+    image = (REPO / "deploy" / "Dockerfile").read_text()
     for name in re.findall(r"^COPY ([^-].*) \S+$", image, re.MULTILINE):
         for path in name.split():
             assert (REPO / path).exists()

@@ -1,90 +1,27 @@
-"""``WS /v1/stream`` and ``/v1/twilio`` with real clients."""
+"""``WS /v1/stream`` with real clients."""
 
-import base64
 import contextlib
 import gc
 import json
-import random
 import threading
 import time
 from typing import Any
 
 import numpy as np
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 import rawnet_jax
 from rawnet_jax.data.pcm import PcmFormat, decoded
 from rawnet_jax.jobs.stream import window_record
-from rawnet_jax.serve.audit import AuditLog
-from rawnet_jax.serve.decisions import Signer, verify_decision
-from rawnet_jax.serve.gate import Gate
-from rawnet_jax.serve.keys import ApiKey, KeyRing, Role, add_key
+from rawnet_jax.serve.decisions import verify_decision
+from rawnet_jax.serve.keys import Role
 from rawnet_jax.serve.live_stream import LiveStream
-from rawnet_jax.serve.private_file import Secret
 from rawnet_jax.serve.service import Service
 from rawnet_jax.serve.settings import Settings
-from rawnet_jax.serve.twilio import Twilio
 from tests.serve.running import noise, running, stub_detector
-from tests.serve.test_gate_route import LOUD, PEM, QUIET
+from tests.serve.stream_client import PAGE, TEXTS, Client, fresh, keyed, pcm, refused
+from tests.serve.test_gate_route import QUIET
 from tests.small_run import write_run
-
-PAGE = "https://bank.example"
-TWILIO = Twilio("token", "wss://gate.example/v1/twilio")
-TEXTS: dict[Role, str] = {}  # the keys of `guarded`
-_SEEDS = iter(range(20_000, 30_000))
-
-
-def pcm(waveform):
-    return (32_767 * np.clip(waveform, -1, 1)).astype("<i2").tobytes()
-
-
-def fresh(level=LOUD, num_samples=8_000):
-    return pcm(noise(num_samples, level=level, seed=next(_SEEDS)))
-
-
-class Client:
-    """A socket of the service."""
-
-    def __init__(self, server, path="/v1/stream", **options):
-        url = server.url.replace("http", "ws") + path
-        self._connect = connect(url, open_timeout=20, proxy=None, **options)
-        self.messages = []
-
-    def __enter__(self):
-        self.socket = self._connect.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        self._connect.__exit__(*error)
-
-    def send(self, message):
-        self.socket.send(message if isinstance(message, str | bytes) else json.dumps(message))
-
-    def start(self, encoding="s16le", rate=16_000, **more):
-        self.send({"type": "start", "encoding": encoding, "rate": rate, **more})
-
-    def rest(self):
-        """Return all messages until the service closes, and the code."""
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                self.messages.append(json.loads(self.socket.recv(timeout=30)))
-        return self.messages, self.socket.close_code
-
-    def of(self, kind):
-        return [message for message in self.messages if message["type"] == kind]
-
-    def run(self, data, piece=640, **start):
-        """Send a whole stream and return its last message."""
-        self.start(**start)
-        for begin in range(0, len(data), piece):
-            self.send(data[begin : begin + piece])
-        self.send({"type": "stop"})
-        _, code = self.rest()
-        assert code == 1000, self.socket.close_reason
-        assert self.messages[-1]["type"] == "done"
-        return self.messages[-1]
 
 
 @pytest.fixture(scope="module")
@@ -98,33 +35,6 @@ def real(detector):
     """A service with a network."""
     with running(Service(detector, Settings(stream_hop_s=0.1, batch=1))) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory):
-    """A service with keys and a network that is none."""
-    folder = tmp_path_factory.mktemp("guarded")
-    texts = {
-        role: add_key(folder / "keys.json", ApiKey(role.value, role, "0" * 64)) for role in Role
-    }
-    gate = Gate(
-        secret=Secret(b"k" * 32),
-        key_ring=KeyRing(folder / "keys.json"),
-        audit=AuditLog(folder / "audit.jsonl"),
-        signer=Signer(PEM),
-        origins=frozenset({PAGE}),
-        twilio=TWILIO,
-    )
-    settings = Settings(
-        stream_idle_s=1.0, max_stream_s=4.0, streams_per_key=3, streams=4, answer_step_s=0
-    )
-    with running(Service(stub_detector(), settings, gate=gate)) as server:
-        TEXTS.update(texts)
-        yield server
-
-
-def keyed(role=Role.GATE):
-    return {"additional_headers": {"Authorization": f"Bearer {TEXTS[role]}"}}
 
 
 FORMS = {
@@ -210,11 +120,6 @@ def test_a_gate_is_told_verdicts_alone(guarded):
     assert [line["reason_class"] for line in lines if line["request_id"] == again["session"]]
 
 
-def refused(server, path="/v1/stream", **options):
-    with Client(server, path, **options) as client:
-        return client.rest()
-
-
 def test_who_may_open_a_socket(guarded):
     key = TEXTS[Role.GATE]
     assert refused(guarded)[1] == 4001
@@ -274,18 +179,6 @@ def test_limits_of_time_and_number(guarded):
     assert guarded.service.streams.num_open == 0
 
 
-def test_too_many_messages_end_a_stream(guarded, monkeypatch):
-    monkeypatch.setattr("rawnet_jax.serve.stream_socket._BURST", 20.0)
-    monkeypatch.setattr("rawnet_jax.serve.stream_socket._PER_S", 1.0)
-    with Client(guarded, **keyed(Role.ANALYST)) as client:
-        client.start()
-        with contextlib.suppress(ConnectionClosed):
-            for _ in range(60):
-                client.send({"type": "keepalive"})
-        assert client.rest()[1] == 1008
-        assert "messages a second" in client.socket.close_reason
-
-
 def test_keepalive_keeps_a_socket(guarded):
     with Client(guarded, **keyed(Role.ANALYST)) as client:
         client.start()
@@ -297,114 +190,6 @@ def test_keepalive_keeps_a_socket(guarded):
         assert client.rest()[1] == 1000
         assert not client.of("warning")  # who sends nothing does not fall behind
         assert client.messages[-1]["verdict"] == "cannot judge"
-
-
-def hostile(rng):
-    """Yield the messages of clients that mean no good."""
-    start = json.dumps({"type": "start", "encoding": "s16le", "rate": 16_000})
-    floats = json.dumps({"type": "start", "encoding": "f32le", "rate": 16_000})
-    audio = bytes(640)
-    first = [
-        *(b"", audio, "", "{", "null", "[]", '"start"', "1e999", "\x00", "{}", '{"type":1}'),
-        *('{"type":"stop"}', '{"type":"start"}', "[" * 30_000, '{"type":"start","rate":NaN}'),
-        "9" * 60_000,
-    ]
-    yield from ([one] for one in first)
-    wrong: dict[str, list[Any]] = {
-        "encoding": ["mp3", None, 3, [], "S16LE", {}],
-        "rate": [0, -1, 7_999, 192_001, 16_000.0, "16000", True, 10**400, None],
-        "channels": [0, 9, 1.5, "1", -1, None],
-        "challenge_id": ["", 5, "x" * 257, {}],
-        "subject": ["", [], "x" * 300],
-        "evil": [1],
-    }
-    base = {"type": "start", "encoding": "s16le", "rate": 16_000}
-    for name, values in wrong.items():
-        yield from ([json.dumps(base | {name: value})] for value in values)
-    nan, loud = np.full(160, np.nan, "<f4"), np.full(160, 1e30, "<f4")
-    later = [
-        *([start, b"x"], [start, bytes(641)], [floats, bytes(3)], [start, start]),
-        *([start, audio, "text"], [start, audio, '{"type":"accept"}'], [start, audio, "{}"]),
-        *([start, bytes(2**16 + 2)], [start, "x" * (2**16 + 1)], [floats, loud.tobytes()]),
-        [floats, nan.tobytes(), '{"type":"stop"}'],
-        [floats, np.full(160, np.inf, "<f4").tobytes(), '{"type":"stop"}'],
-        *([start, '{"type":"stop"}', audio, audio], [start, *[b""] * 50, '{"type":"stop"}']),
-        [start, *[bytes(2)] * 4_000],
-    ]
-    yield from later
-    for _ in range(60):  # frames at random
-        kinds = [audio, b"\xff", start, rng.randbytes(64), '{"type":"keepalive"}', "junk"]
-        count = rng.randrange(1, 6)
-        yield [start] * (rng.random() < 0.7) + [rng.choice(kinds) for _ in range(count)]
-
-
-def test_hostile_clients_get_nothing_and_harm_nobody(guarded):
-    cases, codes = list(hostile(random.Random(3))), set()
-    assert len(cases) > 100
-    for messages in cases:
-        with Client(guarded, **keyed(Role.ANALYST)) as client:
-            with contextlib.suppress(ConnectionClosed):
-                for message in messages:
-                    client.send(message)
-            if messages[-1:] == ['{"type":"stop"}'] or client.socket.state.name != "OPEN":
-                client.rest()
-            else:
-                with contextlib.suppress(ConnectionClosed, TimeoutError):
-                    while True:
-                        client.messages.append(json.loads(client.socket.recv(timeout=0.02)))
-            codes.add(client.socket.close_code)
-            said = [message.get("verdict") for message in client.messages]
-            assert "bonafide" not in said, messages
-            assert client.socket.close_code != 1011, messages
-    assert {1003, 1008, 1009} <= codes
-    assert guarded.client.get("/readyz").status_code == 200
-    with Client(guarded, **keyed(Role.ANALYST)) as client:
-        assert client.run(fresh())["verdict"] == "bonafide"
-
-
-def test_broken_handshakes_and_bytes_harm_nobody(guarded):
-    import socket
-
-    key = TEXTS[Role.ANALYST]
-    head = (
-        f"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Authorization: Bearer {key}\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    ).encode()
-    frames = [
-        b"\x81\x05hello",  # not masked
-        b"\xf1\x80\0\0\0\0",  # reserved bits
-        b"\x83\x80\0\0\0\0",  # reserved opcode
-        b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",  # of 2^64 bytes
-        b"\x81\x82\0\0\0\0\xff\xfe",  # no UTF-8
-        b"\x89\xfe\xff\xff\0\0\0\0" + bytes(65_535),  # a ping that is too long
-        b"\x80\x80\0\0\0\0",  # goes on with nothing
-        b"\x88\x81\0\0\0\0x",  # a close frame of one byte
-        b"",
-    ]
-    for frame in frames:
-        with socket.create_connection(("127.0.0.1", guarded.port), timeout=5) as raw:
-            raw.sendall(head + frame)
-            raw.settimeout(0.1)
-            with contextlib.suppress(TimeoutError, ConnectionError):
-                while raw.recv(4_096):
-                    pass
-    with pytest.raises(InvalidStatus), Client(guarded, "/v1/nowhere"):
-        pass
-    assert guarded.client.get("/readyz").status_code == 200
-
-
-def test_leaving_early_counts(guarded):
-    for _ in range(5):
-        with Client(guarded, **keyed()) as client:
-            client.start(subject="eve", source="e")
-            client.send(fresh(QUIET))
-            while not client.of("verdict"):
-                client.messages.append(json.loads(client.socket.recv(timeout=10)))
-    time.sleep(0.3)
-    with Client(guarded, **keyed()) as client:
-        client.start(subject="eve", source="e2")
-        assert client.rest()[1] == 4003
 
 
 def test_a_slow_network_holds_the_client_back(detector, monkeypatch):
@@ -456,66 +241,6 @@ def test_open_streams_are_finished_at_the_end():
         assert messages[-1]["duration_s"] == 0.5
         server.thread.join(20)
         assert not server.thread.is_alive()
-
-
-def media(data, **more):
-    payload = {"payload": base64.b64encode(data).decode(), "track": "inbound", **more}
-    return {"event": "media", "streamSid": "MZ1", "media": payload}
-
-
-def begin(call="CA1", **parameters):
-    form = {"encoding": "audio/x-mulaw", "sampleRate": 8_000, "channels": 1}
-    started = {"callSid": call, "streamSid": "MZ1", "mediaFormat": form, "tracks": ["inbound"]}
-    return {"event": "start", "start": started | {"customParameters": parameters}}
-
-
-def dial(server, messages, signature=None):
-    signed = {"X-Twilio-Signature": TWILIO.signature() if signature is None else signature}
-    with Client(server, "/v1/twilio", additional_headers=signed) as client:
-        for message in messages:
-            client.send(message)
-        return client.rest()[1]
-
-
-def told(server, call, role=Role.GATE):
-    answer = server.client.get(f"/v1/calls/{call}", headers=keyed(role)["additional_headers"])
-    return answer.json() if answer.status_code == 200 else answer.status_code
-
-
-def test_a_call_from_twilio(guarded):
-    codes = np.random.default_rng(8).integers(0, 256, 16_000, np.uint8).tobytes()  # loud
-    pieces = [media(codes[k : k + 160], chunk=str(k)) for k in range(0, len(codes), 160)]
-    other = media(bytes(160), track="outbound")
-    connected = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
-    stop = {"event": "stop", "stop": {"callSid": "CA1"}}
-    call = [connected, begin(source="+1555"), *pieces, other, {"event": "mark"}, stop]
-    assert dial(guarded, call) == 1000
-    found = told(guarded, "CA1")
-    token = found.pop("token")
-    assert found == {"call_sid": "CA1", "state": "done", "verdict": "bonafide"}
-    keys = guarded.service.gate.signer.key_set
-    verify_decision(token, keys, audience="twilio", audio=codes)
-    assert told(guarded, "CA1", Role.ANALYST)["duration_s"] == 2.0
-    assert told(guarded, "CA9") == 404
-
-
-def test_calls_that_are_not_from_twilio(guarded):
-    assert dial(guarded, [], signature="x") == 4001
-    assert dial(guarded, [], signature=TWILIO.signature("wss://evil/v1/twilio")) == 4001
-    wrong = [
-        [b"\x00"],
-        ["{"],
-        [{"event": "media"}],
-        [{"event": "start"}],
-        [begin() | {"start": {"callSid": "CA2"}}],
-        [begin("CA3"), {"event": "media", "media": {"payload": "%%"}}],
-        [begin("CA3"), {"event": "media", "media": 5}],
-        [begin("CA3"), {"event": "surprise"}],
-    ]
-    for messages in wrong:
-        assert dial(guarded, messages) in (1003, 1008), messages
-    assert told(guarded, "CA3")["state"] == "failed"
-    assert told(guarded, "CA3")["verdict"] == "cannot judge"
 
 
 def test_the_socket_is_described(guarded):

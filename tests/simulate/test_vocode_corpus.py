@@ -1,13 +1,7 @@
 """Corpora of recordings and their copies: from sources to files, over several runs."""
 
-import csv
 import json
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -22,51 +16,11 @@ from rawnet_jax.data.corpus import load_partition
 from rawnet_jax.data.trial import ProblemLedger
 from rawnet_jax.errors import DataError
 from rawnet_jax.labels import Label
-from rawnet_jax.simulate import tasks, vocode_corpus
-from rawnet_jax.simulate.corpus_writer import LEVEL_DBFS, write_manifest
-from rawnet_jax.simulate.vocode_corpus import VocodeSummary, write_vocoded_corpus
+from rawnet_jax.simulate.corpus_writer import LEVEL_DBFS
 from rawnet_jax.simulate.vocode_plan import plan_copies
 from rawnet_jax.simulate.vocode_sources import Source, find_sources
-from tests.conftest import REPO, write_tiny_corpus
-
-QUICK = ("phase-zero", "phase-random", "lpc")
-
-
-def write_source(root: Path, speakers: str = "abcd", num_takes: int = 3) -> Path:
-    rng = np.random.default_rng(0)
-    for speaker in speakers:
-        (root / speaker).mkdir(parents=True)
-        for take in range(num_takes):
-            noise = 0.02 * rng.standard_normal(2_000 + 100 * take)
-            soundfile.write(root / speaker / f"{take}.flac", noise, 16_000)
-    return root
-
-
-def write(
-    source: Path, output: Path, names=QUICK, num_workers: int = 1, seed: int = 0, **settings
-) -> VocodeSummary:
-    find = {k: settings.pop(k) for k in ("corpus", "partition_shares") if k in settings}
-    sources = find_sources(source, seed=seed, **find)
-    rows = chosen(names) if isinstance(names, tuple) else names
-    return write_vocoded_corpus(
-        source,
-        output,
-        sources,
-        rows,
-        seed=seed,
-        num_workers=num_workers,
-        progress=False,
-        **settings,
-    )
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+from tests.conftest import write_tiny_corpus
+from tests.simulate.vocoded import content, table, write, write_source
 
 
 def test_the_protocol_is_a_manifest_with_source_and_family(tmp_path):
@@ -158,73 +112,6 @@ def test_the_seed_decides_everything_and_processes_nothing(tmp_path):
     assert content(tmp_path / "a") == content(tmp_path / "b")
     same = {k for k, v in content(tmp_path / "a").items() if content(tmp_path / "c").get(k) == v}
     assert same == {"README.txt"}
-
-
-def stop_after(monkeypatch, number: int) -> None:
-    """Let Ctrl-C come when so many recordings are written."""
-    write_source_clips = vocode_corpus._write_source
-    done: list[None] = []
-
-    def stopped(*args):
-        if len(done) == number:
-            raise KeyboardInterrupt
-        done.append(None)
-        return write_source_clips(*args)
-
-    monkeypatch.setattr(vocode_corpus, "_write_source", stopped)
-
-
-def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bits(tmp_path, monkeypatch):
-    source = write_source(tmp_path / "in")
-    write(source, tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        stop_after(patch, 7)
-        with pytest.raises(KeyboardInterrupt):
-            write(source, tmp_path / "out")
-    partial = tmp_path / ".out.partial"
-    assert not (tmp_path / "out").exists()
-    journal = partial / "journal.jsonl"
-    lines = journal.read_text().splitlines()
-    assert len(lines) == 7
-    # A kill may cut a line, and a power cut a file.
-    journal.write_text("\n".join([*lines[:6], lines[6][:20]]))
-    damaged = next(iter(json.loads(lines[2])[1]["files"]))
-    (partial / "corpus" / damaged).write_bytes(b"")
-    with monkeypatch.context() as patch:
-        stop_after(patch, 7)  # of 12: 5 are still good
-        summary = write(source, tmp_path / "out")
-    assert summary.num_resumed == 5
-    assert content(tmp_path / "out") == content(tmp_path / "whole")
-    assert not partial.exists()
-
-
-def test_an_unfinished_run_of_another_request_is_not_mixed_in(tmp_path, monkeypatch):
-    source = write_source(tmp_path / "in")
-    with monkeypatch.context() as patch:
-        stop_after(patch, 4)
-        with pytest.raises(KeyboardInterrupt):
-            write(source, tmp_path / "out")
-    (source / "a" / "0.flac").touch()
-    message = r"unfinished run with another copies, modified.*--overwrite"
-    with pytest.raises(DataError, match=message):
-        write(source, tmp_path / "out", copies=2)
-    summary = write(source, tmp_path / "out", copies=2, overwrite=True)
-    assert summary.num_resumed == 0
-    assert not (tmp_path / ".out.partial").exists()
-
-
-def test_a_corpus_that_is_there_already_is_told_and_another_is_not_overwritten(tmp_path):
-    source = write_source(tmp_path / "in")
-    first = write(source, tmp_path / "out")
-    before = content(tmp_path / "out")
-    again = write(source, tmp_path / "out")
-    assert not again.was_written
-    assert again.counts == first.counts
-    assert "there already" in str(again)
-    with pytest.raises(DataError, match="exists and is not empty"):
-        write(source, tmp_path / "out", seed=1)
-    assert content(tmp_path / "out") == before
-    assert write(source, tmp_path / "out", seed=1, overwrite=True).was_written
 
 
 def test_what_cannot_be_read_is_left_out_with_its_copies(tmp_path):
@@ -353,80 +240,3 @@ def test_max_clips_takes_some_of_all():
 def test_numbers_that_cannot_be(settings, message):
     with pytest.raises(DataError, match=message):
         plan(3, settings.pop("num_vocoders", 2), **settings)
-
-
-def test_an_output_inside_the_input_is_refused(tmp_path):
-    source = write_source(tmp_path / "in")
-    with pytest.raises(DataError, match="lies in the source folder"):
-        write(source, source / "out")
-
-
-def test_an_output_that_holds_the_input_is_refused_even_with_overwrite(tmp_path):
-    source = write_source(tmp_path / "out" / "in")
-    write_manifest(tmp_path / "out", {"kind": "vocode"})
-    before = content(tmp_path / "out")
-    with pytest.raises(DataError, match="holds the source folder"):
-        write(source, tmp_path / "out", overwrite=True)
-    assert content(tmp_path / "out") == before
-
-
-def test_a_full_disk_stops_the_run_and_keeps_what_is_done(tmp_path, monkeypatch):
-    source = write_source(tmp_path / "in")
-
-    def full(path: Path, content: bytes) -> None:
-        if "D_" in path.name:
-            raise DataError(f"{path}: cannot be written: No space left on device")
-        path.write_bytes(content)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(vocode_corpus, "write_bytes", full)
-        with pytest.raises(DataError, match="No space left"):
-            write(source, tmp_path / "out")
-    assert write(source, tmp_path / "out").num_resumed == 6
-
-
-@pytest.mark.slow
-def test_a_killed_run_leaves_no_process_and_is_gone_on_with(tmp_path):
-    source = write_source(tmp_path / "in", num_takes=15)
-    shutil.copytree(source, tmp_path / "same", copy_function=shutil.copy)
-    command = [
-        *(sys.executable, "-m", "rawnet_jax", "vocode", "--input", str(source)),
-        *("--output", str(tmp_path / "out"), "--vocoder", "lpc", "--num-workers", "2"),
-    ]
-    journal = tmp_path / ".out.partial" / "journal.jsonl"
-    environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    with subprocess.Popen([*command, "--no-progress"], env=environment) as process:
-        while process.poll() is None and not (journal.exists() and journal.stat().st_size):
-            time.sleep(0.01)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        workers = children.read_text().split() if children.exists() else []
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    summary = write(source, tmp_path / "out", ("lpc",))
-    assert summary.num_resumed > 0
-    write(tmp_path / "same", tmp_path / "whole", ("lpc",))
-    assert content(tmp_path / "out") == content(tmp_path / "whole") | {
-        "README.txt": (tmp_path / "out" / "README.txt").read_bytes(),
-    }
-    deadline_s = time.monotonic() + 20
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):
-        assert time.monotonic() < deadline_s, "a worker outlived its parent"
-        time.sleep(0.05)
-
-
-def test_workers_leave_ctrl_c_to_the_parent(monkeypatch):
-    monkeypatch.setattr(tasks, "threadpool_limits", lambda number: None)
-    monkeypatch.setattr(os, "environ", dict(os.environ))
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        tasks._prepare_worker()
-        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_a_worker_has_one_thread():
-    found = tasks.run_tasks(
-        os.getenv, ["NPROC"] * 8, num_workers=2, progress=False, description="threads"
-    )
-    assert found == ["1"] * 8

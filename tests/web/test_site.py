@@ -74,6 +74,62 @@ def test_a_run_becomes_a_folder(tmp_path, built, capsys):
     assert "must be a new folder" in capsys.readouterr().err
 
 
+def test_a_server_scores_in_place_of_the_page(tmp_path, built):
+    (built / "index.html").write_text(f'<meta content="{HEADERS["Content-Security-Policy"]}">')
+    server = "https://scores.example:8443/"
+    words = ["--workdir=general_1", f"--server={server}", f"--export={tmp_path / 'page'}"]
+    assert main(["web", *words]) == 0
+    names = {str(p.relative_to(tmp_path / "page")) for p in (tmp_path / "page").rglob("*.*")}
+    assert names == {"index.html", "page.json"}
+    assert json.loads((tmp_path / "page" / "page.json").read_text())["server"] == server[:-1]
+    policy = (tmp_path / "page" / "index.html").read_text()
+    assert re.findall(r"https?:[^; ]*", policy) == [server[:-1]]
+    assert f"connect-src 'self' {server[:-1]};" in policy
+
+
+def test_the_header_allows_that_server_alone(tmp_path):
+    (tmp_path / "index.html").write_text("page")
+    server = make_server(tmp_path, 0, "https://scores.example")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
+        connection.request("GET", "/", headers={"Host": "localhost"})
+        policy = connection.getresponse().headers["Content-Security-Policy"]
+        connection.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    found = policy.replace(" https://scores.example", "")
+    assert found == HEADERS["Content-Security-Policy"]
+    assert "connect-src 'self' https://scores.example;" in policy
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Scores.Example:443/", "https://scores.example"),
+        ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_do(url, origin):
+    assert site.server_origin(url) == origin
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://scores.example", "scores.example", "ftp://x", "https://", "https://a/path"),
+        *("https://a; script-src *", "https://a b", "https://*", "https://u:p@a", "https://a:x"),
+    ],
+)
+def test_other_addresses_of_a_server_are_one_line(url):
+    with pytest.raises(ConfigError, match=r"--server .*: must be https://HOST"):
+        site.server_origin(url)
+
+
 def test_without_the_built_page_there_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(site, "resources", SimpleNamespace(files=lambda _: tmp_path))
     assert main(["web", "--workdir=general_1", "--export", str(tmp_path / "page")]) == 2

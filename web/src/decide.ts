@@ -1,22 +1,12 @@
 /** From scores to what is said, as rawnet_jax/scoring/verdict.py says it. */
 
 import { moreTelling } from "./gate";
-import type { About, Calibration, Scored, Window } from "./types";
-
-export type Verdict = "bonafide" | "spoof" | "cannot judge";
+import type { About, Calibration, Said, Scored, Window } from "./types";
 
 /** What the user has set: of scores as they are, and the prior of spoof. */
 export interface Settings {
   threshold: number;
   prior: number;
-}
-
-export interface Said {
-  verdict: Verdict;
-  score: number | null;
-  llr: number | null;
-  p_spoof: number | null;
-  reason: string | null;
 }
 
 export interface Span {
@@ -59,6 +49,11 @@ export function ownThreshold(about: About): number {
   return (threshold.value - (calibration.offset ?? 0)) / calibration.scale;
 }
 
+/** Returns whether the first window that holds speech decides, as rawnet_jax/scoring/seek.py finds it. */
+export function seeks(about: About): boolean {
+  return about.longer.aggregate === "first" && about.gate.enabled && !!about.speech?.output;
+}
+
 /** Returns the windows that decide: indices into `scored.windows`. */
 export function deciding(scored: Scored, about: About): number[] {
   const { windows } = scored;
@@ -66,7 +61,7 @@ export function deciding(scored: Scored, about: About): number[] {
   const byScore = [...counted].sort((a, b) => windows[a]!.score! - windows[b]!.score!);
   switch (about.longer.aggregate) {
     case "first":
-      return counted.slice(0, 1);
+      return seeks(about) || counted[0] === 0 ? counted.slice(0, 1) : [];
     case "max_spoof":
       return byScore.slice(0, 1);
     case "trimmed": {
@@ -80,9 +75,12 @@ export function deciding(scored: Scored, about: About): number[] {
 
 /** Returns what is said of the whole recording. */
 export function judge(scored: Scored, about: About, settings: Settings): Said {
+  if (scored.told) return atPrior(scored.told, settings.prior);
   const chosen = deciding(scored, about).map((i) => scored.windows[i]!);
   if (scored.refusal ?? !chosen.length) {
-    const why = scored.windows.reduce(
+    const isFirst = about.longer.aggregate === "first" && !seeks(about);
+    const heard = isFirst ? scored.windows.slice(0, 1) : scored.windows;
+    const why = heard.reduce(
       (found, window) => moreTelling(found, window.refusal),
       scored.refusal,
     );
@@ -94,11 +92,19 @@ export function judge(scored: Scored, about: About, settings: Settings): Said {
 }
 
 export function judgeWindow(window: Window, about: About, settings: Settings): Said {
+  if (window.told) return atPrior(window.told, settings.prior);
   if (window.score === null) {
     const reason = window.refusal ? `${window.refusal.reason}: ${window.refusal.detail}` : null;
     return { verdict: "cannot judge", score: null, llr: null, p_spoof: null, reason };
   }
   return said(window.score, window.distance ?? NaN, about, settings, true);
+}
+
+/** Returns what a server said, with P(spoof) at the user's prior. */
+function atPrior(told: Said, prior: number): Said {
+  const { verdict, score, llr, reason } = told;
+  const p_spoof = told.p_spoof === null || llr === null ? null : pSpoof(llr, prior);
+  return { verdict, score, llr, p_spoof, reason };
 }
 
 function said(

@@ -1,7 +1,7 @@
 /** Waveform or spectrogram, and below it the time line of windows. */
 
-import { judgeWindow, type Settings, type Verdict } from "./decide";
-import type { About, Scored } from "./types";
+import { judgeWindow, type Settings } from "./decide";
+import type { About, Scored, Verdict } from "./types";
 
 export type View = "waveform" | "spectrogram";
 

@@ -1,39 +1,38 @@
 /** The page: what is put on it, what it says, what moves it. */
 
 import { cardElements } from "./card";
-import { decode } from "./decode";
-import { judge, ownThreshold, sentence, spoofSpans, type Said, type Settings } from "./decide";
+import { judge, ownThreshold, sentence, spoofSpans, type Settings } from "./decide";
 import { draw, type View } from "./draw";
+import type { Engine, Found, Given } from "./engine";
 import { UserError } from "./errors";
+import { scoresHere } from "./local";
 import { record, type Recording } from "./record";
 import { asCsv, asRecord } from "./report";
 import { SAMPLE_RATE_HZ, noise, silence, vowels } from "./samples";
-import type { About, Audio, Scored } from "./types";
-import { isWav, writeWav } from "./wav";
-import type { Asked, Told } from "./worker";
+import { explained, percent, rates, type Measured } from "./say";
+import { scoresByServer } from "./server";
+import type { About, Said, Scored } from "./types";
+import { writeWav } from "./wav";
 
 const MAX_BYTES = 200e6;
 const MAX_SECONDS = 1800;
-
-interface Rates {
-  threshold: number;
-  miss: number;
-  false_alarm: number;
-}
 
 /** What `python -m rawnet_jax web` leaves beside the page. */
 interface PageInfo {
   name: string;
   card: string;
-  measured: { on: string; points: Rates[]; is_curve: boolean } | null;
+  measured: Measured | null;
+  /** Origin of the server that scores; null = the page does. */
+  server: string | null;
 }
 
 interface State {
+  engine?: Engine;
   about?: About;
   info?: PageInfo;
   name: string;
   scored?: Scored;
-  waveform?: Float32Array;
+  waveform?: Float32Array | null;
   settings: Settings;
   view: View;
   asked: number;
@@ -61,25 +60,6 @@ const canvas = get<HTMLCanvasElement>("picture");
 const prior = get<HTMLInputElement>("prior");
 const threshold = get<HTMLInputElement>("threshold");
 const recordButton = get<HTMLButtonElement>("record");
-const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-
-function ask(asked: Asked, transfer: Transferable[] = []) {
-  worker.postMessage(asked, transfer);
-}
-
-worker.onmessage = (event: MessageEvent<Told>) => {
-  const told = event.data;
-  if (told.kind === "loading") say(`${told.what}…`);
-  else if (told.kind === "ready") ready(told.about);
-  else if (told.kind === "error") fail(told.message);
-  else if (told.id !== state.asked) return;
-  else if (told.kind === "progress") showProgress(told.done / told.total);
-  else show(told.scored, told.waveform);
-};
-worker.onerror = (event) => {
-  fail(`The page could not be started: ${event.message}`);
-};
-
 function say(text: string) {
   status.textContent = text;
 }
@@ -99,18 +79,17 @@ function showProgress(share: number | null) {
 }
 
 async function start() {
-  ask({ kind: "load", base: new URL(".", document.baseURI).href });
   const response = await fetch("page.json");
   if (!response.ok) throw new UserError("page.json could not be loaded.");
   const info = (await response.json()) as PageInfo;
   state.info = info;
   get("model-name").textContent = info.name;
   get("card").replaceChildren(...cardElements(info.card));
-}
-
-function ready(about: About) {
-  state.about = about;
-  resetThreshold();
+  state.engine = info.server ? byServer(info.server) : scoresHere(new URL(".", document.baseURI).href);
+  const about = await state.engine.load((what) => {
+    say(`${what}…`);
+  });
+  if (about) know(about);
   document.querySelectorAll<HTMLButtonElement>("#drop button, #drop input").forEach((one) => {
     one.disabled = false;
   });
@@ -118,8 +97,30 @@ function ready(about: About) {
   say("Ready.");
 }
 
+/** Returns the server's engine; the page says where recordings go, and asks for the key. */
+function byServer(origin: string): Engine {
+  get("where").textContent = `Recordings are sent to ${origin}, which scores them.`;
+  get("asks").textContent = `It asks ${origin}, and no other server, for anything.`;
+  get("key-of").textContent = `Key for ${origin}`;
+  get("server").hidden = false;
+  get("threshold-moves").hidden = true;
+  const key = get<HTMLInputElement>("key");
+  return scoresByServer(origin, () => key.value.trim());
+}
+
+/** Takes what is known of the model. */
+function know(about: About) {
+  if (state.about === about) return;
+  state.about = about;
+  resetThreshold();
+  if (!state.info?.server || about.model === state.info.name) return;
+  get("model-name").textContent = about.model;
+  get("card").textContent = `The server scores with ${about.model}, of which this page has no card.`;
+  state.info.measured = null;
+}
+
 function begin(name: string) {
-  if (!state.about) throw new UserError("The model is still being loaded.");
+  if (!state.engine) throw new UserError("The model is still being loaded.");
   state.name = name;
   state.asked++;
   get("error").hidden = true;
@@ -135,32 +136,37 @@ async function take(file: File) {
     const size = (file.size / 1e6).toFixed(0);
     throw new UserError(`${file.name} has ${size} MB; at most 200 MB can be taken.`);
   }
-  const id = state.asked;
   const content = await file.arrayBuffer();
   if (!content.byteLength) throw new UserError(`${file.name} is empty.`);
-  if (isWav(new Uint8Array(content, 0, Math.min(12, content.byteLength)))) {
-    ask({ kind: "file", id, content }, [content]);
-  } else {
-    score(await decode(content), id);
+  await score({ content });
+}
+
+async function score(given: Given) {
+  const id = state.asked;
+  const isLast = () => id === state.asked;
+  try {
+    const found = await state.engine!.score(given, (share) => {
+      if (isLast()) showProgress(share);
+    });
+    if (isLast()) show(found);
+  } catch (error) {
+    if (isLast()) throw error;
   }
 }
 
-function score(audio: Audio, id: number) {
-  ask(
-    { kind: "audio", id, audio },
-    audio.channels.map((channel) => channel.buffer),
-  );
-}
-
-function show(scored: Scored, waveform: Float32Array) {
+function show({ about, scored, waveform }: Found) {
+  know(about);
   state.scored = scored;
   state.waveform = waveform;
   showProgress(null);
   if (player.src) URL.revokeObjectURL(player.src);
-  const sound = new Blob([writeWav(waveform, state.about!.sample_rate_hz)], { type: "audio/wav" });
-  player.src = URL.createObjectURL(sound);
+  get("heard").hidden = canvas.hidden = get("legend").hidden = waveform === null;
+  if (waveform) {
+    const sound = new Blob([writeWav(waveform, about.sample_rate_hz)], { type: "audio/wav" });
+    player.src = URL.createObjectURL(sound);
+  }
   get("result").hidden = false;
-  const seconds = waveform.length / state.about!.sample_rate_hz;
+  const seconds = scored.numSamples / about.sample_rate_hz;
   get("file-name").textContent = `${state.name}, ${seconds.toFixed(1)} s`;
   const said = update();
   say(`Done. ${sentence(said)}`);
@@ -174,53 +180,16 @@ function update(): Said {
   if (!about || !scored) throw new Error("there is no recording");
   const said = judge(scored, about, settings);
   get("verdict").textContent = sentence(said);
-  get("explained").textContent = explained(said, about);
+  get("explained").textContent = explained(said, about, settings);
   get("probability").hidden = said.p_spoof === null;
   get("p-spoof").textContent = `P(spoof) = ${percent(said.p_spoof ?? 0)} at a prior of ${percent(settings.prior)}`;
   get("prior-value").textContent = percent(settings.prior);
   get("threshold-value").textContent = settings.threshold.toFixed(2);
-  get("rates").textContent = rates();
+  get("rates").textContent = rates(about, state.info?.measured ?? null, settings);
   showSpans();
   showTable();
   picture();
   return said;
-}
-
-function explained(said: Said, about: About): string {
-  if (said.verdict === "cannot judge") return `Why: ${said.reason ?? "not known"}.`;
-  const name = said.verdict === "spoof" ? "synthetic" : "genuine";
-  const call = `The score, ${said.score!.toFixed(2)}, is called ${name} at the threshold of ${state.settings.threshold.toFixed(2)}.`;
-  if (said.llr === null) return call;
-  const ratio = Math.exp(Math.abs(said.llr));
-  const [is, not] = said.llr < 0 ? ["synthetic", "genuine"] : ["genuine", "synthetic"];
-  const bounds = about.calibration?.bounds;
-  const ends = bounds ? " This model never says more than its trials support." : "";
-  const atEnd = bounds?.some((bound) => Math.abs(bound - said.llr!) < 1e-9) ? ends : "";
-  return `Such a score is ${ratio.toFixed(1)} times as likely for ${is} speech as for ${not} speech (LLR ${said.llr.toFixed(2)}).${atEnd} ${call}`;
-}
-
-function rates(): string {
-  const own = state.about?.threshold;
-  const rule = own && atOwn() ? `This is the model's own threshold (${own.rule}). ` : "";
-  const measured = state.info?.measured;
-  if (!measured) return `${rule}Error rates were not measured for this model.`;
-  const here = state.settings.threshold;
-  const at = measured.is_curve
-    ? (measured.points.findLast((one) => one.threshold <= here) ?? measured.points[0])
-    : measured.points.find((one) => Math.abs(one.threshold - here) < 0.006);
-  if (at) {
-    return `${rule}Measured here, ${measured.on}: ${percent(at.miss)} of genuine speech called synthetic, ${percent(at.false_alarm)} of synthetic speech passed.`;
-  }
-  const places = measured.points.map((one) => one.threshold.toFixed(2)).join(", ");
-  return `${rule}Error rates were measured at ${places} only, not here.`;
-}
-
-function atOwn(): boolean {
-  return Math.abs(ownThreshold(state.about!) - state.settings.threshold) < 0.006;
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 }
 
 function showSpans() {
@@ -291,7 +260,7 @@ async function toggleRecording() {
     recordButton.setAttribute("aria-pressed", "false");
     const audio = await recording.stop();
     begin("Recording");
-    score(audio, state.asked);
+    await score({ audio });
     return;
   }
   const begun = await record(
@@ -360,7 +329,7 @@ function listen() {
     button.addEventListener("click", () => {
       const made = { vowels, noise, silence }[button.dataset.sample as "vowels"];
       begin(button.textContent);
-      score({ rateHz: SAMPLE_RATE_HZ, channels: [made(6)] }, state.asked);
+      attempt(score({ audio: { rateHz: SAMPLE_RATE_HZ, channels: [made(6)] } }));
     });
   });
   on("record", "click", () => {

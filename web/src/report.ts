@@ -7,7 +7,7 @@ export function asRecord(path: string, scored: Scored, about: About, settings: S
   const rate = about.sample_rate_hz;
   const { reason, ...verdict } = judge(scored, about, settings);
   const chosen = verdict.score === null ? [] : deciding(scored, about).map((i) => scored.windows[i]!);
-  return {
+  const made = {
     path,
     ...verdict,
     prior: about.calibration ? settings.prior : null,
@@ -27,6 +27,8 @@ export function asRecord(path: string, scored: Scored, about: About, settings: S
     model: { run: about.run, ...about.checkpoint },
     threshold: settings.threshold,
   };
+  // What a server counted stays as it is; P(spoof) is at the user's prior.
+  return { ...made, ...scored.told, ...verdict, path, prior: made.prior, windows: made.windows };
 }
 
 function covered(bounds: [number, number][]): number {

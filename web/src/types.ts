@@ -21,6 +21,17 @@ export interface Refusal {
   value: number;
 }
 
+export type Verdict = "bonafide" | "spoof" | "cannot judge";
+
+/** What is said of a recording or a window. */
+export interface Said {
+  verdict: Verdict;
+  score: number | null;
+  llr: number | null;
+  p_spoof: number | null;
+  reason: string | null;
+}
+
 /** A window of the recording; `score` is null where the gate refused it. */
 export interface Window {
   start: number;
@@ -28,13 +39,19 @@ export interface Window {
   score: number | null;
   distance: number | null;
   refusal: Refusal | null;
+  told?: Said;
 }
 
-/** What the worker found of a recording; the page reads verdicts from it. */
+/**
+ * What was found of a recording; the page reads verdicts from it.
+ *
+ * What a server judged stands in `told`, of the recording and of its windows.
+ */
 export interface Scored {
   numSamples: number;
   windows: Window[];
   refusal: Refusal | null;
+  told?: Said;
 }
 
 export interface Gate {

@@ -14,8 +14,12 @@ interface Format {
   bytes: number;
 }
 
-export function isWav(bytes: Uint8Array): boolean {
+function isWav(bytes: Uint8Array): boolean {
   return text(bytes, 0) === "RIFF" && text(bytes, 8) === "WAVE";
+}
+
+export function startsAsWav(content: ArrayBuffer): boolean {
+  return isWav(new Uint8Array(content, 0, Math.min(12, content.byteLength)));
 }
 
 /** Returns every channel of a WAV file as float32. */
@@ -91,25 +95,35 @@ function text(bytes: Uint8Array, at: number): string {
 
 /** Returns a mono 16-bit WAV file of samples within full scale, for the player. */
 export function writeWav(waveform: Float32Array, rateHz: number): ArrayBuffer {
-  const content = new ArrayBuffer(44 + 2 * waveform.length);
+  return writeWavOf({ rateHz, channels: [waveform] });
+}
+
+/** Returns a 16-bit WAV file of samples within full scale. */
+export function writeWavOf({ rateHz, channels }: Audio): ArrayBuffer {
+  const frame = 2 * channels.length;
+  const size = frame * (channels[0]?.length ?? 0);
+  const content = new ArrayBuffer(44 + size);
   const view = new DataView(content);
   const put = (at: number, word: string) => {
     for (let i = 0; i < word.length; i++) view.setUint8(at + i, word.charCodeAt(i));
   };
   put(0, "RIFF");
-  view.setUint32(4, 36 + 2 * waveform.length, true);
+  view.setUint32(4, 36 + size, true);
   put(8, "WAVEfmt ");
   view.setUint32(16, 16, true);
   view.setUint16(20, PCM, true);
-  view.setUint16(22, 1, true);
+  view.setUint16(22, channels.length, true);
   view.setUint32(24, rateHz, true);
-  view.setUint32(28, 2 * rateHz, true);
-  view.setUint16(32, 2, true);
+  view.setUint32(28, frame * rateHz, true);
+  view.setUint16(32, frame, true);
   view.setUint16(34, 16, true);
   put(36, "data");
-  view.setUint32(40, 2 * waveform.length, true);
-  waveform.forEach((value, i) => {
-    view.setInt16(44 + 2 * i, Math.max(-32768, Math.min(32767, Math.round(value * 32768))), true);
+  view.setUint32(40, size, true);
+  channels.forEach((channel, k) => {
+    channel.forEach((value, i) => {
+      const sample = Math.max(-32768, Math.min(32767, Math.round(value * 32768)));
+      view.setInt16(44 + frame * i + 2 * k, sample, true);
+    });
   });
   return content;
 }

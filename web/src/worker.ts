@@ -4,7 +4,7 @@ import { UserError } from "./errors";
 import { readAbout } from "./metadata";
 import { heard, score, type Run } from "./score";
 import type { About, Audio, Scored } from "./types";
-import { isWav, readWav } from "./wav";
+import { readWav, startsAsWav } from "./wav";
 
 export type Asked =
   | { kind: "load"; base: string }
@@ -63,7 +63,7 @@ async function answer(asked: Asked) {
 }
 
 function wav(content: ArrayBuffer): ArrayBuffer {
-  if (!isWav(new Uint8Array(content, 0, Math.min(12, content.byteLength)))) {
+  if (!startsAsWav(content)) {
     throw new UserError("This is no audio file that the browser can read.");
   }
   return content;

@@ -1,7 +1,7 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { deciding, judge, pSpoof, sentence, spoofSpans } from "../src/decide";
 import { levelRefusal, mixed, speechRefusal } from "../src/gate";
-import { starts } from "../src/score";
+import { score, starts } from "../src/score";
 import type { About, Scored } from "../src/types";
 
 const gate = {
@@ -98,4 +98,62 @@ test("an empty channel and channels that cancel are named", () => {
 test("speech that is just enough is enough", () => {
   expect(speechRefusal(Math.fround(0.2), 0.2, 1)).toBeNull();
   expect(speechRefusal(0.192, 0.2, 1)?.reason).toBe("no speech");
+});
+
+describe("where the first window of speech decides", () => {
+  const first = {
+    ...about,
+    num_samples: 16_000,
+    pad: "",
+    longer: { aggregate: "first", hop_samples: 8000 },
+    speech: { needed_s: 0.2, needed_share: 0.5, output: "speech_s" },
+    unlike_training: null,
+  } as unknown as About;
+  const wave = (num: number, from: number) =>
+    new Float32Array(num).map((_, i) => (i >= from ? 1 : 0.01) * Math.sin(i / 5 + (i % 7)));
+
+  /** A network that gives how loud a row is, and finds speech where samples are loud. */
+  const run = (rows: Float32Array, own: Int32Array) => {
+    const speech = Float32Array.from(own, (count, row) => {
+      let frames = 0;
+      for (let at = 0; at < count; at += 512) {
+        const piece = rows.subarray(16_000 * row + at, 16_000 * row + Math.min(at + 512, count));
+        if (piece.some((value) => Math.abs(value) > 0.5)) frames++;
+      }
+      return (512 * frames) / 16_000;
+    });
+    return Promise.resolve({ score: speech, speech_s: speech });
+  };
+
+  test("it is moved to where its speech begins", async () => {
+    const found = await score(wave(48_000, 21_000), first, run);
+    const onset = 8000 + 512 * Math.floor((21_000 - 8000) / 512);
+    const begin = onset - 1600;
+    expect(found.windows.map((one) => one.start)).toEqual([0, begin, begin + 8000, 32_000]);
+    expect(found.windows[0]!.refusal?.reason).toBe("no speech");
+    expect(deciding(found, first)).toEqual([1]);
+  });
+
+  test("at the end it ends with the recording", async () => {
+    const found = await score(wave(30_000, 20_000), first, run);
+    expect(found.windows.map((one) => one.start)).toEqual([0, 14_000]);
+    expect(deciding(found, first)).toEqual([1]);
+  });
+
+  test("speech in the first one leaves all as it is", async () => {
+    const found = await score(wave(40_000, 0), first, run);
+    expect(found.windows.map((one) => one.start)).toEqual([0, 8000, 16_000, 24_000]);
+    expect(deciding(found, first)).toEqual([0]);
+  });
+
+  test("without speech there is no verdict", async () => {
+    const found = await score(wave(40_000, 50_000), first, run);
+    expect(judge(found, first, settings).verdict).toBe("cannot judge");
+  });
+
+  test("of a model that looks for no speech the first window decides, or none", () => {
+    const blind = { ...first, speech: null };
+    expect(deciding(scored([1, 2]), blind)).toEqual([0]);
+    expect(deciding(scored([null, 2]), blind)).toEqual([]);
+  });
 });

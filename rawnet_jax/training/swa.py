@@ -2,7 +2,7 @@
 
 Izmailov et al., Averaging weights leads to wider optima and better generalization (UAI 2018), as
 AASIST uses it: the parameters of every epoch whose dev EER is no worse than the best before it
-enter a running mean; at the end of the run BatchNorm's statistics are estimated anew for the mean,
+enter a running mean; at the end of the run BatchNorm's statistics are estimated again for the mean,
 by passing over the training clips once.
 """
 

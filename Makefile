@@ -8,6 +8,7 @@ DEMO_CORPUS ?= data/demo
 DEMO_RUN ?= runs/demo
 # Two workers on two cores; more where there are more.
 TEST_WORKERS ?= auto
+TEST_EXTRAS := simulate,vocode,search,media,serve,scale,export,tflite,test
 # `make test CONSTRAINTS=` takes the newest versions of everything.
 CONSTRAINTS ?= -c constraints.txt
 # Of `make fuzz`; KINDS such as audio,kills (default: all).
@@ -15,11 +16,12 @@ CASES ?= 1000
 SEED ?= 1
 KINDS ?=
 
-.PHONY: docs help install venv-module demo test test-wheel test-web web fuzz lint typecheck constraints clean
+.PHONY: docs help install venv-module demo test test-wheel test-web web fuzz lint typecheck constraints sbom test-lowest clean
 
 help:
 	@echo "make demo         write the synthetic demo corpus, train on it, evaluate, name the report"
 	@echo "make test         run the whole test suite"
+	@echo "make test-lowest  run it on the lowest versions that pyproject.toml allows"
 	@echo "make test-wheel   try commands and Python interface from the wheel, in empty environments"
 	@echo "make web          build the page of the command web (needs Node.js 20.19 or newer)"
 	@echo "make test-web     lint, types and unit tests of the page"
@@ -28,6 +30,7 @@ help:
 	@echo "make typecheck    mypy over package, tests, configs, benchmarks and fuzzer"
 	@echo "make docs         build the pages as a site in site/"
 	@echo "make constraints  resolve the newest versions and pin them in constraints.txt"
+	@echo "make sbom         list, with licences, what the wheel needs and what its page holds, in sbom/"
 	@echo "make clean        remove .venv, the demo corpus and the demo run"
 	@echo "PYTHON=python3.12 make test    use another interpreter (3.11 or newer)"
 
@@ -38,7 +41,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "error: Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1); set PYTHON=" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory venv-module
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[simulate,vocode,search,media,serve,scale,export,tflite,test,docs,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[$(TEST_EXTRAS),docs,dev]'
 	@touch $@
 
 # Debian splits this part of Python off; root on such a machine gets it, others are told.
@@ -54,6 +57,13 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
+
+# uv resolves to the floors of direct dependencies, which pip cannot.
+test-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[$(TEST_EXTRAS)]'
+	.venv-lowest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
 # Needs a network: each extra in an environment of its own.
 test-wheel: install
@@ -92,5 +102,18 @@ constraints: install
 	  --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --no-emit-options --output-file constraints.txt pyproject.toml
 
+# CycloneDX, two files: the packages of an environment that holds the package alone, and what the
+# page of the command `web` was built from. The tool lives in an environment of its own.
+sbom:
+	@command -v npm >/dev/null || { echo "error: npm is needed; it comes with Node.js" >&2; exit 2; }
+	rm -rf sbom && mkdir sbom
+	$(PYTHON) -m venv sbom/of && $(PYTHON) -m venv sbom/by
+	sbom/of/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) .
+	sbom/by/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7.0,<8'
+	sbom/by/bin/cyclonedx-py environment sbom/of --pyproject pyproject.toml --mc-type library \
+	  --output-reproducible --of JSON -o sbom/rawnet_jax.cdx.json
+	cd web && npm sbom --package-lock-only --omit dev --sbom-format cyclonedx > ../sbom/web.cdx.json
+	rm -rf sbom/of sbom/by
+
 clean:
-	rm -rf $(VENV) $(DEMO_CORPUS) $(DEMO_RUN)
+	rm -rf $(VENV) .venv-lowest $(DEMO_CORPUS) $(DEMO_RUN) sbom

@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, required=True, help="of before")
     parser.add_argument("--speakers", type=int, default=3)
     parser.add_argument("--least-clips", type=int, default=15, help="of a speaker")
-    parser.add_argument("--most-clips", type=int, default=60, help="more is no single speaker")
+    parser.add_argument(
+        "--most-clips", type=int, default=60, help="a speaker with more is probably not one person"
+    )
     parser.add_argument("--clips", type=int, default=10, help="that are adapted to")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()

@@ -237,7 +237,7 @@ def large_cache(folder: Path, num_bytes: int, num_batches: int) -> list[Row]:
 
 
 def anonymous_mb() -> float:
-    """Memory of this process that is no mapped file, in MB; NaN without Linux's /proc."""
+    """Memory of this process that is not a mapped file, in MB; NaN without Linux's /proc."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except FileNotFoundError:

@@ -164,7 +164,7 @@ def networks(args: argparse.Namespace) -> Iterable[Network]:
         config.model = model_config(name)
         length = TINY_SAMPLES if args.tiny else MODELS[name].num_samples
         config.data.num_samples = length
-        config.data.pad = "repeat"  # so that the length of a clip is no second input
+        config.data.pad = "repeat"  # so that the length of a clip is not a second input
         drawn = jax.jit(partial(init_variables, build_model(config.model), num_samples=length))
         source = {"checkpoint": "random", "step": 0, "fingerprint": ""}
         yield Network(make_program(config, jax.device_get(drawn(jax.random.key(0))), source))

@@ -4,7 +4,7 @@
     python -m benchmarks.vocoders FOLDER --model lyra          # and one with them
 
 Real-time factor: seconds of processor time per second of speech, for each recording once, with
-settings drawn anew. The first call of a vocoder is not counted. Model files run on one thread.
+settings drawn again. The first call of a vocoder is not counted. Model files run on one thread.
 """
 
 import argparse

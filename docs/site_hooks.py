@@ -30,7 +30,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Point links at pages of the site; what is no page keeps its text alone."""
+    """Point links at pages of the site; what is not a page keeps its text alone."""
     markdown = _FENCE.sub(r"\1", markdown)
     source = page.file.src_uri
     folder = _FROM_ROOT.get(source, Path("docs") / Path(source).parent)

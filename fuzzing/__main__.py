@@ -70,7 +70,7 @@ def cases_of(
 
 
 def _import_everything() -> None:
-    """Import what forked processes would import each anew."""
+    """Import what forked processes would import each again."""
     import tqdm
 
     tqdm.tqdm.monitor_interval = 0  # a thread

@@ -61,7 +61,7 @@ def joined_with_other(base: Base, rng: Rng, bases: list[Base]) -> Mutant:
 
 
 def tagged(base: Base, rng: Rng, _bases: list[Base]) -> Mutant:
-    """Put what is no audio before or behind it."""
+    """Put what is not audio before or behind it."""
     what = int(rng.integers(5))
     extra = (_ID3V1, _ID3V2, bytes(int(rng.integers(1, 5000))), rng.bytes(300), b"\r\n")[what]
     before = what == 1 or rng.random() < 0.2

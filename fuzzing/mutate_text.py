@@ -61,7 +61,7 @@ def repeat_line(content: bytes, rng: Rng) -> tuple[bytes, str]:
 
 
 def swap_lines(content: bytes, rng: Rng) -> tuple[bytes, str]:
-    """Order the lines anew."""
+    """Order the lines again."""
     lines = _lines(content)
     return b"".join(lines[i] for i in rng.permutation(len(lines))), "lines in another order"
 

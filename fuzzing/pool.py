@@ -183,7 +183,7 @@ class Pool:
         return _Process(group, folders, self._material)
 
     def _end(self, process: _Process, keep_all: bool) -> Iterator[Result]:
-        """Reap a process; a case that it died of has failed, and those behind it are run anew."""
+        """Reap a process; a case that it died of has failed, and those behind it are run again."""
         how = process.reap()
         rest = process.group.cases[process.ended :]
         if not rest:

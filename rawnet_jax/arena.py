@@ -52,7 +52,7 @@ class ArenaDetector:
             float32 [B], higher = bona fide.
 
         Raises:
-            AudioError: a row is no samples, or is empty; the error has its number.
+            AudioError: a row is not samples, or is empty; the error has its number.
             ValueError: `num_samples` has another length.
         """
         rows = [np.asarray(row) for row in batch]

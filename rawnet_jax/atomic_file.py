@@ -16,7 +16,7 @@ _MOST_LETTERS = 40  # of a name, in that of a temporary file, which may have 255
 def write_text_atomically(path: str | Path, text: str) -> None:
     r"""Write UTF-8 text with ``\n`` line ends; a reader sees the old file or the new one.
 
-    Names of files that are no text stand in it as ``\udcNN``, NN being the byte.
+    Names of files that are not text stand in it as ``\udcNN``, NN being the byte.
 
     Raises:
         DataError: the file cannot be written; nothing is left behind.
@@ -112,7 +112,7 @@ def refuse_used(folder: Path, flag: str) -> None:
         flag: that named it.
 
     Raises:
-        DataError: it is there and is no empty folder.
+        DataError: it is there and is not an empty folder.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataError(f"{flag} {folder}: something is there already; it must be a new folder")

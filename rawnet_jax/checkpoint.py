@@ -38,7 +38,7 @@ _OF_A_PLACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCE
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Return whether a record is no report of a failed save, which is raised as one line too."""
+    """Return whether a record is not a report of a failed save, which is raised as one line too."""
     if record.levelno < logging.ERROR:
         return True
     error = record.exc_info[1] if record.exc_info else None

@@ -135,7 +135,7 @@ class DataConfig(Section):
     # column of the train list that names the bona fide clip that a spoof clip is a copy of, such as
     # source: in training, rows 2i and 2i + 1 are then a bona fide clip and a fake; "" = no pairs
     pairs: str = ""
-    unpaired_share: float = at_least(0.0, 0.0)  # of these pairs, those whose fake is no copy
+    unpaired_share: float = at_least(0.0, 0.0)  # of these pairs, those whose fake is not a copy
     # in training a crop goes by the segments that the list states of its clip: where it holds less
     # fake speech than min_fake_s it is bona fide
     window_labels: bool = False
@@ -204,7 +204,7 @@ class ScheduleConfig(Section):
     decay_epochs: float = at_least(10.0, 0.0)
     # cosine: epochs from the highest rate to the lowest; 0 = the run behind the warm-up
     period_epochs: float = at_least(0.0, 0.0)
-    # cosine, behind its period: the rate rises as it fell, or starts anew at its highest
+    # cosine, behind its period: the rate rises as it fell, or starts again at its highest
     cycle: str = one_of("mirror", "restart")
     per_epoch: bool = False  # the rate moves once an epoch, counted from the end of the warm-up
     noam_dim: int = at_least(64, 1)  # noam: the rate is divided by the root of this
@@ -271,7 +271,7 @@ class TrainConfig(Section):
     best_from_epoch: int = at_least(1, 1)
     drop_last: bool = False  # leave an epoch's short last batch out
     # average the parameters of all epochs whose dev EER was no worse than any before; at the end
-    # estimate BatchNorm's statistics anew on train and save it as the checkpoint "swa"
+    # estimate BatchNorm's statistics again on train and save it as the checkpoint "swa"
     swa: bool = False
     # average every epoch from this one on, whatever dev says; 0 = as above
     swa_from_epoch: int = at_least(0, 0)

@@ -1,7 +1,7 @@
 """Rows as CSV text, and back.
 
 A spreadsheet runs a cell that begins with one of ``= + - @``, a tab or a carriage return. Text that
-does so or begins with a line feed, which programs take for the other line end, and is no number,
+does so or begins with a line feed, which programs take for the other line end, and is not a number,
 gets an apostrophe in front; `csv_rows` takes it away again.
 """
 
@@ -33,7 +33,7 @@ def csv_rows(text: str) -> list[list[str]]:
     """Return the rows that `csv_text` was given, as text.
 
     Raises:
-        ValueError: it is no CSV.
+        ValueError: it is not CSV.
     """
     try:
         rows = list(csv.reader(io.StringIO(text, newline="")))

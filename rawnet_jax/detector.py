@@ -160,7 +160,7 @@ class Detector:
             One result, or a list of them in order.
 
         Raises:
-            AudioError: the recording cannot be read or is no audio; in a list, its result says so.
+            AudioError: the recording cannot be read or is not audio; in a list, its result says so.
             TypeError: it is nothing that can be scored.
             CheckpointError: no score is a finite number: the model is at fault.
         """
@@ -215,7 +215,7 @@ class Detector:
             hop_s: from one window to the next in seconds; None = as the run was evaluated.
 
         Raises:
-            ConfigError: a number is out of range, or the detector is no single run.
+            ConfigError: a number is out of range, or the detector is not a single run.
         """
         return self._run("stream").stream(hop_s=hop_s, sample_rate_hz=rate, channel=self._channel)
 

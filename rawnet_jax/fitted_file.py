@@ -43,7 +43,7 @@ def read_fitted(path: str | Path, content: str) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"{path}: damaged: {error}; it must be a saved {content}") from error
     if not isinstance(record, dict) or record.get("content") != content:
-        raise DataError(f"{path}: is no saved {content}")
+        raise DataError(f"{path}: is not a saved {content}")
     if record.get("schema_version") != SCHEMA_VERSION:
         raise DataError(
             f"{path}: schema_version {record.get('schema_version')!r}; it must be {SCHEMA_VERSION}"

@@ -48,7 +48,7 @@ def unpacked(content: bytes) -> dict[str, Any]:
     """Return what `packed` packed, as NumPy arrays.
 
     Raises:
-        ValueError: it is no whole safetensors file.
+        ValueError: it is not a whole safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -71,7 +71,7 @@ def published_arrays(content: bytes) -> dict[str, np.ndarray]:
         stay as they are.
 
     Raises:
-        ValueError: it is no whole safetensors file, or holds a type that is not read here.
+        ValueError: it is not a whole safetensors file, or holds a type that is not read here.
     """
     from safetensors import SafetensorError, deserialize
 

@@ -1,6 +1,6 @@
 """Large memory pages for what XLA allocates on a CPU; settled before the process really starts.
 
-XLA allocates its temporary arrays anew at each call. Large ones come from the system and go back to
+XLA allocates its temporary arrays at each call. Large ones come from the system and go back to
 it, so that every step touches hundreds of megabytes of new pages of 4 kB, one fault each. With
 pages of 2 MB that is a matter of microseconds; docs/results.md has what it gains. glibc can ask for
 them from version 2.35 on, but only if the environment says so when the process starts.

@@ -10,7 +10,7 @@ def parsed_json(text: str) -> Any:
     """Return what JSON text holds.
 
     Raises:
-        ValueError: it is no JSON, nested too deeply to be ours, or holds a whole number that no
+        ValueError: it is not JSON, nested too deeply to be ours, or holds a whole number that no
             float comes near.
     """
     try:

@@ -172,7 +172,7 @@ class Peers:
             # One write of the system, past what other threads do with the stream at this moment.
             try:
                 os.write(sys.stderr.fileno(), text.encode())
-            except (OSError, ValueError):  # a stream that is no file, as notebooks have
+            except (OSError, ValueError):  # a stream that is not a file, as notebooks have
                 sys.stderr.write(text)
             sys.stdout.flush()
             self._exit(EXIT_LOST)

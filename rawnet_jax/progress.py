@@ -11,7 +11,7 @@ _UP = "\x1b[A"  # how tqdm moves between bars
 
 
 class _LogLines:
-    """Standard error for a bar, where that is no terminal: what it draws becomes whole lines."""
+    """Standard error for a bar, where that is not a terminal: what it draws becomes whole lines."""
 
     def write(self, text: str) -> None:
         line = text.replace(_UP, "").strip()

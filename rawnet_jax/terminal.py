@@ -51,7 +51,7 @@ def show(text: object = "") -> None:
 
 
 def say(text: str) -> None:
-    """Print text that may hold names of files, which may be no text; at once."""
+    """Print text that may hold names of files, which may not be text; at once."""
     emit(printable(text))
 
 

@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         "RAWNET_JAX_TEST_WHEEL" not in os.environ,
-        reason="installs the wheel anew for every extra; `make test-wheel` sets it",
+        reason="installs the wheel again for every extra; `make test-wheel` sets it",
     ),
     pytest.mark.xdist_group("wheel"),
 ]
@@ -41,7 +41,7 @@ _KEPT = re.compile(r"PATH|HOME|TMPDIR|PIP_.*|SSL_.*|XLA_FLAGS|JAX_.*")
 _OF_A_USER = re.compile(r"PATH|HOME|TMPDIR|JAX_.*")
 _CONSTRAINTS = ("-c", str(REPO / "constraints.txt"))
 # What the wheel is made of; `build` in a checkout may hold files of an older one.
-_SOURCES = ("pyproject.toml", "README.md", "LICENSE")
+_SOURCES = ("pyproject.toml", "README.md", "LICENSE", "web/public/licences.txt")
 
 # Behind the five lines: the record, a picture, and where it all came from.
 _TELL = """
@@ -154,9 +154,7 @@ def empty(tmp_path_factory) -> Path:
 def wheel(tmp_path_factory, empty) -> Path:
     """The wheel, built in a copy of its sources."""
     folder = tmp_path_factory.mktemp("build")
-    for name in _SOURCES:
-        shutil.copy(REPO / name, folder)
-    for name in package_files():
+    for name in (*_SOURCES, *package_files()):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPO / name, folder / name)
     pip(empty, "wheel", "--no-deps", "--wheel-dir", str(folder), str(folder))

@@ -15,6 +15,10 @@ BETTER = {
     r"\ball the same: |\bscored all the same\b": "anyway, still",
     r"\ba (line|row|entry) a (file|window|clip|record|kind|condition)\b": "one line per file",
     r"\bwas asked for\b": "the settings",
+    r"(?<!there )(?<!There )\bis no (text|file|folder|copy|part|audio|number)\b": "is not a",
+    r"(?<!there )(?<!There )\bare no (text|files|audio|samples|pieces|trials|speech)\b": "are not",
+    r"\banew\b": "again",
+    r"\bfor want of\b": "for lack of, because … is missing",
 }
 FOLDERS = ("rawnet_jax", "docs", "configs", "benchmarks", "fuzzing")
 FILES = [

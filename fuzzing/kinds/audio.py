@@ -83,7 +83,7 @@ def _judged(outcome: Outcome, mutant: Mutant, path: Path, is_plain: bool) -> Ite
         yield Failure("a good file refused", record["reason"])
     numbers = [record[name] for name in ("score", "llr", "p_spoof") if record[name] is not None]
     if not all(math.isfinite(number) for number in numbers):
-        yield Failure("a score that is no number", str(numbers))
+        yield Failure("a score that is not a number", str(numbers))
     if record["score"] is not None:
         noted = b"WARNING: " in outcome.err
         yield from not_heard(mutant, path, record["duration_s"], noted)

@@ -62,7 +62,7 @@ def kinds_of(names: Iterable[str]) -> list[str]:
     """Return the kinds that names stand for; no name stands for all.
 
     Raises:
-        ValueError: a name is no kind and no group.
+        ValueError: a name is neither a kind nor a group.
     """
     found = [kind for name in names for kind in GROUPS.get(name, (name,))] or list(KINDS)
     unknown = [name for name in found if name not in KINDS]

@@ -13,13 +13,13 @@ Examples:
       --output ours
   python -m rawnet_jax score --workdir ours call.wav
 
-Sub-folders of --bonafide are speakers, those of --spoof systems; parts of the cross-validation keep
-them whole. Of one speaker, parts are of recordings.
+Sub-folders of --bonafide are speakers, those of --spoof are systems; cross-validation never splits
+one. With one speaker, it splits recordings.
 
-No more of the known fakes are accepted than before, unless --accept says so; what cross-validation
-finds is shown. Without known fakes the threshold may rise (--miss) and never falls. Known fakes are
-those of --spoof and, without --last-layer, of --dev-scores or of the dev scores that the run keeps
-(eval/dev_scores.txt, or adapted.json of a run that was adapted before).
+No more of the known fakes are accepted than before, unless --accept says so; the results of
+cross-validation are shown. Without known fakes the threshold may rise (--miss) but never falls.
+Known fakes are those of --spoof and, without --last-layer, of --dev-scores or of the dev scores
+that the run keeps (eval/dev_scores.txt, or adapted.json of a run that was adapted before).
 
 To undo it: use the old --workdir, which is never written to, and delete the new folder.
 """
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     flags.add_run(parser)
     parser.add_argument(
-        "--seed", metavar="N", help="of a run of several seeds the one that is adapted"
+        "--seed", metavar="N", help="for a run with several seeds: the one to adapt"
     )
     parser.add_argument(
         "--bonafide",
@@ -49,23 +49,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dev-scores",
         type=Path,
         metavar="FILE",
-        help="scores of this detector with keys, whose fakes count as known, too",
+        help="scores of this detector with keys; their fakes count as known fakes",
     )
     parser.add_argument(
-        "--output", required=True, type=Path, metavar="NEW", help="folder of the new detector"
+        "--output",
+        required=True,
+        type=Path,
+        metavar="NEW",
+        help="new folder for the adapted detector",
     )
     parser.add_argument(
         "--miss",
         type=float,
         metavar="RATE",
-        help="genuine speech that may be called spoof, to reject more fakes (default: as little "
-        "as the known fakes allow)",
+        help="share of genuine speech that may be called spoof, to reject more fakes (default: as "
+        "little as the known fakes allow)",
     )
     parser.add_argument(
         "--accept",
         type=float,
         metavar="RATE",
-        help="known fakes that may be accepted, more or fewer than before (default: as before)",
+        help="share of known fakes that may be accepted (default: no more than before)",
     )
     parser.add_argument(
         "--last-layer",

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, metavar="POOL", help="folder to write; new")
     parser.add_argument(
-        "--report", type=Path, metavar="POOL", help="print the confound report of this pool, anew"
+        "--report", type=Path, metavar="POOL", help="print the confound report of this pool, again"
     )
     parser.add_argument(
         "--table",

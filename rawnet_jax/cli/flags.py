@@ -94,16 +94,22 @@ def add_decision(parser: Parser) -> None:
         type=float,
         default=0.5,
         metavar="PRIOR",
-        help="prior of spoof, for P(spoof) (default: %(default)s); it moves no verdict",
+        help="prior of spoof, for P(spoof) (default: %(default)s); does not change verdicts",
     )
     parser.add_argument(
-        "--threshold", type=float, metavar="SCORE", help="bona fide at and above it, instead"
+        "--threshold",
+        type=float,
+        metavar="SCORE",
+        help="call a score at or above this bona fide (default: the threshold of the run)",
     )
 
 
 def add_channel(parser: Parser) -> None:
     parser.add_argument(
-        "--channel", type=int, metavar="N", help="take this one, 1 = the first (default: average)"
+        "--channel",
+        type=int,
+        metavar="N",
+        help="use this channel, 1 = the first (default: average of all)",
     )
 
 
@@ -112,8 +118,8 @@ def add_speech(parser: Parser, what: str) -> None:
     parser.add_argument(
         "--speech",
         choices=("silero", "energy", "off"),
-        help=f"what looks for speech: the Silero detector, a rule of level, or nothing; {what} "
-        "(default: as the run's config.gate.speech says)",
+        help=f"speech detector: Silero, by energy, or off; {what} "
+        "(default: config.gate.speech of the run)",
     )
 
 

@@ -141,7 +141,7 @@ def _reason(error: OSError | MemoryError) -> str:
 def _run(arguments: list[str]) -> int:
     for word in arguments:
         if word.startswith("--") and word.endswith("=--"):  # argparse would make it a list
-            raise ConfigError(f"{word}: -- is no value")
+            raise ConfigError(f"{word}: -- is not a value")
     parser = argparse.ArgumentParser(
         prog="rawnet-jax", description="Train, evaluate and prepare data for spoof detectors."
     )

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="*",
         metavar="SOURCE",
-        help="file, folder (with all below it), plain tar file, or URI: s3://, gs://, az://, "
-        "http(s)://; one that ends in / stands for all below it",
+        help="file, folder (searched recursively), plain tar file, or URI: s3://, gs://, az://, "
+        "http(s)://; one that ends in / is searched recursively",
     )
     parser.add_argument(
         "--list",

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("a preset of one's own")
     group.add_argument("--make", type=Path, metavar="WORKDIR", help="trained run to make it of")
     group.add_argument("--output", type=Path, metavar="FOLDER", help="folder to make; new")
-    group.add_argument("--seed", metavar="N", help="of a run of several seeds the one to take")
+    group.add_argument("--seed", metavar="N", help="for a run with several seeds: the one to use")
     group.add_argument("--name", metavar="TEXT", help="default: that of the folder")
     group.add_argument("--summary", default="", metavar="TEXT", help="one line: what it is for")
     group.add_argument(

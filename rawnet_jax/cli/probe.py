@@ -59,15 +59,17 @@ def _add_encoder(group: flags.Parser) -> None:
     group.add_argument(
         "--encoder",
         metavar="NAME",
-        help="its sizes, such as xlsr_300m (default: as config.json beside the weights says)",
+        help="architecture, such as xlsr_300m (default: from config.json beside the weights)",
     )
     group.add_argument(
         "--input-norm",
         choices=INPUT_NORMS,
-        help="of a clip's samples (default: as the encoder was trained)",
+        help="normalisation of a clip's samples (default: as in the encoder's training)",
     )
     group.add_argument(
-        "--dtype", choices=DTYPES, help="what the encoder computes in (default: float32)"
+        "--dtype",
+        choices=DTYPES,
+        help="number type in which the encoder computes (default: float32)",
     )
     group.add_argument(
         "--batch-size", type=int, metavar="N", help="windows at once (default: config.eval's)"

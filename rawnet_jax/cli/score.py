@@ -21,11 +21,11 @@ Examples:
 
 A score is higher the more bona fide a file is. Calibration and threshold are those that evaluate
 found on dev trials (calibration.json and threshold.json in the work directory); P(spoof) is that of
-somebody who expects spoof with --p-spoof before listening. What no verdict should be given for,
+somebody who expects spoof with --p-spoof before listening. What should get no verdict,
 such as silence or noise without speech, cannot be judged and has no score.
 
-An output that is there already is resumed: files that it has are skipped, those that could not be
-read are tried again. It is refused where run or settings are others.
+An existing output is resumed: files that it has are skipped, those that could not be read are tried
+again. With another run or other settings it is refused.
 
 Exit status: 0 every file has a score; {EXIT_UNREADABLE} a file could not be read, the others are
 done; {EXIT_CANNOT_JUDGE} all could be read, but one cannot be judged; 2 an error, such as a wrong
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="file, folder (with all below it), quoted pattern such as 'a/**/*.wav', or - for "
+        help="file, folder (searched recursively), quoted pattern such as 'a/**/*.wav', or - for "
         "audio from standard input",
     )
     parser.add_argument(
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed",
         metavar="N",
-        help="of a run of several seeds the one that scores, or averaged: the mean of all",
+        help="for a run with several seeds: the one that scores, or averaged: the mean of all",
     )
     _add_scoring(parser.add_argument_group("how a file is scored"))
     _add_results(parser.add_argument_group("what comes out"))
@@ -106,10 +106,13 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         "asvspoof5), else table",
     )
     group.add_argument(
-        "--output", type=Path, metavar="FILE", help="instead of standard output; resumed"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write to this file; an existing one is resumed (default: standard output)",
     )
     group.add_argument(
-        "--overwrite", action="store_true", help="start an output anew that is there already"
+        "--overwrite", action="store_true", help="replace an existing output instead of resuming it"
     )
     group.add_argument(
         "--names",
@@ -118,7 +121,7 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         "path; in score files of challenges stem, asvspoof2017 file)",
     )
     group.add_argument(
-        "--windows", action="store_true", help="the time line too: what each window of it got"
+        "--windows", action="store_true", help="also write the scores of all windows"
     )
     group.add_argument(
         "--plot",

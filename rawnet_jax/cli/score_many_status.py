@@ -6,9 +6,9 @@ from rawnet_jax.cli import flags
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Say how far a job of score-many is; its output alone is read."
-    parser.add_argument("--output", required=True, metavar="URI", help="of score-many")
-    parser.add_argument("--json", action="store_true", help="all figures, as one object")
+    parser.description = "Show the progress of a score-many job, read from its output folder."
+    parser.add_argument("--output", required=True, metavar="URI", help="output folder of the job")
+    parser.add_argument("--json", action="store_true", help="print all numbers as one JSON object")
     parser.add_argument(
         "--summary", action="store_true", help="write summary.json and summary.html into it"
     )

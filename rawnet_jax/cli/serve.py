@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed",
         metavar="N",
-        help="of a run of several seeds the one that scores, or averaged: the mean of all",
+        help="for a run with several seeds: the one that scores, or averaged: the mean of all",
     )
     flags.add_decision(parser)
     flags.add_speech(parser, "a recording without speech cannot be judged")
@@ -58,13 +58,13 @@ def _add_listening(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--behind-proxy",
         action="store_true",
-        help="a proxy before the service lets in only whom it knows: listen on any --host",
+        help="a proxy in front does the authentication: allow any --host",
     )
     group.add_argument(
         "--trusted-proxies",
         default="",
         metavar="ADDRESSES",
-        help="whose X-Forwarded-For and X-Forwarded-Proto count, separated by commas (default: "
+        help="whose X-Forwarded-For and X-Forwarded-Proto are trusted, with commas (default: "
         "nobody's)",
     )
     group.add_argument("--tls-certificate", type=Path, metavar="FILE", help="PEM file: serve HTTPS")
@@ -84,15 +84,15 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
 
     add("--max-body", float, 10.0, "MIB", "of a request; more is refused with 413")
     add("--max-audio", float, 600.0, "S", "of a recording; longer ones are refused")
-    add("--max-audio-gate", float, 60.0, "S", "the same for keys of gates")
+    add("--max-audio-gate", float, 60.0, "S", "the same for requests with a gate key")
     add("--queue", int, 64, "N", "recordings in the service at once; more are refused with 503")
-    add("--queue-wait", float, 2.0, "S", "that a recording waits; longer is a 503")
+    add("--queue-wait", float, 2.0, "S", "longest wait of a recording; after that 503")
     add("--batch", int, 8, "N", "recordings that are scored at once")
     add("--decode-workers", int, 0, "N", "processes that decode; 0 = one per core")
-    add("--files-per-worker", int, 100, "N", "recordings until such a process is replaced")
-    add("--jobs", int, 16, "N", "recordings that are judged later, and their results, at once")
+    add("--files-per-worker", int, 100, "N", "recordings after which a decoder is replaced")
+    add("--jobs", int, 16, "N", "jobs (recordings judged later) and kept results at once")
     add("--max-streams", int, 32, "N", "streams that are open at once")
-    add("--max-streams-per-key", int, 4, "N", "of those, one key's; serve-key can say otherwise")
+    add("--max-streams-per-key", int, 4, "N", "streams of one key; serve-key can override it")
     add("--max-stream", float, 300.0, "S", "of a stream; what came by then is judged")
     add("--stream-idle", float, 10.0, "S", "within which a message of a stream must come")
     add("--stream-hop", float, 0.0, "S", "between its windows; 0 = as the run was evaluated")
@@ -121,7 +121,7 @@ def _add_voices(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=0.5,
         metavar="NATS",
-        help="inconclusive so near to their threshold (default: %(default)s)",
+        help="inconclusive if within this distance of the threshold (default: %(default)s)",
     )
     group.add_argument(
         "--enrol-clips", type=int, default=3, metavar="N", help="at least (default: %(default)s)"

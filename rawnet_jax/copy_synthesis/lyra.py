@@ -65,5 +65,5 @@ def _interpreter(path: Path) -> Any:
         interpreter = Interpreter(str(path), num_threads=1)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise DataError(f"{path}: is no TFLite model: {str(error).splitlines()[0]}") from None
+        raise DataError(f"{path}: is not a TFLite model: {str(error).splitlines()[0]}") from None
     return interpreter

@@ -55,7 +55,7 @@ def model_vocoders(paths: Iterable[Path]) -> list[Vocoder]:
     """Return a row for each model.
 
     Raises:
-        DataError: a path is no model, or its description is wrong.
+        DataError: a path is not a model, or its description is wrong.
     """
     return [_row(path) for path in paths]
 
@@ -100,4 +100,4 @@ def _row(path: Path) -> Vocoder:
                 raise DataError(f"{missing[0]}: no such file; {row.name} needs it")
             return row
     kinds = "; or ".join(kind.what for kind in MODEL_KINDS)
-    raise DataError(f"{path}: is no vocoder; it must be {kinds}")
+    raise DataError(f"{path}: is not a vocoder; it must be {kinds}")

@@ -87,7 +87,7 @@ def read_description(model: Path) -> OnnxDescription:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise DataError(f"{path}: is no JSON: {error}") from None
+        raise DataError(f"{path}: is not JSON: {error}") from None
     return described(fields, str(path))
 
 

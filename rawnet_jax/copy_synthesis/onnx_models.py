@@ -126,4 +126,4 @@ def _session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
         said = str(error).splitlines()[0][:200]
-        raise DataError(f"{path}: is no ONNX model that can be run: {said}") from None
+        raise DataError(f"{path}: is not an ONNX model that can be run: {said}") from None

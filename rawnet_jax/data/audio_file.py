@@ -35,7 +35,7 @@ class _Forwards(soundfile.SoundFile):
     """A file that is read from its first to its last sample.
 
     soundfile asks for its place before every read and goes there again after it. That takes time,
-    and decoders of MP3 and Ogg begin anew, so that samples would depend on the size of the blocks.
+    and decoders of MP3 and Ogg begin again, so that samples would depend on the size of the blocks.
     """
 
     def seekable(self) -> bool:
@@ -63,7 +63,7 @@ class AudioFile:
 
         Raises:
             AudioError: it is cut or damaged; `reason` as `rawnet_jax.data.audio.read_waveform`.
-            soundfile.SoundFileError: it is no audio.
+            soundfile.SoundFileError: it is not audio.
         """
         self.name = name
         self._bytes: BinaryIO
@@ -232,7 +232,7 @@ def say_notes(name: object, notes: tuple[str, ...]) -> None:
 
 
 def _plain(source: str | PathLike[str] | bytes, opened: BinaryIO) -> soundfile.SoundFile:
-    """Open a file as it is, whatever its name: what it holds decides, and a name may be no text."""
+    """Open a file by its content, not by its name, which may be undecodable."""
     opened.seek(0)
     if isinstance(source, bytes):
         return _Forwards(opened)

@@ -97,7 +97,7 @@ def _kind(path: Path) -> str:
 
 
 def _first(block: np.ndarray) -> np.ndarray:
-    # An average over microphones is no place in the room: it would cancel what arrives late.
+    # An average over microphones is not a place in the room: it would cancel what arrives late.
     return block if block.ndim == 1 else block[:, 0]
 
 

@@ -243,9 +243,11 @@ def _open(folder: Path, plan: CachePlan, clips: Sequence[Clip]) -> _Contents:
     """
     summary = read_json(folder / "index.json")
     if summary["key"] != plan.key:
-        raise DamagedError("audio files have changed since it was made")
+        raise DamagedError("audio files have changed since the cache was written")
     if is_readable_now(summary["skipped"]):
-        raise DamagedError("clips were left out for want of an extra that is installed now")
+        raise DamagedError(
+            "clips were skipped because an extra was missing, and it is installed now"
+        )
     index = _read_index(folder, summary, clips)
     num_samples = np.zeros(len(plan.parts), np.int64)
     np.add.at(num_samples, index["part"], index["num_samples"])

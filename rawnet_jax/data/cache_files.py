@@ -38,7 +38,7 @@ SAMPLE_DTYPE = np.dtype("<i2")
 
 @dataclass(frozen=True)
 class PartPlan:
-    """One part that a cache is to have: which files, in which version."""
+    """A part of a cache that is to be written: which files, in which versions."""
 
     name: str
     first_clip: int
@@ -194,7 +194,7 @@ def read_record(folder: Path, plan: PartPlan) -> PartRecord | None:
 
 
 def is_readable_now(skipped: Sequence[tuple[int, str, str]]) -> bool:
-    """Return whether a clip was left out for want of an extra that is there today."""
+    """Return whether a clip was left out because of a missing extra that is installed now."""
     return any(reason == NEEDS_MEDIA for _, _, reason in skipped) and is_installed()
 
 

@@ -69,7 +69,7 @@ def _of_chunks(data: RecordingBytes) -> Contents | None:
         inner, end = mp3_contents(data, samples.start, first, samples.stop)
         contents = replace(inner, notes=contents.notes + inner.notes)
         if skip_tags(data, end, samples.stop) < samples.stop:
-            raise data.refused("damaged", f"bytes that are no MPEG frame, at byte {end}")
+            raise data.refused("damaged", f"bytes that are not an MPEG frame, at byte {end}")
     return _with_rest(data, contents, samples.end)
 
 
@@ -82,7 +82,7 @@ def _with_rest(data: RecordingBytes, contents: Contents, end: int) -> Contents:
     if head[:4] in _CONTAINERS or begins_mp3(head):
         what = f"another recording follows its end, at byte {after}; cut it off or score both"
         raise data.refused("damaged", what)
-    note = f"{data.size - after} bytes behind its end are no audio and are not read"
+    note = f"{data.size - after} bytes behind its end are not audio and are not read"
     return replace(contents, notes=(*contents.notes, note))
 
 

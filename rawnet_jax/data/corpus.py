@@ -43,7 +43,7 @@ def load_partition(config: DataConfig, partition: str, ledger: ProblemLedger) ->
     clips, index = _join_of(config, place)(place, trials, ledger)
     if not clips:
         raise DataError(
-            f"{place.protocol}: not one of its {len(trials)} trials has audio in {place.audio}"
+            f"{place.protocol}: none of its {len(trials)} trials has audio in {place.audio}"
         )
     _report_unlisted(config, place, index, clips, ledger)
     return _of_subset(clips, config.subset, place)

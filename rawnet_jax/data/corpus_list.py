@@ -133,7 +133,7 @@ def _listed(name: str, values: Any, source: str) -> ListedCorpus:
             raise ConfigError(f"{source}: {unknown_field(key, known)}")
     place = {key: values[key] for key in PLACE_FIELDS if key in values}
     if not all(isinstance(value, str) for value in place.values()):
-        raise ConfigError(f"{source}: {', '.join(PLACE_FIELDS)} take text")
+        raise ConfigError(f"{source}: {', '.join(PLACE_FIELDS)} must be text")
     if not place.get("corpus") or not place.get("root"):
         raise ConfigError(f"{source}: corpus and root are both needed")
     partitions = values.get("partitions", ["eval"])

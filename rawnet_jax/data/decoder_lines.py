@@ -23,7 +23,7 @@ _OF_DECODERS = re.compile(
 class DecoderLines:
     """Holds back standard error while a decoder is at work, and drops what the decoder wrote.
 
-    Several threads may be inside at once; what is no decoder's is written when the last leaves.
+    Several threads may be inside at once; what is not a decoder's is written when the last leaves.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class DecoderLines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what was held back and is no decoder's."""
+        """Write what was held back and is not a decoder's."""
         if not self.is_on:
             return
         with self._lock:

@@ -283,7 +283,7 @@ def _part(data: RecordingBytes, stream: _Stream, start: int, stop: int, notes: l
             raise data.refused("damaged", f"a FLAC frame is out of order at byte {stray.at}")
     is_short = stop - last_at <= stream.most_tail
     if not (stream.claim == total and is_short) and not _ends_well(data, last_at, stop):
-        notes.append("bytes behind its last FLAC frame are no audio and are not read")
+        notes.append("bytes behind its last FLAC frame are not audio and are not read")
     if stream.claim == total:
         return Part((range(start, stop),), total)
     if stream.claim:

@@ -133,7 +133,7 @@ def examine(config: DataConfig, *, decode: bool = False, progress: bool = True) 
     why_not = _why_not_trained(config, present, partitions)
     remarks = _remarks(partitions, policy)
     if why_not and layout.undivided and not config.train_protocol:
-        # Most are made to evaluate on; that is no fault of theirs.
+        # Most are made to evaluate on; that is not a fault of theirs.
         remarks.append(f"cannot be trained on by itself: {why_not}")
         why_not = ""
     shown = evidence(config)

@@ -22,7 +22,7 @@ class PartitionLayout:
         asv_scores: places of the scores of the challenge's speaker verification system.
         num_trials: published numbers of bona fide and of spoofed trials; None = there are none.
         num_total: published number of both together, where the classes are not told apart.
-        num_enrolment: audio files that come with the partition and are no trials of it; None =
+        num_enrolment: audio files that come with the partition and are not trials of it; None =
             not known.
     """
 

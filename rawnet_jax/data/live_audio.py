@@ -53,7 +53,7 @@ def open_live(
 
     Raises:
         ConfigError: standard input is a terminal.
-        AudioError: it is no audio, or beyond the bounds; from the blocks too.
+        AudioError: it is not audio, or beyond the bounds; from the blocks too.
     """
     if source == STDIN:
         if sys.stdin.isatty():

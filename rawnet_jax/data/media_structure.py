@@ -68,7 +68,7 @@ def rest_notes(data: RecordingBytes, end: int) -> tuple[str, ...]:
     kind = kind_of(data, end)
     if kind is not None and kind.has_sound:
         raise _another(data, end)
-    return (f"{data.size - after} bytes behind its end are no audio and are not read",)
+    return (f"{data.size - after} bytes behind its end are not audio and are not read",)
 
 
 def _another(data: RecordingBytes, at: int) -> Exception:

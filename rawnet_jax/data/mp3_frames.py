@@ -260,7 +260,7 @@ def _notes_of_rest(data: RecordingBytes, position: int, stop: int, run: _Run) ->
                 at + found.start() > position and _begins(data, at + found.start())
             ):
                 where = run.num_frames * run.first.samples / run.first.rate if run.first else 0
-                what = f"bytes that are no MPEG frame, {where:.1f} s after byte {run.begin}"
+                what = f"bytes that are not an MPEG frame, {where:.1f} s after byte {run.begin}"
                 raise data.refused("damaged", what)
         at += len(block) - (1 if at + len(block) < stop else 0)
     return []

@@ -153,7 +153,7 @@ def _after_junk(data: RecordingBytes, position: int) -> int:
     if data.at(after, 4) == b"OggS":
         return after
     if _finds(data, after, b"OggS"):
-        raise data.refused("damaged", f"bytes that are no Ogg page, at byte {position}")
+        raise data.refused("damaged", f"bytes that are not an Ogg page, at byte {position}")
     return position
 
 

@@ -59,7 +59,7 @@ class Pairs:
     Args:
         trials: of N clips.
         source: int64 [N] of `source_positions`.
-        other_share: of the pairs, those whose fake is no copy.
+        other_share: of the pairs, those whose fake is not a copy.
         seed: of all draws.
 
     Raises:

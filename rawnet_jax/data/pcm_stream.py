@@ -14,7 +14,7 @@ from rawnet_jax.errors import AudioError
 
 _LOG = logging.getLogger(__name__)
 
-_MAX_PEAK = 1e3  # full scale = 1; beyond it the bytes are no samples of that encoding
+_MAX_PEAK = 1e3  # full scale = 1; beyond it the bytes are not samples of that encoding
 _READ_BYTES = 2**16
 
 
@@ -93,7 +93,7 @@ class PcmStream:
             raise AudioError(self._name, "empty", "there is no whole sample")
         if self._pending:
             _LOG.warning(
-                "%s: %d bytes at its end are no whole frame", self._name, len(self._pending)
+                "%s: %d bytes at its end are not a whole frame", self._name, len(self._pending)
             )
         if self._left:
             _LOG.warning("%s: ends %d bytes before its header says", self._name, self._left)
@@ -125,7 +125,7 @@ class PcmStream:
             is_name = len(head) == 8 and all(0x20 <= byte < 0x7F for byte in head[:4])
             if not (self._chunks and is_name):
                 num_bytes = len(head) + self._skip(None)
-                what = "bytes behind its end are no audio and are not read"
+                what = "bytes behind its end are not audio and are not read"
                 _LOG.warning("%s: %d %s", self._name, num_bytes, what)
                 return
             size = int.from_bytes(head[4:], "little" if self._chunks == "<" else "big")

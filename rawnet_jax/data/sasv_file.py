@@ -92,7 +92,7 @@ def read_sasv(path: str | Path, *, keys_only: bool = False) -> SasvTable:
 
     Raises:
         DataError: it cannot be read, its form is not known, a line has another number of columns,
-            an unknown key or a score that is no number, or a trial stands twice; with
+            an unknown key or a score that is not a number, or a trial stands twice; with
             ``file:line``.
     """
     lines = read_lines(path)

@@ -40,7 +40,7 @@ def chosen_cells(
 
     Columns are separated by tabs, commas, ``;`` or ``|``, whichever the first line has most of, or
     by blanks. Where a column goes by its name, the first line is the header; else a first line
-    whose score is no number is passed over as one.
+    whose score is not a number is passed over as one.
 
     Raises:
         DataError: a column is not there, or a line has another number of columns; with

@@ -148,7 +148,7 @@ def parse_scores(path: str | Path, values: Sequence[str], numbers: Sequence[int]
         numbers: N, the lines that they stand in, from 1.
 
     Raises:
-        DataError: a cell is no finite number, with ``file:line``.
+        DataError: a cell is not a finite number, with ``file:line``.
     """
     try:
         scores = np.array([float(value) for value in values])

@@ -42,7 +42,7 @@ class EncoderConfig(abc.ABC):
         layer_drop: probability that a layer is left out of a training step.
         dtype: what is computed in. "" = the type of the parameters. LayerNorm's statistics and
             softmax are float32 always.
-        remat: compute a layer anew in the backward pass and keep its input alone.
+        remat: compute a layer again in the backward pass and keep its input alone.
         unroll: layers per turn of the loop over layers. More of them compile longer.
     """
 
@@ -297,7 +297,7 @@ def check_word(name: str, value: object, words: tuple[object, ...]) -> None:
 
 
 def check_counts(config: EncoderConfig, *names: str) -> None:
-    """Raise ConfigError for a field that is no count, or has one that no network could have."""
+    """Raise ConfigError for a field that is not a count, or has one that no network could have."""
     for name in names:
         value = getattr(config, name)
         for count in value if isinstance(value, tuple) else (value,):
@@ -308,7 +308,7 @@ def check_counts(config: EncoderConfig, *names: str) -> None:
 
 
 def check_rates(config: EncoderConfig, *names: str) -> None:
-    """Raise ConfigError for a field that is no probability below 1."""
+    """Raise ConfigError for a field that is not a probability below 1."""
     for name in names:
         if not 0.0 <= getattr(config, name) < 1.0:
             raise ConfigError(f"{name} is {getattr(config, name)}; it must be in [0, 1)")

@@ -159,13 +159,13 @@ def find_threshold(rule: ThresholdRule, costs: CostModel, dev: Classes | None) -
     """
     if rule.needs_dev and dev is None:
         raise ConfigError(
-            f"--threshold-rule {rule.name} looks for the threshold among dev scores and there are "
-            "none: a threshold is not chosen on the trials that it is measured on. Give dev "
-            "scores, or use bayes or value=SCORE"
+            f"--threshold-rule {rule.name} chooses the threshold on dev scores and there are none "
+            "(never on the trials that it is measured on). Give dev scores, or use bayes or "
+            "value=SCORE"
         )
     if rule.needs_spoof and not (dev is not None and len(dev[1])):
         raise ConfigError(
-            f"--threshold-rule {rule.name} looks at spoof trials too and dev has none; use "
+            f"--threshold-rule {rule.name} needs spoof trials and dev has none; use "
             "one-class=RATE, bayes or value=SCORE"
         )
     return _threshold(rule, costs, dev)

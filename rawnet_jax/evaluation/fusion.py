@@ -6,7 +6,7 @@ Two kinds, both saved as JSON:
   likelihood ratio. With one system it is affine calibration.
 - ``svm``: a support vector machine with a polynomial kernel of order 5 on standardised scores, as
   in Tak et al., "End-to-end anti-spoofing with RawNet2", ICASSP 2021. The fused score is the
-  machine's decision value, which is no likelihood ratio; calibrate it where one is wanted.
+  machine's decision value, which is not a likelihood ratio; calibrate it where one is wanted.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Several runs of one experiment that differ in their seed: how far its metrics can be trusted.
 
 One run of a network says little: with another seed, the same recipe gives other numbers. Here they
-are computed anew from each run's scores, so that all are computed alike.
+are computed again from each run's scores, so that all are computed alike.
 """
 
 from collections.abc import Sequence

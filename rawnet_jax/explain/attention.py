@@ -27,7 +27,7 @@ class AttentionMap:
         meaning: of a value.
         values: float64 [R, C]; R or C is 1 where the weights do not depend on it.
         time_edges_s: float64 [C + 1], from the start of the clip; None = no matter of time.
-        row_edges_hz: float64 [R + 1]; None = rows are no frequencies.
+        row_edges_hz: float64 [R + 1]; None = rows are not frequencies.
         rows: what a row is.
     """
 

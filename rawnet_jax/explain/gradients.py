@@ -62,10 +62,10 @@ class Attribution:
 
     @property
     def unexplained(self) -> float:
-        """What the shares leave over of score - baseline_score.
+        """How far the sum of the shares is from score - baseline_score.
 
-        0 for integrated gradients of a smooth network, but for the steps of the integration. A
-        network that switches (the nodes that a graph keeps) jumps, and jumps have no gradient.
+        For integrated gradients of a smooth network, only the error of the integration. More where
+        a network switches (which nodes a graph keeps): its score jumps, and jumps have no gradient.
         """
         return self.score - self.baseline_score - self.total
 

@@ -1,1 +1,1 @@
-"""A trained run as one file that needs none of this package."""
+"""Exports a trained run as one file that runs without this package."""

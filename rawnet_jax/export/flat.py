@@ -162,7 +162,7 @@ class _Flattener:
         if op == "cond" and inputs[0].value is not None:
             return self.inline(params["branches"][int(inputs[0].value)], inputs[1:])
         if op == "scan" and self._unrolled:
-            return self._steps(params, inputs)
+            return self._steps(params, inputs, [_ref(var.aval) for var in equation.outvars])
         outputs = [_ref(var.aval) for var in equation.outvars]
         if all(ref.is_constant for ref in inputs):
             folded = _fold(equation, inputs, outputs)
@@ -181,10 +181,11 @@ class _Flattener:
         self.equations.append(Equation(name, inputs, outputs, {"body": body.equations}))
         return outputs
 
-    def _steps(self, params: Mapping[str, Any], inputs: Sequence[Ref]) -> list[Ref]:
+    def _steps(
+        self, params: Mapping[str, Any], inputs: Sequence[Ref], results: Sequence[Ref]
+    ) -> list[Ref]:
         """Add a loop step by step; of a constant sequence each step has its own constant."""
-        first, last = params["num_consts"], params["num_consts"] + params["num_carry"]
-        consts, carry, sequences = inputs[:first], list(inputs[first:last]), inputs[last:]
+        consts, carry, sequences = loop_parts(params["jaxpr"], inputs, results)
         shown: list[list[Ref]] = []
         steps = range(params["length"])
         for step in reversed(steps) if params["reverse"] else steps:
@@ -206,6 +207,29 @@ class _Flattener:
         """Add the equations of a function of arrays."""
         specs = [jax.ShapeDtypeStruct(ref.shape, ref.dtype) for ref in inputs]
         return self.inline(jax.make_jaxpr(function)(*specs), inputs)[0]
+
+
+def loop_parts(body: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[list, list, list]:
+    """Divide the inputs of a scan into constants, carried values and sequences.
+
+    By their axes: a sequence has one more than its entries in the body. How a scan states the
+    numbers differs between versions of JAX.
+
+    Args:
+        body: of the scan, a closed jaxpr.
+        inputs: of the scan, all with a shape.
+        outputs: likewise: carried values, then sequences.
+    """
+    num_carried = _num_whole(outputs, body.out_avals)
+    end = _num_whole(inputs, body.in_avals)
+    start = end - num_carried
+    return list(inputs[:start]), list(inputs[start:end]), list(inputs[end:])
+
+
+def _num_whole(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    """Count what enters or leaves the body of a scan whole, not entry by entry."""
+    pairs = zip(outside, inside, strict=True)
+    return sum(len(x.shape) == len(y.shape) for x, y in pairs)
 
 
 def _stacked(*rows: jax.Array) -> jax.Array:
@@ -292,7 +316,7 @@ def of_one(setting: Any) -> Any:
     """Return a shape, or settings that hold some, for a batch of one clip.
 
     Raises:
-        ExportError: a dimension is no multiple of the batch.
+        ExportError: a dimension is not a multiple of the batch.
     """
     if isinstance(setting, dict):
         return {name: of_one(value) for name, value in setting.items()}

@@ -13,7 +13,7 @@ _TEXT = frozenset(
 
 
 def as_strings(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Return metadata for a format that holds strings alone: what is no text, as JSON."""
+    """Return metadata for a format that holds strings alone: what is not text, as JSON."""
     return {name: v if name in _TEXT else json.dumps(v) for name, v in metadata.items()}
 
 

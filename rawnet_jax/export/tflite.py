@@ -106,12 +106,12 @@ def read_metadata(content: bytes) -> dict[str, Any]:
     """Return the metadata of a file.
 
     Raises:
-        ExportError: it is no TFLite file, or none that was made here.
+        ExportError: it is not a TFLite file, or not one that was made here.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     if content[4:8] != _IDENTIFIER:
-        raise ExportError("this is no TFLite file")
+        raise ExportError("this is not a TFLite file")
     model = schema.Model.GetRootAs(content)
     for number in range(model.MetadataLength()):
         entry = model.Metadata(number)

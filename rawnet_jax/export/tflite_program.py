@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
-from rawnet_jax.export.flat import Equation, Flat, Ref, flatten
+from rawnet_jax.export.flat import Equation, Flat, Ref, flatten, loop_parts
 from rawnet_jax.export.program import Outputs, Program
 
 FRONT_END = "front_end"
@@ -95,17 +95,15 @@ def _steps(equation: Equation, *inputs: Any) -> Sequence[Any]:
     params = equation.params
     if params["reverse"]:
         return _bound(equation, *inputs)
-    num_consts, num_carry = params["num_consts"], params["num_carry"]
-    consts, rest = inputs[:num_consts], inputs[num_consts:]
-    carry, sequences = list(rest[:num_carry]), rest[num_carry:]
     body = params["jaxpr"]
+    consts, carry, sequences = loop_parts(body, inputs, equation.outputs)
     flat = flatten(jaxpr_as_fun(body), *body.in_avals)
     shown: list[list[Any]] = []
     for step in range(params["length"]):
         rows = [sequence[step] for sequence in sequences]
         outputs = _evaluate(flat, [*consts, *carry, *rows], set(flat.inputs))
-        carry = outputs[:num_carry]
-        shown.append(outputs[num_carry:])
+        carry, rest = outputs[: len(carry)], outputs[len(carry) :]
+        shown.append(rest)
     return [*carry, *(jnp.stack(column) for column in zip(*shown, strict=True))]
 
 

@@ -97,7 +97,7 @@ class _Reader:
                 return content[:-1].decode("utf-8")
         except UnicodeDecodeError:
             pass
-        raise CheckpointError(f"damaged: {what} is no text")
+        raise CheckpointError(f"damaged: {what} is not text")
 
     def end(self) -> None:
         left = len(self._data) - self._at
@@ -110,7 +110,7 @@ def _read(file: _Reader) -> CTranslate2File:
     if version != _VERSION:
         raise CheckpointError(
             f"version {version} of CTranslate2's format; it must be {_VERSION}, so convert the "
-            "model anew, with CTranslate2 3 or later"
+            "model again, with CTranslate2 3 or later"
         )
     network = file.text("the network's name")
     file.number("<I", "the revision")

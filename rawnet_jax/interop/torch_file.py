@@ -64,7 +64,7 @@ def read_state_dict(path: Path, *, opaque: bool = False) -> dict[str, np.ndarray
         float32, which holds the same values; other types stay as they are.
 
     Raises:
-        CheckpointError: if the file cannot be read, is damaged, is no state dict, or holds
+        CheckpointError: if the file cannot be read, is damaged, is not a state dict, or holds
             anything that would have to be run.
     """
     try:
@@ -115,13 +115,17 @@ class _Archive:
             not 0 <= begin <= len(self.data) - _LOCAL_HEADER.size
             or self.data[begin : begin + 4] != _ZIP
         ):
-            raise CheckpointError(f"damaged: the record {shortened(name)!r} is not where it should")
+            raise CheckpointError(
+                f"damaged: the record {shortened(name)!r} is not where it should be"
+            )
         begin += _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack_from(self.data, begin))
         record = memoryview(self.data)[begin : begin + info.file_size]
         # PyTorch can be told to leave check sums out; it writes 0 then.
         damaged = info.CRC and zlib.crc32(record) != info.CRC
         if len(record) != info.file_size or damaged:
-            raise CheckpointError(f"damaged: the record {shortened(name)!r} is not as it was saved")
+            raise CheckpointError(
+                f"damaged: the record {shortened(name)!r} has changed since saving"
+            )
         return record
 
 
@@ -262,7 +266,7 @@ def _state_dict(content: Any) -> dict[str, TensorRecord]:
     if other or not all(type(key) is str for key in content):
         names = ", ".join(map(_key_text, (other or list(content))[:8]))
         raise CheckpointError(
-            f"not a state dict: these are no tensors with a name: {names}; a state dict may "
+            f"not a state dict: these are not tensors with a name: {names}; a state dict may "
             f"stand under {', '.join(_WRAPPERS)}"
         )
     if all(name.startswith(_PARALLEL) for name in content):

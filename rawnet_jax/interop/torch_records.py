@@ -75,7 +75,7 @@ def first_names(names: list[str]) -> str:
 def refusal(name: Name, what: str) -> CheckpointError:
     """Return the error for a name that does not belong here; `what` the file does with it."""
     return CheckpointError(
-        f"{what} {name}, which is no part of a state dict; it was refused and nothing was run. "
+        f"{what} {name}, which does not belong in a state dict; it was refused, and nothing ran. "
         f"If this is a model of yours, {_HOW_TO_SAVE}"
     )
 

@@ -127,7 +127,7 @@ def _recordings_in(flag: str, folder: Path) -> "list[Named]":
     """Return the recordings below a folder, with the sub-folder that each lies in.
 
     Raises:
-        DataError: it is no folder, or holds none.
+        DataError: it is not a folder, or holds none.
     """
     from rawnet_jax.jobs.adapted_run import Named, speaker_of
 

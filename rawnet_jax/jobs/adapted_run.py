@@ -108,7 +108,7 @@ def adapt_run(
     refuse_used(output, "--output")
     if goal.last_layer and run.recipe.aggregation not in _LINEAR:
         raise ConfigError(
-            f"--last-layer: the run scores by {run.recipe.aggregation}, which is no mean; leave "
+            f"--last-layer: the run scores by {run.recipe.aggregation}, which is not a mean; leave "
             "it out, or set --config.eval.aggregate=mean"
         )
     decision = run.decision()
@@ -264,8 +264,8 @@ def _layer_of(run: Run, measured: Recordings) -> str:
         if np.abs(again - measured.scores).max() <= _AGREES * spread:
             return str(name)
     raise ConfigError(
-        f"--last-layer: the score of {run.config.model.name} is no weighted sum of its embedding; "
-        "leave it out"
+        f"--last-layer: the score of {run.config.model.name} is not a weighted sum of its "
+        "embedding; leave it out"
     )
 
 

@@ -219,7 +219,7 @@ def _report(
             f"tensors, not used: {first_names(found.unused)}"
         )
     if drawn:
-        show(f"not in it, so drawn anew (only training uses them): {', '.join(drawn)}")
+        show(f"not in it, so set at random (only training uses them): {', '.join(drawn)}")
     show(f"written: {options.workdir} (config.json, {SOURCE_NAME}, checkpoints/{BEST}/0)")
     where = "" if options.config else " --config.data.corpus=NAME --config.data.root=FOLDER"
     show(f"score with it: python evaluate.py --workdir {options.workdir}{where}")

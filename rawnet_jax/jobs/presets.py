@@ -32,7 +32,7 @@ def show_card(name: str) -> int:
     """
     folder = run_folder(Path(name))
     if not is_preset(folder):
-        raise ConfigError(f"{name}: is no preset, neither a name nor a folder of one")
+        raise ConfigError(f"{name}: is neither the name nor the folder of a preset")
     card = read_preset(folder).card
     say(card if card.endswith("\n") else f"{card}\n")
     return 0

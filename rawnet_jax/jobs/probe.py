@@ -138,8 +138,8 @@ def _encoder(options: ProbeOptions) -> EncoderWeights:
     """
     if not options.encoder_weights.exists():
         raise ConfigError(
-            f"--encoder-weights {options.encoder_weights}: not there; it must be a folder or a "
-            "file with the weights of an encoder"
+            f"--encoder-weights {options.encoder_weights}: does not exist; must be a file or "
+            "folder with an encoder's weights"
         )
     config = None if options.encoder is None else encoder_config(options.encoder)
     found = read_encoder_weights(options.encoder_weights, config)

@@ -136,7 +136,7 @@ def _say_best(options: SearchOptions, study: SearchStudy, rows: Sequence[Row]) -
     again = train_command(options.config, [*options.overrides, *own], options.study / "best")
     show(f"best:       trial {best.number}, dev EER {100 * best.dev_eer:.2f} %")
     show(f"score it:   python evaluate.py --workdir {shlex.quote(str(workdir))}")
-    show(f"train anew: {again}")
+    show(f"train again: {again}")
 
 
 def _write(study: SearchStudy, rows: Sequence[Row]) -> None:

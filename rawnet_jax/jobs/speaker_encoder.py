@@ -41,7 +41,7 @@ def import_encoder(options: ImportOptions) -> int:
     """Write an encoder's folder; returns the exit status.
 
     Raises:
-        RawnetError: the source cannot be read or is no encoder, or the folder is in use.
+        RawnetError: the source cannot be read or is not an encoder, or the folder is in use.
     """
     from rawnet_jax.atomic_file import refuse_used
     from rawnet_jax.speaker.encoder_folder import write_encoder
@@ -93,7 +93,7 @@ def measure_encoder(options: MeasureOptions) -> int:
     from rawnet_jax.speaker.pairs import eer_interval, eer_of_pairs, pairs_of
 
     if options.calibrate and options.encoder.suffix.lower() == ".onnx":
-        raise ConfigError("--calibrate: needs an encoder's folder; --import makes one of a file")
+        raise ConfigError("--calibrate needs an encoder's folder, not a file; --import makes one")
     encoder = load_encoder(options.encoder, speech=options.speech)
     clips = _clips(options)
     vectors, names, speech_s = _voices(encoder, clips, options)

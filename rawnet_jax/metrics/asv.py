@@ -32,7 +32,7 @@ class AsvScores:
         attack_ids: Ns entries, the attack of each spoof trial; None where not known.
 
     Raises:
-        MetricError: a class is empty or holds what is no finite number, or there is not one attack
+        MetricError: a class is empty or has a score that is not finite, or there is not one attack
             per spoof trial.
     """
 
@@ -143,7 +143,7 @@ def triple_curve(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike) -> T
         spoof: [Ns].
 
     Raises:
-        MetricError: a class is empty or holds what is no finite number.
+        MetricError: a class is empty or has a score that is not finite.
     """
     target = np.sort(validate_class_scores(target, "target"))
     nontarget = np.sort(validate_class_scores(nontarget, "nontarget"))

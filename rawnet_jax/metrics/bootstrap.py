@@ -64,7 +64,7 @@ class PairedResult:
     Attributes:
         difference: the metric of system A minus that of system B.
         interval: percentile interval of the difference.
-        p_value: two-sided; how often drawing the trials anew would put the difference on the other
+        p_value: two-sided; how often drawing the trials again would put the difference on the other
             side of zero: 2 min(share ≤ 0, share ≥ 0), the observed trials counted in, at most 1.
             It is below 1 − level just about where the interval leaves zero out.
         value_a: the metric of system A on all trials.

@@ -65,7 +65,7 @@ def fit_logistic(bonafide: np.ndarray, spoof: np.ndarray, p_bonafide: float = 0.
         mean, spread = features.mean(axis=0), features.std(axis=0)
     if not (np.isfinite(mean).all() and np.isfinite(spread).all()):
         raise MetricError("the scores are too large to fit; their spread must be below 1e150")
-    # The mean of equal numbers may miss them by a rounding error, which is no spread.
+    # The mean of equal numbers may miss them by a rounding error, which is not a spread.
     constant = np.ptp(features, axis=0) == 0
     spread = np.where(constant, 1.0, spread)
     columns = np.column_stack(((features - mean) / spread, np.ones(len(features))))

@@ -2,8 +2,8 @@
 
 ISO/IEC 30107-3:2023 asks for error rates for each *species* of attack (here: the attack of a trial)
 at one fixed threshold, and the worst of them is the result. A trial without an answer ("cannot
-judge") is no success: it is counted in a share of its own, and error rates are of the trials with
-an answer.
+judge") is not a success: such trials have a share of their own, and error rates are of the trials
+with an answer.
 
 - **APCER**: share of a species' attacks that the countermeasure takes for bona fide speech;
 - **APNRR**: share of a species' attacks without an answer;
@@ -11,7 +11,7 @@ an answer.
 - **BPCER10** is the BPCER where no species has an APCER above 1 / 10; 5, 20 and 100 likewise;
 - **IAPAR**: share of a species' attacks on a speaker that the whole system, countermeasure and
   verification, accepts;
-- **RIAPAR** = IAPAR + FRR = 1 + (IAPAR − (1 − FRR)): an IAPAR is no merit where genuine speakers
+- **RIAPAR** = IAPAR + FRR = 1 + (IAPAR − (1 − FRR)): an IAPAR is not a merit where genuine speakers
   are rejected too.
 
 **Claims.** That a rate is below a limit is shown only by enough trials: with k errors in n trials

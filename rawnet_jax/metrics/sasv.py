@@ -137,7 +137,7 @@ def sasv_eers(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike) -> Sasv
         spoof: [Ns].
 
     Raises:
-        MetricError: a class is empty or holds what is no finite number.
+        MetricError: a class is empty or has a score that is not finite.
 
     Source: SASVC 2022 evaluation plan.
     """

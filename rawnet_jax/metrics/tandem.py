@@ -115,7 +115,7 @@ def min_a_dcf(
         A cost in [0, 1], at the first threshold that reaches it.
 
     Raises:
-        MetricError: a class is empty or holds what is no finite number.
+        MetricError: a class is empty or has a score that is not finite.
 
     Source: Shim et al., "a-DCF: an architecture agnostic metric with application to
     spoofing-robust speaker verification", Odyssey 2024; ASVspoof 5 evaluation plan, track 2.
@@ -152,7 +152,7 @@ def t_eer(bonafide_scores: ArrayLike, spoof_scores: ArrayLike, asv: AsvScores) -
     cm = det_curve(bonafide_scores, spoof_scores)
     curve = triple_curve(asv.target, asv.nontarget, asv.spoof)
     on_path, point = _path(cm, curve, 0.5)
-    # A ratio to nothing is no candidate; the lowest ASV threshold, where all rates are 1, is one.
+    # A ratio to 0 is not a candidate; the lowest ASV threshold, where all rates are 1, is one.
     with np.errstate(divide="ignore", invalid="ignore"):
         asv_ratio = curve.p_fa[on_path] / curve.p_fa_spoof[on_path]
         cm_ratio = cm.far[point] / (1.0 - cm.frr[point])

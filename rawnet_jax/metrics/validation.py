@@ -7,7 +7,7 @@ from rawnet_jax.errors import MetricError
 from rawnet_jax.labels import Label
 
 MOST_SCORE = 1e30
-"""Of any score. What is computed of larger ones, such as their squares, may be no number."""
+"""Of any score. What is computed of larger ones, such as their squares, may not be number."""
 
 
 def validate_scores(

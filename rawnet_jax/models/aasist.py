@@ -47,7 +47,7 @@ class AASIST(Graphs):
         frequency_mask: in training, a random number of neighbouring filters below this many is set
             to zero, the same for the whole batch; 0 = off, as in the published configurations;
             their code has 20.
-        variable_length: padding is no part of a clip (`rawnet_jax.nn.lengths`): its temporal
+        variable_length: padding is not a part of a clip (`rawnet_jax.nn.lengths`): its temporal
             graph has the nodes of its own frames, and a pool keeps its share of those.
     """
 

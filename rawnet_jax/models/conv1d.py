@@ -81,7 +81,7 @@ class Conv1DClassifier(nn.Module):
         pooling: over time, before the dense layer: mean (published), max or attentive_statistics
             (`AttentiveStatisticsPooling`).
         attention_features: width of attentive_statistics' hidden layer; read for it alone.
-        variable_length: padding is no part of a clip (`rawnet_jax.nn.lengths`).
+        variable_length: padding is not a part of a clip (`rawnet_jax.nn.lengths`).
     """
 
     channels: tuple[int, ...] = (32, 64)

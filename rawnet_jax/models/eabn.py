@@ -139,7 +139,7 @@ class Eabn(nn.Module):
         mask_columns: bound on the width of the mask over time, in frames.
         mask_rows: bound on the height of the mask over frequency, in rows.
         variable_length: a clip is one map of its own frames, however many, in place of slices, and
-            padding behind them is no part of it (`rawnet_jax.nn.lengths`); `slice_frames` and
+            padding behind them is not a part of it (`rawnet_jax.nn.lengths`); `slice_frames` and
             `slice_hop` are not read.
     """
 

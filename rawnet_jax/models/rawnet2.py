@@ -97,7 +97,7 @@ class RawNet2(nn.Module):
         gru_features: width of the GRU's state.
         gru_layers: layers of the GRU.
         embedding_features: width of the embedding.
-        variable_length: padding is no part of a clip (`rawnet_jax.nn.lengths`): BatchNorm,
+        variable_length: padding is not a part of a clip (`rawnet_jax.nn.lengths`): BatchNorm,
             scaling and the GRU's last state see a clip's own frames.
     """
 

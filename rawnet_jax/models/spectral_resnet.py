@@ -12,7 +12,7 @@ those of `rawnet_jax.models.lfcc_resnet18` (Zhang et al., IEEE SPL 2021), and so
 
 Contract: ``waveform [B, T] float32, num_samples [B]`` -> `ModelOutput` with ``logits [B, 2]``,
 score = log odds of bona fide speech, ``embedding [B, 64]``. Any T works; what is not the clip's is
-taken for silence or, with `variable_length`, is no part of it.
+taken for silence or, with `variable_length`, is not a part of it.
 """
 
 import functools

@@ -92,7 +92,7 @@ class FeedForward(nn.Module):
     """LayerNorm and two linear layers with SiLU between them.
 
     Attributes:
-        factor: channels inside to those outside.
+        factor: inner channels per outer channel.
     """
 
     factor: int
@@ -106,11 +106,11 @@ class FeedForward(nn.Module):
 
 
 class ConvModule(nn.Module):
-    """LayerNorm, a gated layer, a convolution of each channel over time, BatchNorm, a layer.
+    """LayerNorm, gated linear layer, depthwise convolution over time, BatchNorm, linear layer.
 
     Attributes:
-        factor: channels inside to those outside.
-        kernel: frames that an output sees.
+        factor: inner channels per outer channel.
+        kernel: width of the convolution, in frames.
     """
 
     factor: int

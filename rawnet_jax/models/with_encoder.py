@@ -26,9 +26,9 @@ class WithEncoder(nn.Module):
 
     Attributes:
         encoder: fields of `EncoderConfig`, as `encoder_fields` of a published one gives them.
-        variable_length: padding is no part of a clip: neither encoder nor head sees it. Without it
-            a row counts as clip to its end, as in the published systems that repeat short clips up
-            to 64,600 samples.
+        variable_length: padding is not a part of a clip: neither encoder nor head sees it. Without
+            it a row counts as clip to its end, as in the published systems that repeat short clips
+            up to 64,600 samples.
     """
 
     encoder: Mapping[str, Any] = FrozenDict()

@@ -121,7 +121,7 @@ def _backward(
     epsilon: float, activation: Activation, saved: _Saved, grads: tuple[jax.Array, ...]
 ) -> tuple[jax.Array | None, ...]:
     # Without the barrier XLA would keep the forward pass's intermediates instead of forming them
-    # anew.
+    # again.
     saved, grad = jax.lax.optimization_barrier((saved, grads[0]))
     x, weight, scale, bias, mean, var = saved
     dtype, axes = x.dtype, tuple(range(x.ndim - 1))

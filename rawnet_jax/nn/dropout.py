@@ -1,6 +1,6 @@
 """Dropout whose mask costs little: on a CPU JAX's own generator takes longer than a convolution.
 
-The mask is a hash of each value's position and of a key, made anew in the backward pass, where it
+The mask is a hash of each value's position and of a key, made again in the backward pass, where it
 joins with what surrounds it: no mask is ever in memory. The hash is two rounds of a 32-bit mixer
 (multiply and shift, constants of Wellons' "lowbias32"), whose bias is far below what a network can
 notice; it is not for anything that must be unpredictable.

@@ -164,12 +164,12 @@ class GraphPool(nn.Module):
 
         Args:
             nodes: [B, N, C].
-            extent: which of them count; a graph keeps a share of those.
-            train: drop out.
+            extent: which nodes count; that share of them is kept.
+            train: whether to apply dropout.
 
         Returns:
-            [B, max(int(ratio N), 1), C], in descending order of score: later layers compare nodes
-            by position, so the order is part of the result. And which of them count.
+            The kept nodes [B, max(int(ratio N), 1), C] in descending order of score (later layers
+            compare nodes by position, so the order matters), and their extent.
         """
         x = Dropout(self.dropout)(nodes, train)
         scores = jax.nn.sigmoid(dense(nodes.shape[-1], 1, name="proj")(x))

@@ -34,7 +34,7 @@ class Extent(NamedTuple):
     Attributes:
         real: bool [B], False = filler row.
         num_frames: int32 [B], at least 1: frames that count, from the first on; None = all.
-        others: entries behind all frames that always count (nodes that are no frames).
+        others: entries behind all frames that always count (nodes that are not frames).
     """
 
     real: jax.Array

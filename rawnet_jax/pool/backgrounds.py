@@ -1,6 +1,6 @@
 """Noises and impulse responses of a pool: what training adds to its clips and convolves them with.
 
-They are no pieces: no list, law or report has them.
+They are not pieces: no list, law or report has them.
 """
 
 import hashlib
@@ -94,7 +94,7 @@ def write_backgrounds(
 ) -> tuple[list[WrittenBackground], list[str]]:
     """Write noises and impulse responses as FLAC, and the table of them; what was there is removed.
 
-    Mono (the first channel), 16 kHz, 16 bit, one peak for all: training sets the level anew, and 16
+    Mono (the first channel), 16 kHz, 16 bit, one peak for all: training sets the level, and 16
     bit leave little of a faint one. Names come from repository and path alone. Without backgrounds
     nothing is written.
 
@@ -167,7 +167,9 @@ def _unpacked(background: Background, content: bytes) -> list[tuple[str, bytes]]
                 if file is not None and member.name.lower().endswith(AUDIO_EXTENSIONS):
                     found.append((f"{background.path}/{member.name}", file.read()))
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise AudioError(name, "damaged", f"no whole archive: {error}") from None
+        raise AudioError(
+            name, "damaged", f"the archive is damaged or incomplete: {error}"
+        ) from None
     return found
 
 

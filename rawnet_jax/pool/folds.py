@@ -1,15 +1,15 @@
-"""Which piece is in which part of which fold: no speaker and no engine family in two parts.
+"""Assigns pieces to the parts of the folds; no speaker and no engine family is in two parts.
 
-A fake's group is that of its family. A speaker's home is the group of its real speech or, without
-any, the last of the groups of its fakes, in the order of `GROUPS`.
+The group of a fake is that of its engine family. The home of a speaker is the group of their real
+speech or, if there is none, the last of the groups of their fakes in the order of `GROUPS`.
 
 - The test part has the pieces whose group and home are both ``test``; no other part has a speaker
   or a family of the test group.
 - The dev part of a fold has the pieces whose group and home are both that fold.
 - The training part of a fold has every piece whose group and home are neither that fold nor test.
 
-A piece whose group and home are two folds is in the training part of the third alone, and one with
-one of them in test is nowhere.
+If group and home are two different folds, the piece is used in the training part of the third fold
+only. If just one of them is test, the piece is not used.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

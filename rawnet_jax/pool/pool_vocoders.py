@@ -35,7 +35,7 @@ def pool_vocoders(
         folder: of trained vocoders; None = there is none.
 
     Raises:
-        ConfigError: a name without a model is no vocoder of ours.
+        ConfigError: a name without a model is not a vocoder of ours.
         DataError: a model is damaged.
     """
     found, lacking = [], []

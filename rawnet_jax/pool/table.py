@@ -26,7 +26,7 @@ REAL, FAKE = Label.BONAFIDE.key, Label.SPOOF.key
 
 NOISE, RESPONSE = "noise", "response"
 BACKGROUNDS = (NOISE, RESPONSE)
-"""Labels of rules whose files are no speech: training adds them, or convolves with them."""
+"""Labels of rules whose files are not speech: training adds them, or convolves with them."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
@@ -183,7 +183,7 @@ def read_table(path: Path = OWN_TABLE) -> Table:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: is no TOML: {error}") from None
+        raise ConfigError(f"{path}: is not TOML: {error}") from None
     content["source"] = tuple(
         _source(f"{path}: source {number}", each)
         for number, each in _tables(path, content, "source")
@@ -202,12 +202,12 @@ def read_table(path: Path = OWN_TABLE) -> Table:
 
 
 def group_of(table: Table, rule: Rule) -> str:
-    """Return the group of what a rule takes."""
+    """Return the group of the files that a rule matches."""
     return rule.group if rule.label == REAL else table.families[rule.family]
 
 
 def choose(table: Table, source: Source, path: str) -> Choice | None:
-    """Return what a table says of a file; None = no rule of the source matches."""
+    """Return how a table classifies a file; None = no rule of its source matches."""
     for rule in source.rule:
         found = rule.path.search(path)
         if found is None:
@@ -272,7 +272,7 @@ def _checked(place: str, kind: Any, value: Any) -> Any:
         try:
             return re.compile(value)
         except (re.error, TypeError) as error:
-            raise ConfigError(f"{place} is no regular expression: {error}") from None
+            raise ConfigError(f"{place} is not a regular expression: {error}") from None
     if kind is int and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
         raise ConfigError(f"{place} is {value!r}; it must be a whole number, 0 or more")
     if kind == tuple[float, ...]:

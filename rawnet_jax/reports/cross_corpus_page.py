@@ -26,7 +26,7 @@ TERMS = (
     ("Score", "One number a recording; higher means more bona fide."),
     (
         "EER",
-        "Equal error rate, at a threshold that is found on each list anew. It tells whether the "
+        "Equal error rate, at a threshold that is found on each list itself. It tells whether the "
         "classes can be told apart there. Lower is better, 50 % is chance.",
     ),
     (

@@ -30,7 +30,7 @@ TERMS = (
     ),
     (
         "EER",
-        "Equal error rate: the threshold is moved, for each condition anew, until as large a share "
+        "Equal error rate: the threshold is moved, in each condition, until as large a share "
         "of spoof is accepted as of bona fide speech is rejected. It tells whether the classes can "
         "still be told apart. Lower is better, 50 % is chance.",
     ),

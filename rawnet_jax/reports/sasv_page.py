@@ -52,8 +52,8 @@ TERMS = (
     ),
     (
         "No answer",
-        "Share of trials without a score (APNRR, BPNRR). It is no success: error rates are of the "
-        "trials with an answer.",
+        "Share of trials without a score (APNRR, BPNRR). It is not a success: error rates are of "
+        "the trials with an answer.",
     ),
     (
         "Shown",

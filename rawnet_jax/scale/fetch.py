@@ -108,7 +108,7 @@ class Recordings(Sequence[tuple[str, Source]]):
 
 
 def fetched(row: Row) -> bytes:
-    """Return the bytes of a recording that is no file of its own on this machine.
+    """Return the bytes of a recording that is not a file of its own on this machine.
 
     Raises:
         DataError: they do not come, after some tries, or are others than the manifest says.

@@ -102,7 +102,7 @@ def _members(name: str, file: IO[bytes] | Any, etag: str) -> Iterator[Row]:
                     yield Row(as_text(where) if is_remote(name) else where, member.size, etag)
                 tar.members = []  # type: ignore[attr-defined]  # or it remembers all of them
     except tarfile.TarError as error:
-        raise DataError(f"{name}: is no tar file that can be read: {error}") from error
+        raise DataError(f"{name}: is not a tar file that can be read: {error}") from error
 
 
 def _refuse_compressed(source: str) -> None:

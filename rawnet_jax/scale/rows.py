@@ -80,7 +80,7 @@ def write_manifest(path: Path, rows: Iterable[Row]) -> tuple[int, int]:
 
     Raises:
         ConfigError: the extension names no form, or the extra `scale` is not installed.
-        DataError: it cannot be written, or a name is no text and Parquet cannot hold it.
+        DataError: it cannot be written, or a name is not text and Parquet cannot hold it.
     """
     write = _write_parquet if extension_of(path) == PARQUET else _write_lines
     temporary = temporary_beside(path)
@@ -117,7 +117,7 @@ def _write_parquet(file: IO[bytes], rows: Iterable[Row]) -> tuple[int, int]:
                 arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
             except UnicodeEncodeError:
                 raise DataError(
-                    "a name of a file is no text, which Parquet cannot hold; write the manifest "
+                    "a name of a file is not text, which Parquet cannot hold; write the manifest "
                     f"as {JSON_LINES}"
                 ) from None
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -204,7 +204,7 @@ def _parquet_file(path: Path) -> Any:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except pa.ArrowException as error:
-        raise DataError(f"{path}: is no Parquet file: {error}") from error
+        raise DataError(f"{path}: is not a Parquet file: {error}") from error
     missing = [name for name in Row._fields[:2] if name not in file.schema_arrow.names]
     if missing:
         raise DataError(f"{path}: no column {missing[0]}; a manifest must have uri, size, etag")

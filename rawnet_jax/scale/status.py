@@ -1,4 +1,4 @@
-"""How far a job is, from its output alone."""
+"""Progress of a job, read from its output alone."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

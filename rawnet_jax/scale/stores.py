@@ -178,7 +178,7 @@ class ObjectStore:
             raise ConfigError(f"{uri_without_secrets(uri)}: {self._said(error)}") from None
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
-        """See `Store.list`; a prefix that is no folder is looked for in its folder."""
+        """See `Store.list`; a prefix that is not a folder is looked for in its folder."""
         last: str | None = None
         num_failed, pause_s = 0, _PAUSE_S
         while True:

@@ -108,7 +108,7 @@ def read_gated(
         judged.
 
     Raises:
-        AudioError: the file cannot be used, for example since it is no audio.
+        AudioError: the file cannot be used, for example since it is not audio.
     """
     mix = ChannelMix(gate, channel)
     try:

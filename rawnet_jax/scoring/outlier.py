@@ -1,8 +1,9 @@
 """What is unlike anything that a network was trained on, told by its score and by its embedding.
 
-A network answers whatever it is given. A score far outside those of dev is no verdict; nor is one
-whose embedding is farther from those of training than nearly all genuine speech of dev. `evaluate`
-fits both and leaves the second in the work directory, for the checkpoint that it was found with.
+A network answers whatever it is given. A score far outside those of dev is not a verdict; nor is
+one whose embedding is farther from those of training than nearly all genuine speech of dev.
+`evaluate` fits both and leaves the second in the work directory, for the checkpoint that it was
+found with.
 """
 
 import hashlib
@@ -160,7 +161,7 @@ def range_of(scores: np.ndarray) -> tuple[float | None, float | None]:
 
     They are those of the dev scores, and once their span more on either side. The extremes of more
     trials of the same kind lie a little outside; those of other corpora and of single windows lie
-    farther out, and still within. What is no speech may score tens of spans away.
+    farther out, and still within. What is not speech may score tens of spans away.
 
     Args:
         scores: float [N] of dev.

@@ -75,7 +75,7 @@ class JsonLines:
         line = json.dumps(named, ensure_ascii=False, allow_nan=False)
         try:
             line.encode()
-        except UnicodeEncodeError:  # a name that is no text; JSON can say so in ASCII alone
+        except UnicodeEncodeError:  # a name that is not text; JSON can say so in ASCII alone
             line = json.dumps(named, allow_nan=False)
         return line + "\n"
 

@@ -20,7 +20,7 @@ from rawnet_jax.scoring.score_forms import Form
 from rawnet_jax.scoring.verdict import Record
 
 _CONTENT = "settings of scores"
-_ERRORS = "surrogateescape"  # a file's name may hold bytes that are no text
+_ERRORS = "surrogateescape"  # a file's name may hold bytes that are not text
 
 
 class ScoreOutput:

@@ -59,7 +59,7 @@ class StreamingScorer:
     """Scores a stream window by window.
 
     A Conv1D classifier carries its frames from window to window, where the hop is a multiple of
-    the samples between two frames; every other network computes each window anew. One shape is
+    the samples between two frames; every other network computes each window again. One shape is
     compiled, with the first window.
 
     Attributes:

@@ -157,7 +157,7 @@ class CarriedConv1D:
 
     def restart(self) -> None:
         """See `Engine.restart`."""
-        # On the device of the weights, as all later ones: or the second window compiles anew.
+        # On the device of the weights, as all later ones: or the second window compiles again.
         leaf = jax.tree_util.tree_leaves(self._variables)[0]
         shape = (self._plan.num_middle, self._plan.model.channels[-1])
         self._middle = jax.device_put(np.zeros(shape, np.float32), getattr(leaf, "sharding", None))

@@ -36,7 +36,7 @@ class Engine(Protocol):
         Args:
             window: float32 [window].
             wanted: whether its score will be used. Those before a stream has filled a window begin
-                with zeros that are no audio.
+                with zeros that are not audio.
 
         Returns:
             The score; `UNHEARD` where it is not wanted.

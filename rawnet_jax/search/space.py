@@ -225,7 +225,7 @@ def _choices(name: str, text: str, now: Any, config: Config) -> Parameter:
         members = [_typed(config, name, word, now) for word in words]
     choices = tuple(dict.fromkeys(_written(member) for member in members))
     if len(choices) < 2:
-        raise ConfigError(f"one value is no search; set it by --{name}={choices[0]}")
+        raise ConfigError(f"one value is not a search; set it by --{name}={choices[0]}")
     return Parameter(name, choices)
 
 

@@ -210,7 +210,7 @@ class SearchStudy:
         return ""
 
     def _line_up(self, trials: "list[FrozenTrial]") -> bool:
-        """Decide on a trial that need not be drawn; return False if none is left to make."""
+        """Queue a trial that need not be sampled, if any; False = every combination was tried."""
         if self.space.size <= self.plan.num_trials:
             tried = [trial.params for trial in trials]
             left = (values for values in self.space.combinations() if values not in tried)

@@ -85,11 +85,11 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return an error of whatever kind as a client sees it."""
+    """Turn any exception into the problem that the client is told."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, RequestValidationError):
-        # What was sent is not said again: it may be anything.
+        # The input is not echoed: it may be anything.
         said = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:8]
         )

@@ -105,7 +105,7 @@ class AuditLog:
         Raises:
             DataError: it is not on disk. After that every call fails until the service is started
                 again, since nobody knows what the file holds.
-            ValueError: a name is none of `FIELDS`, or a value is no plain JSON.
+            ValueError: a name is none of `FIELDS`, or a value is not plain JSON.
         """
         unknown = record.keys() - set(FIELDS)
         if unknown:
@@ -249,7 +249,7 @@ def _body(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         body = parsed_json(line.decode("utf-8"))
     except ValueError as error:
-        raise DataError(f"{path}: line {number}: changed: it is no JSON") from error
+        raise DataError(f"{path}: line {number}: changed: it is not JSON") from error
     if not isinstance(body, dict) or not isinstance(body.get("hash"), str):
         raise DataError(f"{path}: line {number}: changed: it has no hash")
     # What reads alike must be alike: no second form of a line, such as one with a key twice.
@@ -271,5 +271,5 @@ def _text(body: Mapping[str, Any]) -> str:
 
 
 def rounded(value: float | None, digits: int = 4) -> float | None:
-    """Return a number for the log; None for what is no finite number."""
+    """Return a number for the log; None for what is not a finite number."""
     return None if value is None or not math.isfinite(value) else round(value, digits)

@@ -67,7 +67,7 @@ class Signer:
         """Read a private key from a file.
 
         Raises:
-            ConfigError: it is no key of Ed25519, or others may read it.
+            ConfigError: it is not a key of Ed25519, or others may read it.
         """
         content = read_private(path, "--decision-key")
         return cls(content, f"--decision-key {path}", wall_clock=wall_clock)

@@ -35,7 +35,7 @@ _SAID = {
     408: "The body came too slowly.",
     409: "It is there already.",
     413: "The body is too large.",
-    415: "The body is no audio that is read here.",
+    415: "The body is not audio in a format that is read here.",
     422: "A parameter is not as it must be, or the audio cannot be decoded.",
     429: "This key asks too much, or attempts have failed; Retry-After says when to try again.",
     502: "The system behind the gate failed.",

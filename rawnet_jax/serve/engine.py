@@ -196,7 +196,7 @@ class Engine:
         return len(self._waiting) < most and not self._is_closed
 
     def _batch(self) -> list[_Item]:
-        """Return the first that waits and what may be scored with it."""
+        """Take the oldest waiting item and those that can share its batch."""
         first = self._waiting.popleft()
         items, audio_s = [first], first.audio_s
         while self._waiting and len(items) < self._settings.batch:

@@ -3,7 +3,7 @@
 After Haitsma and Kalker, "A highly robust audio fingerprinting system" (ISMIR 2002): every 16 ms a
 few bits say how the spectrum moves. Here each bit is the sign of a sum over bands that a secret key
 draws, so that nobody without the key can compute a fingerprint, or find audio that has another one.
-Levels of 18 bands between 200 and 3,400 Hz, blurred over 128 ms, are no audio.
+Levels of 18 bands between 200 and 3,400 Hz, blurred over 128 ms, are not audio.
 """
 
 import numpy as np

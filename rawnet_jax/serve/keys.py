@@ -74,7 +74,7 @@ class ApiKey:
 
 
 class KeyRing:
-    """The keys of a file, read anew when the file changes.
+    """The keys of a file, read again when the file changes.
 
     A file that is damaged, missing or readable by others after a change lets nobody in until it is
     right again: a key that was taken out must not live on.
@@ -157,7 +157,7 @@ def read_keys(path: str | Path) -> tuple[ApiKey, ...]:
     except ValueError as error:
         raise ConfigError(f"--keys {path}: damaged: {error}; it must be JSON") from error
     if not isinstance(record, dict) or record.get("content") != _CONTENT:
-        raise ConfigError(f"--keys {path}: is no file of keys; serve-key makes one")
+        raise ConfigError(f"--keys {path}: is not a file of keys; serve-key makes one")
     if record.get("schema_version") != _VERSION:
         raise ConfigError(f"--keys {path}: schema_version must be {_VERSION}")
     rows = record.get("keys")

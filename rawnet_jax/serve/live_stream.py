@@ -36,7 +36,7 @@ KEPT_S = 60.0
 
 _MOST_KEPT_HZ = 48_000  # of audio at a higher rate, less than a minute is kept
 _OFTEN_S = 0.25  # hand over what has come at least for every so many seconds of audio
-_MOST_PEAK = 1e3  # full scale = 1; beyond it the bytes are no samples of that encoding
+_MOST_PEAK = 1e3  # full scale = 1; beyond it the bytes are not samples of that encoding
 _BEHIND_S = 1.0
 _WARN_EVERY_S = 5.0
 NOT_ENOUGH = "nothing could be judged"
@@ -155,7 +155,7 @@ class LiveStream:
         """Take bytes.
 
         Raises:
-            Ended: they are no whole samples, no samples of this encoding, or longer than a stream
+            Ended: they are not whole samples, no samples of this encoding, or longer than a stream
                 may be.
         """
         if len(data) % self._form.frame_bytes:

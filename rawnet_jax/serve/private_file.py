@@ -23,8 +23,8 @@ def read_private(path: str | Path, what: str) -> bytes:
         what: what the file is, for errors.
 
     Raises:
-        ConfigError: it cannot be read, is no regular file, is larger than 1 MiB, or others than its
-            owner may read or change it.
+        ConfigError: it cannot be read, is not a regular file, is larger than 1 MiB, or can be read
+            or changed by others than its owner.
     """
     try:
         check_regular(path)

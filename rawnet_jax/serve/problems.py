@@ -38,7 +38,7 @@ KINDS: Mapping[str, Kind] = {
     "conflict": Kind(409, "It is there already."),
     "too-slow": Kind(408, "The body came too slowly."),
     "too-large": Kind(413, "The body is too large."),
-    "not-audio": Kind(415, "The body is no audio that is read here."),
+    "not-audio": Kind(415, "The body is not audio in a format that is read here."),
     "bad-parameter": Kind(422, "A parameter is not as it must be."),
     "not-enrolled": Kind(422, "The clips do not make an enrolment."),
     "undecodable": Kind(422, "The audio cannot be decoded."),

@@ -75,7 +75,7 @@ def uvicorn_config(service: Service, where: Listening) -> uvicorn.Config:
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
-        log_level="error",  # what strangers send that is no HTTP is not worth a line each
+        log_level="error",  # what strangers send that is not HTTP is not worth a line each
         access_log=False,
         proxy_headers=bool(where.trusted_proxies),
         forwarded_allow_ips=where.trusted_proxies or None,

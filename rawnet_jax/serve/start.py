@@ -82,9 +82,8 @@ class ServeOptions(GateOptions):
             raise ConfigError(f"--max-body {self.max_body:g}: it must be above 0, in MiB, <= 1024")
         if not is_loopback(self.host) and not self.behind_proxy and self.keys is None:
             raise ConfigError(
-                f"--host {self.host}: is not this machine alone, and there are no keys; give "
-                "--keys, listen on 127.0.0.1, or say --behind-proxy where a proxy lets in only "
-                "whom it knows"
+                f"--host {self.host}: other machines reach it and there are no keys; give --keys, "
+                "listen on 127.0.0.1, or give --behind-proxy if a proxy does the authentication"
             )
 
     def settings(self) -> Settings:

@@ -5,7 +5,7 @@ made for. Names of files are keyed, so that a folder does not tell who is enroll
 
 Each tenant has a random rotation of the space of voices. Templates are kept rotated, and a voice is
 rotated before it is compared, which changes no cosine. When a tenant is revoked, its rotation is
-drawn anew: templates that leaked, with the key even, match nothing that the service makes from
+drawn again: templates that leaked, with the key even, match nothing that the service makes from
 then on. Whoever has the old rotation too can turn them back, so it is no one-way function.
 """
 
@@ -132,7 +132,7 @@ class TemplateStore:
         return sum(1 for _ in self._tenant(tenant).glob(f"*{_VOICE}"))
 
     def revoke(self, tenant: str) -> int:
-        """Delete all templates of a tenant and draw its rotation anew; returns how many there were.
+        """Delete all templates of a tenant and redraw its rotation; returns how many there were.
 
         Raises:
             DataError: a file cannot be deleted.

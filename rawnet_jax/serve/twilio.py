@@ -43,7 +43,7 @@ class Twilio:
         """Read the token from a file.
 
         Raises:
-            ConfigError: it cannot be read, is no text, or others may read it.
+            ConfigError: it cannot be read, is not text, or others may read it.
         """
         content = read_private(path, "--twilio-token")
         try:

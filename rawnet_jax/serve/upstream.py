@@ -157,7 +157,7 @@ def checked_url(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  # raises where it is no number
+        parts.port  # noqa: B018  # raises where it is not a number
         httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
         raise ConfigError(f"--upstream {url!r}: {error}") from error

@@ -132,7 +132,7 @@ def _continue_or_begin(
         other = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
         raise DataError(
             f"{partial_dir}: holds an unfinished run with another {', '.join(other)}; repeat its "
-            "command to finish it, or use --overwrite to begin anew"
+            "command to finish it, or use --overwrite to start over"
         )
     for leftover in (root, partial_dir / _JOURNAL):
         if leftover.is_dir():

@@ -80,7 +80,9 @@ def _divided(line: str, separator: str, place: str, number: str) -> tuple[str, s
     if not separator:
         for mark, called in _SEPARATORS.items():
             if mark in line:
-                raise DataError(f"{place}: holds {called}; the first line has no id, so none may")
+                raise DataError(
+                    f"{place}: contains {called}, but the first line has no id, so no line may"
+                )
         return number, line.strip()
     columns = [column.strip() for column in line.split(separator)]
     if len(columns) < 2 or (len(columns) > 3 or (separator == "\t" and len(columns) > 2)):

@@ -32,7 +32,7 @@ def recordings_in(root: Path) -> list[Path]:
     """Return all recordings below a folder, sorted.
 
     Raises:
-        DataError: it is no folder, or holds none.
+        DataError: it is not a folder, or holds none.
     """
     if not root.is_dir():
         raise DataError(f"{root}: is not a folder; it must be a folder of recordings")
@@ -56,7 +56,9 @@ def speakers_of(root: Path, pattern: str | None) -> dict[Path, tuple[str, str]]:
     try:
         expression = re.compile(pattern) if pattern is not None else None
     except re.error as error:
-        raise DataError(f"speaker pattern {pattern!r} is no regular expression: {error}") from None
+        raise DataError(
+            f"speaker pattern {pattern!r} is not a regular expression: {error}"
+        ) from None
     if expression is not None and "speaker" not in expression.groupindex:
         raise DataError(f"speaker pattern {pattern!r} has no group (?P<speaker>…)")
     return {path: _speaker(path, root, expression) for path in recordings_in(root)}
@@ -94,10 +96,10 @@ def partition_speakers(
         seed: who goes where.
 
     Raises:
-        DataError: the shares cannot be, or there are fewer speakers than partitions.
+        DataError: the shares are impossible, or there are fewer speakers than partitions.
     """
     if min(shares) < 0.0 or not math.isclose(sum(shares), 1.0, abs_tol=1e-6):
-        raise DataError(f"partition_shares are {shares}; they must be 3, of 0 or more, sum 1")
+        raise DataError(f"partition_shares are {shares}; must be three numbers >= 0 with sum 1")
     used = [index for index, share in enumerate(shares) if share > 0.0]
     if len(speakers) < len(used):
         raise DataError(

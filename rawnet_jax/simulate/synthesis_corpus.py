@@ -260,7 +260,7 @@ def _finish(
     done = [(one, rec) for one, rec in zip(plan, records, strict=True) if rec["files"]]
     problems = tuple(text_of_name(rec["problem"]) for rec in records if not rec["files"])
     if not done:
-        raise DataError(f"not one of {len(plan):,} clips could be made: {problems[0]}")
+        raise DataError(f"none of {len(plan):,} clips could be made: {problems[0]}")
     protocol = [_protocol_row(partition, one, record) for one, record in done]
     details = [_clip_row(one, record) for one, record in done]
     _write_table(folder / PROTOCOL, _PROTOCOL_COLUMNS, protocol)

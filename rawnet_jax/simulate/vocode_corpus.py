@@ -282,7 +282,7 @@ def _finish(
     problems = tuple(record["problem"] for record in records if not record["files"])
     if not done:
         raise DataError(
-            f"{source_dir}: not one of {len(plan):,} recordings can be used: {problems[0]}"
+            f"{source_dir}: none of its {len(plan):,} recordings can be used; first: {problems[0]}"
         )
     rows = sorted(
         (row for one, _ in done for row in _protocol_rows(one)),

@@ -116,14 +116,14 @@ def read_card(folder: Path) -> EncoderCard:
     """Read ``encoder.json``.
 
     Raises:
-        ConfigError: the folder is no encoder.
+        ConfigError: the folder is not an encoder.
         DataError: it is damaged.
     """
     path = folder / ENCODER_JSON
     if not path.exists():
         raise ConfigError(
-            f"{folder}: is no encoder of voices; it must be a folder that speaker-encoder --import "
-            "made, or an .onnx file"
+            f"{folder}: is not an encoder of voices; it must be a folder that speaker-encoder "
+            "--import made, or an .onnx file"
         )
     record = read_fitted(path, _CONTENT)
     try:

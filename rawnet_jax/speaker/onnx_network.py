@@ -30,7 +30,7 @@ class OnnxNetwork:
 
         Raises:
             ConfigError: ONNX Runtime is not installed.
-            DataError: there is no such file, it is no ONNX file, or not of this kind.
+            DataError: there is no such file, it is not an ONNX file, or not of this kind.
         """
         self._path = path
         self._session = _session(path)

@@ -51,7 +51,7 @@ class SpoofGate:
     """A trained detector in front of the comparison of voices.
 
     Raises:
-        ConfigError: the detector is not calibrated, so that its scores are no likelihood ratios.
+        ConfigError: the detector is not calibrated, so that its scores are not likelihood ratios.
     """
 
     def __init__(self, model: ScoringModel, decision: DecisionRule) -> None:

@@ -37,7 +37,7 @@ class VoiceTemplate:
         created: when, ISO 8601 in UTC.
 
     Raises:
-        DataError: the vector is no unit vector, or a number is out of range.
+        DataError: the vector is not a unit vector, or a number is out of range.
     """
 
     vector: np.ndarray

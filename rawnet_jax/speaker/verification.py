@@ -139,7 +139,7 @@ def calibration_of(encoder: SpeakerEncoder) -> Calibration:
     """
     if encoder.calibration is None:
         raise ConfigError(
-            f"{encoder.name}: not calibrated, so that a cosine is no likelihood ratio; "
+            f"{encoder.name}: not calibrated, so that a cosine is not a likelihood ratio; "
             "speaker-encoder --calibrate fits it on clips of known speakers"
         )
     return encoder.calibration

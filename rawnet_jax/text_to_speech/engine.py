@@ -165,10 +165,12 @@ def encoded_text(text: str, encoding: str) -> bytes:
     try:
         return text.encode(encoding)
     except LookupError:
-        raise DataError(f"the voice wants the encoding {encoding}, which is unknown") from None
+        raise DataError(
+            f"the voice needs the encoding {encoding}, which Python does not know"
+        ) from None
     except UnicodeEncodeError as error:
         lacking = error.object[error.start]
-        raise DataError(f"the voice's encoding {encoding} has no {lacking!r}") from None
+        raise DataError(f"the voice's encoding {encoding} cannot represent {lacking!r}") from None
 
 
 def output_of(words: Sequence[str], stdin: bytes = b"", *, any_status: bool = False) -> str:
@@ -192,7 +194,7 @@ def run_call(call: Call, folder: Path, timeout_s: float, *, any_status: bool = F
         call: the program and what it reads.
         folder: its working directory.
         timeout_s: seconds that it may take.
-        any_status: an exit status other than 0 is no error.
+        any_status: an exit status other than 0 is not an error.
 
     Raises:
         DataError: it cannot be started, fails, or takes too long.

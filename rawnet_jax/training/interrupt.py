@@ -9,10 +9,10 @@ import jax
 
 
 class StopRequest:
-    """While this context is open, a first signal asks for a stop and a second one insists.
+    """In this context a first signal requests a clean stop; a second one interrupts at once.
 
-    On several hosts a signal to any of them stops all at the same step, through JAX's preemption
-    service, which needs no handler of ours.
+    On several hosts, a signal to any of them stops all at the same step. JAX's preemption service
+    does that; we need no handler.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)

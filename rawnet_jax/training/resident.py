@@ -117,7 +117,7 @@ def place_clips(
 
 
 def fits(cache: WaveformSource, mesh: Mesh) -> bool:
-    """Return whether each device has room for its part; False where a device does not tell."""
+    """Return whether every device has room for its part; False if one does not report memory."""
     free = free_bytes(mesh)
     if free is None:
         return False

@@ -126,7 +126,7 @@ def train_steps(
         state: before the first.
         fixed: what all steps read: ``corpus`` (of `batch_of`) and ``banks`` (of augmentation).
         rows: what each step's batch is made of; every leaf has K steps on its first axis.
-        count: int32, steps to take, 1 to K. It is no part of the program's shape, so that one
+        count: int32, steps to take, 1 to K. It is not a part of the program's shape, so that one
             program ends at any step.
         step: `train_step`, or several models' at once.
         batch_of: makes a batch of ``fixed["corpus"]`` and one step's rows.

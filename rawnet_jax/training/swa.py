@@ -2,10 +2,10 @@
 
 Izmailov et al., Averaging weights leads to wider optima and better generalization (UAI 2018), as
 AASIST uses it: the parameters of every epoch whose dev EER is no worse than the best before it
-enter a running mean; at the end of the run BatchNorm's statistics are estimated anew for the mean,
-by passing over the training clips once. Or, with ``config.train.swa_from_epoch``, every epoch from
-one on enters it, as Cha et al., SWAD: Domain generalization by seeking flat minima (NeurIPS 2021)
-do with every step: where dev is of another domain than what is to come, its EER is no guide.
+enter a running mean; at the end of the run BatchNorm's statistics are estimated again for the mean,
+by passing over the training clips once. With ``config.train.swa_from_epoch`` every epoch from that
+one on enters it, much as Cha et al., SWAD: Domain generalization by seeking flat minima (NeurIPS
+2021), average every step: where dev differs from the data to come, its EER is a poor guide.
 """
 
 from collections.abc import Callable, Iterable

@@ -54,7 +54,7 @@ def read_piper_decoder(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         steps = {one.name: list(one.ints) for one in node.attribute}
         name = _name(parts[2:], steps, weights[0], shapes) if weights else ()
         if not name:
-            raise DataError(f"{path}: {node.name} is no layer of a HiFi-GAN V3 decoder")
+            raise DataError(f"{path}: {node.name} is not a layer of a HiFi-GAN V3 decoder")
         if name != ("first",):
             _put(params, name, node.op_type, *weights)
     if not shapes["rates"] or "last" not in params:

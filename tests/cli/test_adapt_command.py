@@ -153,7 +153,7 @@ def test_a_network_whose_score_is_no_sum_of_its_embedding_is_refused(place, tmp_
     run = write_run(tmp_path / "run", "conv1d", num_samples=NUM_SAMPLES)
     words = [f"--spoof={place / 'fakes'}", "--last-layer", f"--workdir={run}"]
     assert adapt(place, *words, output=tmp_path / "new") == 2
-    assert "is no weighted sum of its embedding" in capsys.readouterr().err
+    assert "is not a weighted sum of its embedding" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 

@@ -153,7 +153,7 @@ def test_what_may_be_lacking_is_drawn_and_named(state, tmp_path, capsys):
     run = tmp_path / "a"
     arguments = ["import-torch", str(tmp_path / "a.pth"), f"--workdir={run}"]
     assert main([*arguments, "--model=tiny_optional"]) == 0
-    assert "drawn anew (only training uses them): head.weight" in capsys.readouterr().out
+    assert "set at random (only training uses them): head.weight" in capsys.readouterr().out
     assert json.loads((run / "source.json").read_text())["drawn_anew"] == ["head.weight"]
     found = variables_to_torch(restored(run, template()), NAMES)
     assert (found["head.weight"] != 0).all()

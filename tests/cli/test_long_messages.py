@@ -15,4 +15,4 @@ def test_a_message_of_any_length_is_shortened(tiny_config, tmp_path, capsys):
 
 def test_two_dashes_are_no_value(capsys):
     assert main(["evaluate", "--scores", "a.txt", "--level=--"]) == 2
-    assert capsys.readouterr().err == "error: --level=--: -- is no value\n"
+    assert capsys.readouterr().err == "error: --level=--: -- is not a value\n"

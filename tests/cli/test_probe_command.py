@@ -145,7 +145,7 @@ def test_other_weights_and_windows_have_features_of_their_own(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--encoder-weights=NOWHERE"], r"--encoder-weights NOWHERE: not there; it must be"),
+        (["--encoder-weights=NOWHERE"], r"--encoder-weights NOWHERE: does not exist; must be"),
         (["--layers", "1-3"], r"--layers: 1 to 3; the encoder has 0 .* to 2"),
         (["--layers", "5-4"], r"--layers: none; "),
         (["--strengths", "0"], r"--strengths 0: it must be above 0 and finite"),

@@ -224,7 +224,7 @@ def test_pictures(run, clips, bad_clips, tmp_path, capsys):
 def test_notes_on_a_file_are_in_its_record(run, clips, tmp_path, capsys):
     clip = tmp_path / "a.wav"
     clip.write_bytes((clips / "clip1.wav").read_bytes() + b"\1\2junk!!")
-    said = "8 bytes behind its end are no audio and are not read"
+    said = "8 bytes behind its end are not audio and are not read"
     files = (clip, clips / "clip1.wav")
     assert score(run, *files, "--format=jsonl") == 0
     printed = capsys.readouterr()

@@ -280,7 +280,7 @@ def test_the_python_examples_of_the_page(folder):
 
 @pytest.mark.slow
 def test_the_commands_of_the_page(folder):
-    """The second one's reader goes away: that is no error."""
+    """The second one's reader goes away: that is not an error."""
     console = [typed(block) for block in blocks(DOCS / "streaming.md", "console")]
     ran = [run_shell(one.command, folder).stdout for block in console for one in block]
     assert [len(output.splitlines()) for output in ran] == [5, 2]

@@ -124,7 +124,7 @@ def test_ctrl_c_says_how_to_go_on(voices, tmp_path, monkeypatch, capsys):
         (["--input={voices}", "--output=x", "--copies=0"], "--copies is 0"),
         (["--input={voices}", "--output=x", "--corpus=asvspof5"], "did you mean 'asvspoof5'"),
         (["--input={voices}", "--output=x", "--corpus=asvspoof5"], "no list of asvspoof5"),
-        (["--input={voices}", "--output=x", "--speaker-pattern=("], "no regular expression"),
+        (["--input={voices}", "--output=x", "--speaker-pattern=("], "not a regular expression"),
         (["--input={voices}", "--output=x", "--partition-shares=1,1,0"], "sum 1"),
         (["--input={voices}", "--output=x", "--processes=-1"], "num_workers is -1"),
     ],

@@ -145,14 +145,14 @@ def test_what_is_no_model_is_told(tmp_path):
         model_vocoders([tmp_path / "nowhere"])
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(
-        DataError, match=r"a\.txt: is no vocoder; it must be a folder .* .onnx file"
+        DataError, match=r"a\.txt: is not a vocoder; it must be a folder .* .onnx file"
     ):
         model_vocoders([tmp_path / "a.txt"])
     (tmp_path / "b.onnx").write_text("x")
     with pytest.raises(DataError, match=r"b\.json: is missing; it must say what b\.onnx takes"):
         model_vocoders([tmp_path / "b.onnx"])
     [row] = model_vocoders([describe(tmp_path / "b.onnx", **CODEC)])
-    with pytest.raises(DataError, match=r"b\.onnx: is no ONNX model that can be run"):
+    with pytest.raises(DataError, match=r"b\.onnx: is not an ONNX model that can be run"):
         try_out(row)
 
 
@@ -185,7 +185,7 @@ def test_a_damaged_description_is_told(tmp_path):
     path = write_codec(tmp_path)
     for text in ("{", "[" * 100_000):
         path.with_suffix(".json").write_text(text)
-        with pytest.raises(DataError, match=r"half\.json: is no JSON"):
+        with pytest.raises(DataError, match=r"half\.json: is not JSON"):
             model_vocoders([path])
 
 
@@ -243,7 +243,7 @@ def test_lyra_without_a_file_or_with_a_damaged_one_is_told(tmp_path):
         model_vocoders([tmp_path])
     (tmp_path / lyra.FILES[2]).write_bytes(b"x")
     [row] = model_vocoders([tmp_path])
-    with pytest.raises(DataError, match=r"soundstream_encoder\.tflite: is no TFLite model"):
+    with pytest.raises(DataError, match=r"soundstream_encoder\.tflite: is not a TFLite model"):
         try_out(row)
 
 

@@ -230,7 +230,7 @@ def test_missing_audio_is_fatal_or_left_out(shared_folder):
     assert ids(load(shared_folder, "dev", ledger)) == ["dev_1"]
     assert ledger.counts == {"missing_audio": 1}
     (Path(shared_folder.root) / "audio/dev_1.wav").unlink()
-    with pytest.raises(DataError, match="not one of its 2 trials has audio in"):
+    with pytest.raises(DataError, match="none of its 2 trials has audio in"):
         load(shared_folder, "dev", ledger)
 
 

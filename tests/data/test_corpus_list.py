@@ -59,7 +59,7 @@ def test_toml_and_json_say_the_same(tmp_path):
         ("", DataError, "no corpus in it"),
         ("a = 3\n", ConfigError, "it must be a table with corpus and root"),
         ('[a]\ncorpus = "folders"\n', ConfigError, "corpus and root are both needed"),
-        ('[a]\ncorpus = "folders"\nroot = 3\n', ConfigError, "take text"),
+        ('[a]\ncorpus = "folders"\nroot = 3\n', ConfigError, "must be text"),
         ('[a]\nfolder = "x"\n', ConfigError, "unknown config field 'folder'"),
     ],
 )

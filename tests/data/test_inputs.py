@@ -88,7 +88,7 @@ def test_standard_input_without_end_is_refused(tmp_path, monkeypatch):
         pytest.raises(AudioError, match=r"-: too large: more than 0\.00488281 GiB .*--max-stdin"),
         stdin_as_file(5 * 2**20, Endless()),
     ):
-        pytest.fail("it is no file")
+        pytest.fail("it is not a file")
     assert not list(tmp_path.iterdir())
 
 

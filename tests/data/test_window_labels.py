@@ -1,4 +1,4 @@
-"""Labels of crops by the segments that a list states, and label files that are no programs."""
+"""Labels of crops by the segments that a list states, and label files that are not programs."""
 
 import pickle
 

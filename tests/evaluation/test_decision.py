@@ -129,5 +129,5 @@ def test_only_a_one_class_threshold_has_an_interval():
 
 @pytest.mark.parametrize("rule", ["eer", "fa=0.1", "miss=0.1", "cost", "one-class=0.1"])
 def test_nothing_is_chosen_on_the_evaluated_trials(rule):
-    with pytest.raises(ConfigError, match="among dev scores and there are none"):
+    with pytest.raises(ConfigError, match="on dev scores and there are none"):
         decide(rule, dev=None)

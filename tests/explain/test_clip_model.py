@@ -1,4 +1,4 @@
-"""A network as a function of one clip: what fills the input is no part of the clip."""
+"""A network as a function of one clip: what fills the input is not a part of the clip."""
 
 import flax.linen as nn
 import jax.numpy as jnp

@@ -110,7 +110,7 @@ def test_the_mask_of_overlapping_slices_is_their_mean():
     np.testing.assert_allclose(one.values[:, 8], (mask[1, :, 4] + mask[2, :, 0]) / 2, atol=1e-5)
     assert one.time_edges_s is not None
     np.testing.assert_allclose(one.time_edges_s[:2], [0.005, 0.015])
-    assert one.row_edges_hz is None  # rows of LFCC are no frequencies
+    assert one.row_edges_hz is None  # rows of LFCC are not frequencies
     assert one.by_band(np.array([0, 8000])) is None
 
 

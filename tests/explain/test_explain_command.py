@@ -24,7 +24,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def files(tmp_path):
-    """A long stereo file at another rate, a short one, a silent one, and one that is no audio."""
+    """A long stereo file at another rate, a short one, a silent one, and one that is not audio."""
     noise = 0.1 * RNG.standard_normal((44_100, 2))
     noise[:22_050] *= 0.01
     soundfile.write(tmp_path / "long.wav", noise, 44_100)

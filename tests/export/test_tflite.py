@@ -146,7 +146,7 @@ def test_without_the_extra(conv1d, monkeypatch):
 
 
 def test_other_files_have_no_metadata(conv1d):
-    with pytest.raises(ExportError, match="no TFLite file"):
+    with pytest.raises(ExportError, match="not a TFLite file"):
         read_metadata(b"RIFF____WAVE")
     named = conv1d[1].replace(METADATA_NAME.encode() + b"\0", b"another_na\0")
     with pytest.raises(ExportError, match="no metadata of the name 'rawnet_jax'"):

@@ -53,8 +53,8 @@ def test_objects_beside_the_weights_are_passed_over(tmp_path, monkeypatch, kind)
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (content(NAMESPACE, NAMESPACE), "these are no tensors with a name: cfg, model"),
-        (content(NAMESPACE, b"}" + text("w") + NAMESPACE + b"s"), "no tensors with a name: w"),
+        (content(NAMESPACE, NAMESPACE), "these are not tensors with a name: cfg, model"),
+        (content(NAMESPACE, b"}" + text("w") + NAMESPACE + b"s"), "not tensors with a name: w"),
         (b"\x80\x02" + NAMESPACE + b".", "holds an object of a class; it must be a state dict"),
         (b"\x80\x02\x81.", "damaged pickle"),
         (b"\x80\x02R.", "damaged pickle"),

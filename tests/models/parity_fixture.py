@@ -48,7 +48,7 @@ class ParityFixture:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Every entry by the rule, after the check sums."""
         state = {entry["name"]: self.weight(entry) for entry in self.about["entries"]}
-        # The loss's centre is no part of the network's check sum.
+        # The loss's centre is not a part of the network's check sum.
         counted = [
             state[e["name"]].astype(np.float64)
             for e in self.about["entries"]

@@ -240,9 +240,9 @@ def test_writing_again_gives_the_same_and_removes_what_was_there(made):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (packed({"a.wav": sound(0.5)})[:-300], "damaged: no whole archive"),
-        (b"no archive", "damaged: no whole archive"),
-        (gzip.compress(b"no archive"), "damaged: no whole archive"),
+        (packed({"a.wav": sound(0.5)})[:-300], "damaged: the archive is damaged or incomplete"),
+        (b"no archive", "damaged: the archive is damaged or incomplete"),
+        (gzip.compress(b"no archive"), "damaged: the archive is damaged or incomplete"),
         (packed({"a.txt": bytes(2**26), "b.wav": sound(0.5)}), "too long: it unpacks to more"),
     ],
     ids=["cut", "other bytes", "no tar", "large"],  # of compressed bytes: the time is in them

@@ -130,7 +130,7 @@ def test_models_are_named_where_they_are_missing_or_wrong(made, tmp_path):
     plan = make_plan(table, root / "clones", allow_missing=True)
     assert plan.problems == ("vocoder ours: no ours in a folder of vocoders (--vocoders)",)
     (tmp_path / "ours").mkdir()
-    with pytest.raises(DataError, match=r"vocoder ours: .*is no vocoder"):
+    with pytest.raises(DataError, match=r"vocoder ours: .*is not a vocoder"):
         make_plan(table, root / "clones", allow_missing=True, vocoders=tmp_path)
     for rows, told in (
         ('[[vocoder]]\nname = "x"\nfamily = "fam-train"\n', "x: it must have a model, or be one"),

@@ -308,7 +308,9 @@ def test_the_list_and_the_card(packaged, capsys):
     assert capsys.readouterr().out == "# small\n\nFails on tones.\n"
     assert main(["presets", str(packaged / "other")]) == 0
     assert "Nobody has written down" in capsys.readouterr().out
-    assert "is no preset" in one_error(capsys, "presets", packaged / "run")
+    assert "is neither the name nor the folder of a preset" in one_error(
+        capsys, "presets", packaged / "run"
+    )
 
 
 def test_a_list_of_nothing(bare, capsys):

@@ -93,7 +93,7 @@ def test_any_name_can_be_drawn() -> None:
 def test_labels_are_one_line_that_matplotlib_shows() -> None:
     assert canvas.legend_label("_hidden") == " _hidden"
     assert canvas.legend_label("line\nbreak") == "line break"
-    assert canvas.legend_label("caf\udce9.wav") == "caf\\udce9.wav"  # a name that is no text
+    assert canvas.legend_label("caf\udce9.wav") == "caf\\udce9.wav"  # a name that is not text
     assert len(canvas.legend_label("x" * 500)) <= 90
 
 

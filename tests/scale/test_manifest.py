@@ -67,7 +67,7 @@ def test_what_cannot_be_listed_is_one_line(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     for words, said in (
         ([tmp_path / "none"], "none: cannot be read: No such file"),
-        ([tmp_path / "no.tar"], "no.tar: is no tar file that can be read"),
+        ([tmp_path / "no.tar"], "no.tar: is not a tar file that can be read"),
         ([tmp_path / "x.tar.gz"], "must be a plain .tar"),
         ([tmp_path / "empty"], "there is no recording"),
         ([f"--list={tmp_path / 'none.txt'}"], "none.txt: cannot be read"),

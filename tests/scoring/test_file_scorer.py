@@ -109,7 +109,7 @@ def test_silence_in_the_middle_has_no_say(tmp_path):
     [one] = scored([str(tmp_path / "a.wav")], Rows((WINDOW,), 4, aggregation="mean"))
     assert np.flatnonzero(~one.windows.counted).tolist() == [2]
     assert one.num_windows == 4
-    # Where only the first part counts, later speech is no help.
+    # Where only the first part counts, later speech is not a help.
     soundfile.write(tmp_path / "b.wav", np.concatenate((np.zeros(WINDOW), speech)), 16_000)
     [one] = scored([str(tmp_path / "b.wav")], Rows((WINDOW,), 4))
     assert (one.outcome, one.num_windows) == (Outcome.CANNOT_JUDGE, 0)

@@ -191,7 +191,7 @@ def test_an_output_that_is_being_written_is_not_removed(tmp_path):
 
 
 def test_names_of_all_kinds(tmp_path):
-    """Quotes, line ends, other scripts, bytes that are no text."""
+    """Quotes, line ends, other scripts, bytes that are not text."""
     for name in ('a "b", c.wav', "a\nb.wav", "a\u2028b.wav", "речь.wav", os.fsdecode(b"\xff.wav")):
         for form in ("jsonl", "csv"):
             path = tmp_path / "s.out"

@@ -132,8 +132,8 @@ def test_saved_and_loaded_gives_the_same_bits(kind, tmp_path):
     ("text", "message"),
     [
         ("{", "damaged"),
-        ("[1]", "no saved calibration"),
-        ('{"content": "fusion", "schema_version": 1}', "no saved calibration"),
+        ("[1]", "not a saved calibration"),
+        ('{"content": "fusion", "schema_version": 1}', "not a saved calibration"),
         ('{"content": "calibration", "schema_version": 2}', "schema_version 2"),
         ('{"content": "calibration", "schema_version": 1, "kind": "platt"}', "'platt' is unknown"),
         ('{"content": "calibration", "schema_version": 1, "kind": "affine"}', "lacks 'scale'"),

@@ -120,7 +120,7 @@ def test_search_from_end_to_end(tiny_config, tmp_path, capsys):
     workdir = folder / "trials" / "0000"
     assert f"python evaluate.py --workdir {workdir}" in told
     assert [path.name for path in (workdir / "checkpoints").iterdir()] == ["best"]
-    [command] = [line for line in told.splitlines() if line.startswith("train anew:")]
+    [command] = [line for line in told.splitlines() if line.startswith("train again:")]
     words = shlex.split(command.partition("train.py")[2])
     again = load_config(words[1], words[4:])
     assert again == read_config(workdir)

@@ -176,12 +176,12 @@ def test_measured_rooms_take_the_place_of_simulated_ones(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"speaker_pattern": "("}, "is no regular expression"),
+        ({"speaker_pattern": "("}, "is not a regular expression"),
         ({"speaker_pattern": "a"}, "has no group"),
         ({"speaker_pattern": "(?P<speaker>xyz)"}, "finds no speaker"),
         ({"copies_per_clip": 0}, "copies_per_clip is 0"),
-        ({"partition_shares": (0.5, 0.2, 0.2)}, "of 0 or more, sum 1"),
-        ({"partition_shares": (1.5, -0.5, 0.0)}, "0 or more"),
+        ({"partition_shares": (0.5, 0.2, 0.2)}, "three numbers >= 0 with sum 1"),
+        ({"partition_shares": (1.5, -0.5, 0.0)}, "three numbers >= 0"),
         ({"seed": -1}, "seed is -1"),
         ({"impulse_response_dir": "nowhere"}, "is not a folder"),
     ],

@@ -106,7 +106,7 @@ def test_one_engine_that_fails_takes_nothing_from_the_others(tmp_path, monkeypat
 
 def test_nothing_is_left_where_all_fail(tmp_path, monkeypatch):
     put_on_path(tmp_path / "bin", monkeypatch, "rms")
-    with pytest.raises(DataError, match=r"not one of 6 clips could be made: flite:rms, sentence"):
+    with pytest.raises(DataError, match=r"none of 6 clips could be made: flite:rms, sentence"):
         write(tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -133,7 +133,9 @@ def mute(waveform, _settings, _rng):
 
 def test_a_corpus_of_nothing_is_not_written(tmp_path):
     source = write_source(tmp_path / "in")
-    with pytest.raises(DataError, match=r"not one of 12 recordings can be used: .*0\.flac: mute:"):
+    with pytest.raises(
+        DataError, match=r"none of its 12 recordings can be used; first: .*0\.flac: mute:"
+    ):
         write(source, tmp_path / "out", [Vocoder("mute", "test", mute, (), "", "")])
     assert not (tmp_path / "out").exists()
 

@@ -174,7 +174,7 @@ def test_folder_says_what_it_is_and_notices_a_flipped_byte(small_ge2e, tmp_path)
         load_encoder(copy)
     with pytest.raises(DataError, match="something is there"):
         write_encoder(copy, card, {})
-    with pytest.raises(ConfigError, match="is no encoder of voices"):
+    with pytest.raises(ConfigError, match="is not an encoder of voices"):
         load_encoder(tmp_path)
 
 

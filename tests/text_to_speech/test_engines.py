@@ -134,7 +134,7 @@ def test_an_encoding_that_lacks_a_letter_is_one_line():
     assert encoded_text("žluť", "iso-8859-2") == b"\xbelu\xbb"
     with pytest.raises(DataError, match="encoding iso-8859-1 has no 'ž'"):
         encoded_text("žluť", "iso-8859-1")
-    with pytest.raises(DataError, match="klingon, which is unknown"):
+    with pytest.raises(DataError, match="klingon, which Python does not know"):
         encoded_text("a", "klingon")
 
 

@@ -1,4 +1,4 @@
-"""Augmentation inside the training step: drawn anew each step, the same however a run is done."""
+"""Augmentation inside the training step: drawn again each step, the same however a run is done."""
 
 import jax
 import numpy as np

@@ -129,5 +129,5 @@ def test_what_is_no_voice_is_refused(tmp_path):
     voice.conv("z", "resblocks.0/convs1.0", LATENT, LATENT, 3)
     graph = onnx.helper.make_graph(voice.nodes, "voice", [], [], voice.values)
     onnx.save(onnx.helper.make_model(graph), tmp_path / "high.onnx")
-    with pytest.raises(DataError, match="is no layer of a HiFi-GAN V3 decoder"):
+    with pytest.raises(DataError, match="is not a layer of a HiFi-GAN V3 decoder"):
         read_piper_decoder(tmp_path / "high.onnx")

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--family",
         required=True,
         metavar="NAME",
-        help="hifigan_v2, hifigan_v3 (transposed convolutions), istftnet (both) or vocos (inverse "
-        "STFT)",
+        help="hifigan_v2, hifigan_v3, melgan (transposed convolutions), mb_melgan (the same in "
+        "four bands), vocos (inverse STFT) or istftnet (both)",
     )
     mel = parser.add_argument_group("the spectrogram that it takes")
     mel.add_argument("--bands", type=int, default=80, help="mel bands (default: %(default)s)")

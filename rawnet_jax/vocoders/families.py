@@ -1,7 +1,7 @@
 """The vocoders by name, and the settings that make one."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.vocoders.hifigan import HifiGan
 from rawnet_jax.vocoders.mel import MelSetting, log_mel
+from rawnet_jax.vocoders.melgan import MelGan
 from rawnet_jax.vocoders.vocos import Vocos
 
 
@@ -83,16 +84,20 @@ def copied(generator: nn.Module, mel: MelSetting, params: Any, waveform: jax.Arr
 
 def _hifigan(hop: int, _size: int, **fields: Any) -> HifiGan:
     generator = HifiGan(rates=fields.pop("rates", None) or _rates(hop), **fields)
-    product = math.prod(generator.rates) * (generator.transform[1] if generator.transform else 1)
-    if product != hop:
-        raise ValueError(f"rates {tuple(generator.rates)} multiply to {product}; hop is {hop}")
+    _check_rates(generator.rates, generator.transform[1] if generator.transform else 1, hop)
     return generator
 
 
-def _rates(hop: int) -> tuple[int, ...]:
-    """Divide a hop into upsamplings as V1 and V2 do: large ones first, four at most."""
+def _check_rates(rates: Sequence[int], last: int, hop: int) -> None:
+    product = math.prod(rates) * last
+    if product != hop:
+        raise ValueError(f"rates {tuple(rates)} multiply to {product}; hop is {hop}")
+
+
+def _rates(hop: int, factors: Sequence[int] = (8, 8, 5, 4, 3, 2, 2)) -> tuple[int, ...]:
+    """Divide a hop into upsamplings as HiFi-GAN V1 and V2 do: large ones first, four at most."""
     rates = []
-    for rate in (8, 8, 5, 4, 3, 2, 2):
+    for rate in factors:
         if hop % rate == 0:
             rates.append(rate)
             hop //= rate
@@ -106,9 +111,26 @@ def _hifigan_v3(hop: int, size: int, **fields: Any) -> HifiGan:
 
 
 def _istftnet(hop: int, size: int, **fields: Any) -> HifiGan:
+    quarter = {"transform": (16, 4), "rates": _rates(_quarter(hop))}
+    return _hifigan_v3(hop, size, **{**quarter, **fields})
+
+
+def _quarter(hop: int) -> int:
     if hop % 4:
         raise ValueError(f"hop is {hop}; it must be a multiple of 4")
-    return _hifigan_v3(hop, size, **{"transform": (16, 4), "rates": _rates(hop // 4), **fields})
+    return hop // 4
+
+
+def _melgan(hop: int, _size: int, **fields: Any) -> MelGan:
+    generator = MelGan(rates=fields.pop("rates", None) or _rates(hop), **fields)
+    _check_rates(generator.rates, generator.num_bands, hop)
+    return generator
+
+
+def _mb_melgan(hop: int, size: int, **fields: Any) -> MelGan:
+    banded = {"num_bands": 4, "channels": 384, "dilations": (1, 3, 9, 27)}
+    banded["rates"] = _rates(_quarter(hop), (5, 5, 4, 4, 4, 3, 2))
+    return _melgan(hop, size, **{**banded, **fields})
 
 
 def _vocos(hop: int, size: int, **fields: Any) -> Vocos:
@@ -130,6 +152,18 @@ FAMILIES = {
         "transposed convolution, inverse STFT",
         "Kaneko et al., iSTFTNet, ICASSP 2022",
         "iSTFTNet: HiFi-GAN V3 up to a quarter of the rate, then a small inverse STFT",
+    ),
+    "melgan": Family(
+        _melgan,
+        "transposed convolution",
+        "Kumar et al., MelGAN, NeurIPS 2019",
+        "MelGAN: wide transposed convolutions, one stack of dilated convolutions after each",
+    ),
+    "mb_melgan": Family(
+        _mb_melgan,
+        "transposed convolution, 4 bands",
+        "Yang et al., Multi-band MelGAN, SLT 2021",
+        "multi-band MelGAN: four bands at a quarter of the rate, joined by a bank of filters",
     ),
     "vocos": Family(
         _vocos,

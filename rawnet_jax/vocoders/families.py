@@ -3,16 +3,18 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.vocoders.hifigan import HifiGan
 from rawnet_jax.vocoders.mel import MelSetting, log_mel
 from rawnet_jax.vocoders.melgan import MelGan
+from rawnet_jax.vocoders.network import Network
+from rawnet_jax.vocoders.step import ADVERSARIAL, Objective
 from rawnet_jax.vocoders.vocos import Vocos
 
 
@@ -21,16 +23,20 @@ class Family:
     """A kind of vocoder.
 
     Attributes:
-        make: from the hop, the DFT's size and further fields to a generator.
+        make: from the spectrogram's setting and further fields to a generator.
         upsampling: how it comes from frames to samples: vocoders that share this share faults.
         source: where it was published.
         summary: one line for `--help`.
+        takes: from waveforms and the spectrogram's setting to the generator's input.
+        objective: how it learns.
     """
 
     make: Callable[..., nn.Module]
     upsampling: str
     source: str
     summary: str
+    takes: Callable[[jax.Array, MelSetting], jax.Array] = log_mel
+    objective: Objective = ADVERSARIAL
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,18 @@ class VocoderSpec:
         if self.family not in FAMILIES:
             raise ConfigError(f"vocoder {self.family!r}; it must be one of {', '.join(FAMILIES)}")
         try:
-            return FAMILIES[self.family].make(self.mel.hop, self.mel.size, **self.fields)
+            return FAMILIES[self.family].make(self.mel, **self.fields)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"vocoder {self.family}: {error}") from error
+
+    def network(self) -> Network:
+        """Return the generator with what it takes.
+
+        Raises:
+            ConfigError: as `build`.
+        """
+        module = self.build()
+        return Network(module, partial(FAMILIES[self.family].takes, setting=self.mel))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` takes them."""
@@ -77,14 +92,9 @@ class VocoderSpec:
             raise ConfigError(f"not the settings of a vocoder: {error}") from error
 
 
-def copied(generator: nn.Module, mel: MelSetting, params: Any, waveform: jax.Array) -> jax.Array:
-    """Return a generator's copy of waveforms [B, T], T a multiple of the hop."""
-    return jnp.asarray(generator.apply({"params": params}, log_mel(waveform, mel)))
-
-
-def _hifigan(hop: int, _size: int, **fields: Any) -> HifiGan:
-    generator = HifiGan(rates=fields.pop("rates", None) or _rates(hop), **fields)
-    _check_rates(generator.rates, generator.transform[1] if generator.transform else 1, hop)
+def _hifigan(mel: MelSetting, **fields: Any) -> HifiGan:
+    generator = HifiGan(rates=fields.pop("rates", None) or _rates(mel.hop), **fields)
+    _check_rates(generator.rates, generator.transform[1] if generator.transform else 1, mel.hop)
     return generator
 
 
@@ -104,15 +114,15 @@ def _rates(hop: int, factors: Sequence[int] = (8, 8, 5, 4, 3, 2, 2)) -> tuple[in
     return (*rates, hop) if hop > 1 else tuple(rates)
 
 
-def _hifigan_v3(hop: int, size: int, **fields: Any) -> HifiGan:
+def _hifigan_v3(mel: MelSetting, **fields: Any) -> HifiGan:
     shallow = {"channels": 256, "kernels": (3, 5, 7), "is_paired": False}
     shallow["dilations"] = ((1, 2), (2, 6), (3, 12))
-    return _hifigan(hop, size, **{**shallow, **fields})
+    return _hifigan(mel, **{**shallow, **fields})
 
 
-def _istftnet(hop: int, size: int, **fields: Any) -> HifiGan:
-    quarter = {"transform": (16, 4), "rates": _rates(_quarter(hop))}
-    return _hifigan_v3(hop, size, **{**quarter, **fields})
+def _istftnet(mel: MelSetting, **fields: Any) -> HifiGan:
+    quarter = {"transform": (16, 4), "rates": _rates(_quarter(mel.hop))}
+    return _hifigan_v3(mel, **{**quarter, **fields})
 
 
 def _quarter(hop: int) -> int:
@@ -121,22 +131,26 @@ def _quarter(hop: int) -> int:
     return hop // 4
 
 
-def _melgan(hop: int, _size: int, **fields: Any) -> MelGan:
-    generator = MelGan(rates=fields.pop("rates", None) or _rates(hop), **fields)
-    _check_rates(generator.rates, generator.num_bands, hop)
+def _melgan(mel: MelSetting, **fields: Any) -> MelGan:
+    generator = MelGan(rates=fields.pop("rates", None) or _rates(mel.hop), **fields)
+    _check_rates(generator.rates, generator.num_bands, mel.hop)
     return generator
 
 
-def _mb_melgan(hop: int, size: int, **fields: Any) -> MelGan:
+def _mb_melgan(mel: MelSetting, **fields: Any) -> MelGan:
     banded = {"num_bands": 4, "channels": 384, "dilations": (1, 3, 9, 27)}
-    banded["rates"] = _rates(_quarter(hop), (5, 5, 4, 4, 4, 3, 2))
-    return _melgan(hop, size, **{**banded, **fields})
+    banded["rates"] = _rates(_quarter(mel.hop), (5, 5, 4, 4, 4, 3, 2))
+    return _melgan(mel, **{**banded, **fields})
 
 
-def _vocos(hop: int, size: int, **fields: Any) -> Vocos:
-    if size % hop:
-        raise ValueError(f"size {size} must be a multiple of hop {hop}")
-    return Vocos(hop=hop, size=size, **fields)
+def _vocos(mel: MelSetting, **fields: Any) -> Vocos:
+    _check_overlap(mel)
+    return Vocos(hop=mel.hop, size=mel.size, **fields)
+
+
+def _check_overlap(mel: MelSetting) -> None:
+    if mel.size % mel.hop:
+        raise ValueError(f"size {mel.size} must be a multiple of hop {mel.hop}")
 
 
 _KONG = "Kong, Kim, Bae, HiFi-GAN, NeurIPS 2020"

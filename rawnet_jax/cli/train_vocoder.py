@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="NAME",
         help="hifigan_v2, hifigan_v3, melgan (transposed convolutions), mb_melgan (the same in "
-        "four bands), vocos (inverse STFT) or istftnet (both)",
+        "four bands), vocos (inverse STFT), istftnet (both) or flow (a flow from noise, "
+        "without discriminators)",
     )
     mel = parser.add_argument_group("the spectrogram that it takes")
     mel.add_argument("--bands", type=int, default=80, help="mel bands (default: %(default)s)")

@@ -3,18 +3,18 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 
 from rawnet_jax.errors import ConfigError
+from rawnet_jax.vocoders.flow import Flow
 from rawnet_jax.vocoders.hifigan import HifiGan
 from rawnet_jax.vocoders.mel import MelSetting, log_mel
 from rawnet_jax.vocoders.melgan import MelGan
 from rawnet_jax.vocoders.network import Network
-from rawnet_jax.vocoders.step import ADVERSARIAL, Objective
+from rawnet_jax.vocoders.step import ADVERSARIAL, REGRESSION, Objective
 from rawnet_jax.vocoders.vocos import Vocos
 
 
@@ -72,8 +72,8 @@ class VocoderSpec:
         Raises:
             ConfigError: as `build`.
         """
-        module = self.build()
-        return Network(module, partial(FAMILIES[self.family].takes, setting=self.mel))
+        module, takes = self.build(), FAMILIES[self.family].takes
+        return Network(module, lambda waveform: takes(waveform, self.mel))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` takes them."""
@@ -148,9 +148,18 @@ def _vocos(mel: MelSetting, **fields: Any) -> Vocos:
     return Vocos(hop=mel.hop, size=mel.size, **fields)
 
 
+def _flow(mel: MelSetting, **fields: Any) -> Flow:
+    _check_overlap(mel)
+    return Flow(mel, **fields)
+
+
 def _check_overlap(mel: MelSetting) -> None:
     if mel.size % mel.hop:
         raise ValueError(f"size {mel.size} must be a multiple of hop {mel.hop}")
+
+
+def _itself(waveform: jax.Array, _setting: MelSetting) -> jax.Array:
+    return waveform
 
 
 _KONG = "Kong, Kim, Bae, HiFi-GAN, NeurIPS 2020"
@@ -184,5 +193,13 @@ FAMILIES = {
         "inverse STFT",
         "Siuzdak, Vocos, ICLR 2024",
         "Vocos: ConvNeXt blocks at frame rate, inverse STFT",
+    ),
+    "flow": Family(
+        _flow,
+        "inverse STFT of a flow",
+        "Lipman et al., Flow Matching, ICLR 2023; Liu et al., RFWave, 2024",
+        "rectified flow: noise becomes spectra in 8 steps, ConvNeXt blocks at frame rate",
+        _itself,
+        REGRESSION,
     ),
 }

@@ -29,6 +29,12 @@ RNG = np.random.default_rng(0)
 SMALL = MelSetting(num_bands=8, hop=16, size=64)
 
 
+TINY = {
+    "vocos": {"width": 8, "hidden": 16, "num_blocks": 1},
+    "flow": {"width": 8, "hidden": 16, "num_blocks": 1, "num_steps": 2},
+}
+
+
 def num_values(network, *inputs) -> int:
     shapes = jax.eval_shape(network.init, jax.random.key(0), *inputs)
     return sum(functools.reduce(operator.mul, leaf.shape, 1) for leaf in jax.tree.leaves(shapes))
@@ -110,8 +116,7 @@ def test_vocos_has_the_published_size() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_frame_becomes_a_hop(family: str) -> None:
-    fields = {"width": 8, "hidden": 16, "num_blocks": 1} if family == "vocos" else {"channels": 8}
-    network = VocoderSpec(family, SMALL, fields).network()
+    network = VocoderSpec(family, SMALL, TINY.get(family, {"channels": 8})).network()
     waveform = jnp.asarray(RNG.normal(size=(2, 160)), jnp.float32)
     params = quickly(network.init)(jax.random.key(0), waveform)
     copy = quickly(network.copied)(params, waveform)
@@ -129,6 +134,8 @@ def test_a_hop_that_does_not_fit_is_refused() -> None:
         VocoderSpec("mb_melgan", MelSetting(8, 18, 64)).build()
     with pytest.raises(ConfigError, match="multiple of hop 20"):
         VocoderSpec("vocos", MelSetting(8, 20, 64)).build()
+    with pytest.raises(ConfigError, match="multiple of hop 20"):
+        VocoderSpec("flow", MelSetting(8, 20, 64)).build()
     with pytest.raises(ConfigError, match="must be one of hifigan_v2"):
         VocoderSpec("wavenet").build()
 

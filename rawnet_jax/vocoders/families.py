@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 
 from rawnet_jax.errors import ConfigError
+from rawnet_jax.vocoders.codec import Codec
 from rawnet_jax.vocoders.flow import Flow
 from rawnet_jax.vocoders.hifigan import HifiGan
 from rawnet_jax.vocoders.mel import MelSetting, log_mel
@@ -153,6 +154,12 @@ def _flow(mel: MelSetting, **fields: Any) -> Flow:
     return Flow(mel, **fields)
 
 
+def _codec(mel: MelSetting, **fields: Any) -> Codec:
+    rates = fields.pop("rates", None) or _rates(mel.hop, (8, 5, 4, 4, 3, 2, 2))
+    _check_rates(rates, 1, mel.hop)
+    return Codec(rates=rates, **fields)
+
+
 def _check_overlap(mel: MelSetting) -> None:
     if mel.size % mel.hop:
         raise ValueError(f"size {mel.size} must be a multiple of hop {mel.hop}")
@@ -201,5 +208,12 @@ FAMILIES = {
         "rectified flow: noise becomes spectra in 8 steps, ConvNeXt blocks at frame rate",
         _itself,
         REGRESSION,
+    ),
+    "codec": Family(
+        _codec,
+        "transposed convolution behind codes",
+        "Zeghidour et al., SoundStream, TASLP 2022; Defossez et al., EnCodec, 2022",
+        "neural codec: residual vector quantisation, 5 kbit/s at a hop of 256",
+        _itself,
     ),
 }

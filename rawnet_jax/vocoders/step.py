@@ -104,7 +104,7 @@ def first_state(parts: Parts, num_samples: int) -> VocoderState:
 def spectral_step(
     state: VocoderState, waveform: jax.Array, *, parts: Parts
 ) -> tuple[VocoderState, dict[str, jax.Array]]:
-    """Take a step on the mel distance alone: what a generator learns first, at a third of the cost.
+    """Take a step without discriminators: what a generator learns first, at a third of the cost.
 
     Args:
         state: before the step.
@@ -112,14 +112,15 @@ def spectral_step(
         parts: networks and optimiser.
 
     Returns:
-        The state after the step, and the distance before it.
+        The state after the step; the mel distance and the generator's own losses before it.
     """
 
-    def objective(params: Any) -> jax.Array:
-        return mel_distance(waveform, parts.generator.copied(params, waveform))
+    def objective(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        total, terms, _ = _copy_terms(params, waveform, parts)
+        return total, terms
 
-    distance, grads = jax.value_and_grad(objective)(state.generator)
-    return _moved(state, parts, grads), {"mel": distance}
+    grads, figures = jax.grad(objective, has_aux=True)(state.generator)
+    return _moved(state, parts, grads), figures
 
 
 def adversarial_step(
@@ -130,8 +131,8 @@ def adversarial_step(
     Args are those of `spectral_step`.
 
     Returns:
-        The state after the step; the mel distance, the generator's and the discriminators' losses
-        before it.
+        The state after the step; before it the terms of `spectral_step`, and the losses of
+        generator and discriminators against each other.
     """
     copy = parts.generator.copied(state.generator, waveform)
 
@@ -147,16 +148,23 @@ def adversarial_step(
     state = state.replace(discriminators=discriminators, discriminators_opt=opt)
     real_maps = parts.judged(discriminators, waveform)[1]
 
-    def to_deceive(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        copy = parts.generator.copied(params, waveform)
+    def to_deceive(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        total, terms, copy = _copy_terms(params, waveform, parts)
         scores, maps = parts.judged(discriminators, copy)
-        mel = mel_distance(waveform, copy)
         adversarial = deception_loss(scores) + FEATURE_WEIGHT * feature_distance(real_maps, maps)
-        return adversarial + MEL_WEIGHT * mel, (mel, adversarial)
+        return adversarial + MEL_WEIGHT * total, {**terms, "generator": adversarial}
 
-    grads, (mel, adversarial) = jax.grad(to_deceive, has_aux=True)(state.generator)
-    figures = {"mel": mel, "generator": adversarial, "discriminators": d_loss}
-    return _moved(state, parts, grads), figures
+    grads, figures = jax.grad(to_deceive, has_aux=True)(state.generator)
+    return _moved(state, parts, grads), {**figures, "discriminators": d_loss}
+
+
+def _copy_terms(
+    params: Any, waveform: jax.Array, parts: Parts
+) -> tuple[jax.Array, dict[str, jax.Array], jax.Array]:
+    """Return the sum of mel distance and the generator's own losses, both by name, and copies."""
+    copy, own = parts.generator.copied_and_losses(params, waveform)
+    terms = {"mel": mel_distance(waveform, copy), **own}
+    return jnp.sum(jnp.stack([*terms.values()])), terms, copy
 
 
 def regression_step(

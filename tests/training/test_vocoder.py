@@ -28,9 +28,10 @@ RECIPE = Recipe(
 SMALL = Discriminators((4, 4), (4, 4), periods=(2,), resolutions=((256, 64),))
 
 
-# Another objective, and another generator with the objective of SPEC.
+# Another objective, another input, and another generator with the objective of SPEC.
 OTHERS: dict[str, dict[str, Any]] = {
     "flow": {"width": 8, "hidden": 16, "num_blocks": 1, "num_steps": 2},
+    "codec": {"channels": 4, "latent": 8, "dilations": (1,), "num_codebooks": 2, "num_entries": 8},
     "mb_melgan": {"channels": 8, "dilations": (1,)},
 }
 
@@ -115,6 +116,7 @@ def test_other_families_learn_resume_and_copy(
         terms[-1]
         == {
             "flow": {"loss"},
+            "codec": {"mel", "quantiser", "generator", "discriminators"},
             "mb_melgan": {"mel", "generator", "discriminators"},
         }[family]
     )

@@ -32,6 +32,7 @@ SMALL = MelSetting(num_bands=8, hop=16, size=64)
 TINY = {
     "vocos": {"width": 8, "hidden": 16, "num_blocks": 1},
     "flow": {"width": 8, "hidden": 16, "num_blocks": 1, "num_steps": 2},
+    "codec": {"channels": 4, "latent": 8, "num_codebooks": 2, "num_entries": 16, "code": 4},
 }
 
 
@@ -136,6 +137,8 @@ def test_a_hop_that_does_not_fit_is_refused() -> None:
         VocoderSpec("vocos", MelSetting(8, 20, 64)).build()
     with pytest.raises(ConfigError, match="multiple of hop 20"):
         VocoderSpec("flow", MelSetting(8, 20, 64)).build()
+    with pytest.raises(ConfigError, match="multiply to 8; hop is 16"):
+        VocoderSpec("codec", SMALL, {"rates": (4, 2)}).build()
     with pytest.raises(ConfigError, match="must be one of hifigan_v2"):
         VocoderSpec("wavenet").build()
 

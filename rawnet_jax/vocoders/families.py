@@ -205,7 +205,7 @@ FAMILIES = {
         _flow,
         "inverse STFT of a flow",
         "Lipman et al., Flow Matching, ICLR 2023; Liu et al., RFWave, 2024",
-        "rectified flow: noise becomes spectra in 8 steps, ConvNeXt blocks at frame rate",
+        "flow matching: noise becomes spectra in 8 steps, ConvNeXt blocks at frame rate",
         _itself,
         REGRESSION,
     ),

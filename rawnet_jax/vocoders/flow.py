@@ -1,8 +1,12 @@
-"""A vocoder by rectified flow: noise that is carried to speech in a few steps, frame by frame.
+"""A vocoder by flow matching: noise that is carried to speech in a few steps, frame by frame.
 
-Lipman, Chen, Ben-Hamu, Nickel, Le, "Flow Matching for Generative Modeling", ICLR 2023, section 4.1
-(straight paths), over the short-time spectra of a waveform with ConvNeXt blocks at frame rate, as
-in Liu, Dai, Wu, "RFWave: Multi-band Rectified Flow for Audio Waveform Reconstruction", 2024.
+Lipman, Chen, Ben-Hamu, Nickel, Le, "Flow Matching for Generative Modeling", ICLR 2023, over the
+short-time spectra of a waveform with ConvNeXt blocks at frame rate, as in Liu, Dai, Wu, "RFWave:
+Multi-band Rectified Flow for Audio Waveform Reconstruction", 2024.
+
+The path is a quarter of a circle (section 4.1, "diffusion"), not a straight line: a straight one
+shrinks before it grows, and a network whose width is below the size of a spectrum cannot undo that.
+After 400 steps of training on straight lines the loss was above that of the best linear guess.
 
 Spectra of speech span 80 dB. Here the path runs over spectra divided by the envelope that the mel
 bands give, so that noise and speech have the same level in every bin; the noise of Lee et al.,
@@ -21,7 +25,8 @@ from rawnet_jax.vocoders.inverse_stft import inverse_stft
 from rawnet_jax.vocoders.layers import ConvNextBlock
 from rawnet_jax.vocoders.mel import MelSetting, filter_bank, hann, log_mel, stft
 
-_TIME_WAVES = 16  # sines and cosines each that say the time
+_WHOLE = math.pi / 2  # from noise to speech
+_TIME_WAVES = 16  # sines and cosines each that say the angle
 _SPEECH_GAIN = 1.25  # of divided spectra: measured, for real and imaginary parts near variance 1
 
 
@@ -46,7 +51,7 @@ class Flow(nn.Module):
         """Make the layers."""
         small = nn.initializers.truncated_normal(0.02)
         self.embed = nn.Conv(self.width, (7,), kernel_init=small)
-        self.times = [nn.Dense(self.width, kernel_init=small) for _ in range(self.num_blocks)]
+        self.angles = [nn.Dense(self.width, kernel_init=small) for _ in range(self.num_blocks)]
         self.norm = nn.LayerNorm(epsilon=1e-6)
         self.blocks = [
             ConvNextBlock(self.hidden, 1 / self.num_blocks) for _ in range(self.num_blocks)
@@ -70,31 +75,31 @@ class Flow(nn.Module):
         keys = jax.vmap(jax.random.key)(digests(waveform))
         x = self._noise(keys, waveform.shape[1])
         for step in range(self.num_steps):
-            time = jnp.full((len(x),), step / self.num_steps)
-            x = x + self.velocity(x, mel, time) / self.num_steps
+            angle = jnp.full((len(x),), step * _WHOLE / self.num_steps)
+            x = x + self.velocity(x, mel, angle) * _WHOLE / self.num_steps
         real, imaginary = jnp.split(x / _SPEECH_GAIN, 2, axis=-1)
         level = envelope(mel, self.setting)
         spectrum = jax.lax.complex(real * level, imaginary * level)
         return jnp.clip(inverse_stft(spectrum, self.setting.size, self.setting.hop), -1.0, 1.0)
 
     def loss(self, waveform: jax.Array, key: jax.Array) -> jax.Array:
-        """Return the mean squared error of the velocity at a time that each row draws.
+        """Return the mean squared error of the velocity at an angle that each row draws.
 
         Args:
             waveform: float32 [B, T].
-            key: of noise and times.
+            key: of noise and angles.
 
         Returns:
-            float32 []; about 2 where nothing is learned, the variance of noise and speech.
+            float32 []; about 1 where nothing is learned, the variance of noise and of speech.
         """
-        time_key, noise_key = jax.random.split(key)
+        angle_key, noise_key = jax.random.split(key)
         mel = log_mel(waveform, self.setting)
         speech = self.divided(waveform, mel)
         noise = self._noise(jax.random.split(noise_key, len(waveform)), waveform.shape[1])
-        time = jax.random.uniform(time_key, (len(waveform),))
-        at = time[:, None, None]
-        found = self.velocity((1 - at) * noise + at * speech, mel, time)
-        return jnp.mean(jnp.square(speech - noise - found))
+        angle = jax.random.uniform(angle_key, (len(waveform),), maxval=_WHOLE)
+        sine, cosine = jnp.sin(angle)[:, None, None], jnp.cos(angle)[:, None, None]
+        found = self.velocity(cosine * noise + sine * speech, mel, angle)
+        return jnp.mean(jnp.square(cosine * speech - sine * noise - found))
 
     def divided(self, waveform: jax.Array, mel: jax.Array) -> jax.Array:
         """Return the end of a path: spectra over their envelope, float32 [B, F, size + 2]."""
@@ -102,22 +107,22 @@ class Flow(nn.Module):
         gain = _SPEECH_GAIN / envelope(mel, self.setting)
         return jnp.concatenate([spectrum.real * gain, spectrum.imag * gain], axis=-1)
 
-    def velocity(self, x: jax.Array, mel: jax.Array, time: jax.Array) -> jax.Array:
+    def velocity(self, x: jax.Array, mel: jax.Array, angle: jax.Array) -> jax.Array:
         """Return where to a path goes.
 
         Args:
             x: float32 [B, F, size + 2], real parts before imaginary ones.
             mel: float32 [B, F, M].
-            time: float32 [B], 0 = noise and 1 = speech.
+            angle: float32 [B], 0 = noise and half of pi = speech.
 
         Returns:
-            As `x`: its change in one unit of time.
+            As `x`: its change per radian.
         """
-        turns = time[:, None] * 2.0 ** np.linspace(-2, 8, _TIME_WAVES, dtype=np.float32)
+        turns = angle[:, None] * 2.0 ** np.linspace(-2, 8, _TIME_WAVES, dtype=np.float32)
         waves = jnp.concatenate([jnp.sin(turns), jnp.cos(turns)], axis=-1)[:, None]
         y = self.norm(self.embed(jnp.concatenate([x, mel], axis=-1)))
-        for of_time, block in zip(self.times, self.blocks, strict=True):
-            y = block(y + of_time(waves))
+        for turned, block in zip(self.angles, self.blocks, strict=True):
+            y = block(y + turned(waves))
         return self.head(self.last_norm(y))
 
     def _noise(self, keys: jax.Array, num_samples: int) -> jax.Array:

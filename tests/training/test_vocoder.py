@@ -105,6 +105,8 @@ def test_other_families_learn_resume_and_copy(
     family: str, caches, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = VocoderSpec(family, SPEC.mel, OTHERS[family])
+    for name in ("straight", family):
+        (tmp_path / name).mkdir()
     straight = trainer(tmp_path / "straight", caches, spec).run()
     stopped_after_3(tmp_path / family, caches, spec, monkeypatch)
     resumed = trainer(tmp_path / family, caches, spec).run()

@@ -31,17 +31,19 @@ def test_with_the_true_velocity_the_copy_is_the_source(waveform, monkeypatch) ->
     mel = log_mel(waveform, SETTING)
     speech = FLOW.divided(waveform, mel)
 
-    def true(self, x: jax.Array, mel: jax.Array, time: jax.Array) -> jax.Array:
-        return (speech - x) / (1 - time[:, None, None])
+    def true(self, x: jax.Array, mel: jax.Array, angle: jax.Array) -> jax.Array:
+        return (speech - jnp.sin(angle)[:, None, None] * x) / jnp.cos(angle)[:, None, None]
 
     monkeypatch.setattr(Flow, "velocity", true)
-    np.testing.assert_allclose(jnp.asarray(FLOW.apply({}, waveform)), waveform, atol=1e-4)
+    copy = jnp.asarray(FLOW.apply({}, waveform))
+    # Eight steps of Euler's method miss the end of a quarter circle by 1 to 2 %.
+    assert float(jnp.std(copy - waveform) / jnp.std(waveform)) < 0.03
     assert loss({}, waveform) < 1e-6
 
 
 def test_before_it_learns_noise_and_speech_have_one_level(waveform) -> None:
     params = quickly(FLOW.init)(jax.random.key(0), waveform)
-    assert loss(params, waveform) == pytest.approx(2, abs=0.2)
+    assert loss(params, waveform) == pytest.approx(1, abs=0.1)
     level = envelope(log_mel(waveform, SETTING), SETTING)
     ratio = jnp.mean(jnp.abs(stft(waveform, 256, 64)), axis=(0, 1)) / jnp.mean(level, axis=(0, 1))
     np.testing.assert_allclose(ratio[2:-2], 1, atol=0.3)

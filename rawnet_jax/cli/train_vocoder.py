@@ -8,9 +8,9 @@ from rawnet_jax.cli import flags
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Train a neural vocoder (log-mel spectrogram in, waveform out) on every recording of a "
-        "folder. Its copies of genuine speech are matched fakes to train detectors on. Run the "
-        "same command again to resume."
+        "Train a neural vocoder (log-mel spectrogram in, waveform out) or a neural codec on every "
+        "recording of a folder. Its copies of genuine speech are matched fakes to train detectors "
+        "on. Run the same command again to resume."
     )
     parser.epilog = (
         "Example: %(prog)s --input speech --family vocos --output vocoders/vocos_80 --steps 20000"
@@ -23,10 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--family",
         required=True,
         metavar="NAME",
-        help="hifigan_v2, hifigan_v3 (transposed convolutions), istftnet (both) or vocos (inverse "
-        "STFT)",
+        help="hifigan_v2, hifigan_v3, melgan (transposed convolutions), mb_melgan (the same in "
+        "four bands), vocos (inverse STFT), istftnet (both), flow (a flow from noise, without "
+        "discriminators) or codec (waveform to codes and back)",
     )
-    mel = parser.add_argument_group("the spectrogram that it takes")
+    mel = parser.add_argument_group("the spectrogram that it takes; a codec takes --hop alone")
     mel.add_argument("--bands", type=int, default=80, help="mel bands (default: %(default)s)")
     mel.add_argument("--hop", type=int, default=256, help="samples per frame (default: 256)")
     mel.add_argument("--size", type=int, default=1024, help="samples of a window (default: 1024)")

@@ -27,15 +27,9 @@ from rawnet_jax.training.interrupt import StopRequest
 from rawnet_jax.training.report import say
 from rawnet_jax.training.writer import RunLog
 from rawnet_jax.vocoders.discriminators import Discriminators
-from rawnet_jax.vocoders.families import VocoderSpec
+from rawnet_jax.vocoders.families import FAMILIES, VocoderSpec
 from rawnet_jax.vocoders.objective import mel_distance
-from rawnet_jax.vocoders.step import (
-    Parts,
-    VocoderState,
-    adversarial_step,
-    first_state,
-    spectral_step,
-)
+from rawnet_jax.vocoders.step import Parts, Step, VocoderState, first_state
 from rawnet_jax.vocoders.vocoder import Vocoder
 
 _DEV_CLIPS = 64  # whose mel distance is logged; they are never trained on
@@ -48,7 +42,7 @@ class Recipe:
 
     Attributes:
         num_steps: optimiser steps.
-        spectral_steps: the first of them, without discriminators.
+        spectral_steps: the first of them, without discriminators, of families that have them.
         batch_size: segments of a step.
         segment: samples of a segment; a multiple of the hop.
         learning_rate: at first; it falls along a cosine.
@@ -107,7 +101,7 @@ class VocoderTrainer:
         recipe: how it is trained.
         workdir: where log, checkpoint and the vocoder go.
         caches: clips to train on and to measure on.
-        discriminators: which the vocoder is trained against.
+        discriminators: which the vocoder is trained against, where its family has them.
         start: parameters of the generator by their first name, in place of drawn ones; those of
             layers that have another shape here are not used.
         progress: whether to show a bar.
@@ -125,15 +119,17 @@ class VocoderTrainer:
         progress: bool = True,
     ) -> None:
         self.spec, self.recipe, self.workdir = spec, recipe, workdir
-        judges = discriminators or Discriminators()
-        self.parts = Parts(spec.build(), judges, spec.mel, recipe.optimizer())
+        network = spec.network()
+        self.objective = FAMILIES[spec.family].objective
+        judges = (discriminators or Discriminators()) if self.objective.is_adversarial else None
+        self.parts = Parts(network, judges, recipe.optimizer(), recipe.seed)
         self.source = self._batches(caches[0], recipe.batch_size, shuffle=True)
         self.dev = self._batches(caches[1], min(recipe.batch_size, len(caches[1])), shuffle=False)
         self.bars = BatchBars(progress)
         self._start_params = start or {}
         self._steps = {
-            is_adversarial: jax.jit(partial(step, parts=self.parts), donate_argnums=0)
-            for is_adversarial, step in ((False, spectral_step), (True, adversarial_step))
+            step: jax.jit(partial(step, parts=self.parts), donate_argnums=0)
+            for step in {self.objective.first, self.objective.then}
         }
         self._distance = jax.jit(self._dev_distance)
 
@@ -172,7 +168,7 @@ class VocoderTrainer:
                 for step in range(begun, recipe.num_steps):
                     assert source is not None
                     waveform = next(source)["waveform"]
-                    state, figures = self._steps[step >= recipe.spectral_steps](state, waveform)
+                    state, figures = self._step_at(step)(state, waveform)
                     bar.update()
                     done, stopping = step + 1, stop.wanted(step + 1)
                     if done % recipe.save_every == 0 or done == recipe.num_steps or stopping:
@@ -190,11 +186,13 @@ class VocoderTrainer:
                 source.close()
         return Vocoder.load(self.workdir)
 
+    def _step_at(self, step: int) -> Step:
+        is_first = step < self.recipe.spectral_steps
+        return self._steps[self.objective.first if is_first else self.objective.then]
+
     def _start(self) -> tuple[VocoderState, int]:
         recipe = self.recipe
-        make: Callable[[], VocoderState] = partial(
-            first_state, self.parts, recipe.seed, recipe.segment
-        )
+        make: Callable[[], VocoderState] = partial(first_state, self.parts, recipe.segment)
         if not steps_saved(self.workdir, LATEST):
             state = jax.jit(make)()
             drawn = state.generator
@@ -241,4 +239,4 @@ class VocoderTrainer:
         return float(np.average(values, weights=weights))
 
     def _dev_distance(self, params: Any, waveform: jax.Array) -> jax.Array:
-        return mel_distance(waveform, self.parts.copied(params, waveform))
+        return mel_distance(waveform, self.parts.generator.copied(params, waveform))

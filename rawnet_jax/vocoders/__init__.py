@@ -1,1 +1,1 @@
-"""Neural vocoders: log-mel spectrogram in, waveform out. Their copies of real speech are fakes."""
+"""Neural vocoders and codecs, of waveforms. Their copies of real speech are fakes."""

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from rawnet_jax.vocoders.inverse_stft import waveform_of
+from rawnet_jax.vocoders.layers import conv, upsampled
 
 SLOPE = 0.1  # of leaky ReLU in the network; the last one has Flax's default .01, as published
 
@@ -52,13 +53,11 @@ class HifiGan(nn.Module):
         Returns:
             float32 [B, F * hop] within ±1.
         """
-        x = _conv(self.channels, 7, name="first")(mel)
+        x = conv(self.channels, 7, name="first")(mel)
         for number, rate in enumerate(self.rates):
             width = self.channels // 2 ** (number + 1)
             x = nn.leaky_relu(x, SLOPE)
-            x = nn.ConvTranspose(
-                width, (2 * rate,), (rate,), kernel_init=_small, name=f"up_{number}"
-            )(x)
+            x = upsampled(width, rate, name=f"up_{number}")(x)
             blocks = [
                 _Block(width, kernel, dilations, self.is_paired, name=f"block_{number}_{k}")(x)
                 for k, (kernel, dilations) in enumerate(
@@ -67,10 +66,10 @@ class HifiGan(nn.Module):
             ]
             x = sum(blocks[1:], blocks[0]) / len(blocks)
         if not self.transform:
-            x = _conv(1, 7, name="last")(nn.leaky_relu(x))
+            x = conv(1, 7, name="last")(nn.leaky_relu(x))
             return jnp.tanh(x[..., 0])
         size, hop = self.transform
-        x = _conv(size + 2, 7, name="spectrum")(nn.leaky_relu(x))
+        x = conv(size + 2, 7, name="spectrum")(nn.leaky_relu(x))
         log_magnitude, turn = jnp.split(x, 2, axis=-1)
         return jnp.clip(waveform_of(log_magnitude, jnp.pi * jnp.sin(turn), hop), -1.0, 1.0)
 
@@ -87,18 +86,8 @@ class _Block(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         for number, dilation in enumerate(self.dilations):
             y = nn.leaky_relu(x, SLOPE)
-            y = _conv(self.width, self.kernel, dilation, name=f"dilated_{number}")(y)
+            y = conv(self.width, self.kernel, dilation, name=f"dilated_{number}")(y)
             if self.is_paired:
-                y = _conv(self.width, self.kernel, name=f"plain_{number}")(nn.leaky_relu(y, SLOPE))
+                y = conv(self.width, self.kernel, name=f"plain_{number}")(nn.leaky_relu(y, SLOPE))
             x = x + y
         return x
-
-
-_small = nn.initializers.normal(0.01)
-
-
-def _conv(width: int, kernel: int, dilation: int = 1, *, name: str) -> nn.Conv:
-    # Without weight normalisation the published N(0, .01) leaves deep blocks silent at first, which
-    # costs hundreds of steps; fan-in scaling does not.
-    init = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
-    return nn.Conv(width, (kernel,), kernel_dilation=(dilation,), kernel_init=init, name=name)

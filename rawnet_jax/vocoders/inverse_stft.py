@@ -41,14 +41,14 @@ def inverse_stft(spectrum: jax.Array, size: int, hop: int) -> jax.Array:
     """
     window = hann(size)
     frames = jnp.fft.irfft(spectrum, size) * window
-    weight = _overlapped(jnp.asarray(np.tile(window**2, (1, frames.shape[1], 1))), hop)
+    weight = overlapped(jnp.asarray(np.tile(window**2, (1, frames.shape[1], 1))), hop)
     edge = (size - hop) // 2
     length = frames.shape[1] * hop
-    whole = _overlapped(frames, hop) / jnp.maximum(weight, 1e-11)
+    whole = overlapped(frames, hop) / jnp.maximum(weight, 1e-11)
     return whole[:, edge : edge + length]
 
 
-def _overlapped(frames: jax.Array, hop: int) -> jax.Array:
+def overlapped(frames: jax.Array, hop: int) -> jax.Array:
     """Add frames [B, F, size] up, each `hop` samples after the one before."""
     batch, count, size = frames.shape
     parts = size // hop

@@ -72,11 +72,16 @@ def log_mel(waveform: jax.Array, setting: MelSetting) -> jax.Array:
 
 def stft_magnitude(waveform: jax.Array, size: int, hop: int) -> jax.Array:
     """Return magnitudes [B, T / hop, size / 2 + 1] of [B, T]; edges are reflected."""
-    edge = (size - hop) // 2
-    padded = jnp.pad(waveform, ((0, 0), (edge, edge)), mode="reflect")
-    spectrum = jnp.fft.rfft(frames_of(padded, size, hop) * hann(size))
+    spectrum = stft(waveform, size, hop)
     # The root has no gradient at 0, which silence would hit.
     return jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + 1e-9)
+
+
+def stft(waveform: jax.Array, size: int, hop: int) -> jax.Array:
+    """Return spectra complex64 [B, T / hop, size / 2 + 1] of [B, T]; edges are reflected."""
+    edge = (size - hop) // 2
+    padded = jnp.pad(waveform, ((0, 0), (edge, edge)), mode="reflect")
+    return jnp.fft.rfft(frames_of(padded, size, hop) * hann(size))
 
 
 def frames_of(waveform: jax.Array, size: int, hop: int) -> jax.Array:

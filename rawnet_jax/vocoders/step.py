@@ -1,5 +1,6 @@
 """Training steps of a vocoder: pure functions of arrays, jitted by their caller."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -9,8 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from rawnet_jax.vocoders.discriminators import FeatureMaps
-from rawnet_jax.vocoders.families import copied
-from rawnet_jax.vocoders.mel import MelSetting, log_mel
+from rawnet_jax.vocoders.network import Network
 from rawnet_jax.vocoders.objective import (
     FEATURE_WEIGHT,
     MEL_WEIGHT,
@@ -43,39 +43,55 @@ class Parts(NamedTuple):
     """What a step is made of.
 
     Attributes:
-        generator: from log-mel [B, F, M] to waveform [B, F * hop].
-        discriminators: judge waveforms.
-        mel: what the generator takes.
+        generator: makes the copies.
+        discriminators: judge waveforms; None where the objective has none.
         optimizer: of either; its state is separate.
+        seed: of parameters, and of what the objective draws.
     """
 
-    generator: nn.Module
-    discriminators: nn.Module
-    mel: MelSetting
+    generator: Network
+    discriminators: nn.Module | None
     optimizer: optax.GradientTransformation
-
-    def copied(self, params: Any, waveform: jax.Array) -> jax.Array:
-        """Return the generator's copy of waveforms [B, T], T a multiple of the hop."""
-        return copied(self.generator, self.mel, params, waveform)
+    seed: int = 0
 
     def judged(self, params: Any, waveform: jax.Array) -> tuple[list[jax.Array], FeatureMaps]:
         """Return the discriminators' scores and feature maps."""
+        assert self.discriminators is not None
         found: Any = self.discriminators.apply({"params": params}, waveform)
         return found
 
 
-def first_state(parts: Parts, seed: int, num_samples: int) -> VocoderState:
+Step = Callable[..., tuple[VocoderState, dict[str, jax.Array]]]
+"""From state, waveforms float32 [B, T] and keyword `parts` to the next state and what is logged."""
+
+
+class Objective(NamedTuple):
+    """How a family learns.
+
+    Attributes:
+        first: the step at first.
+        then: the step after so many; the same one where nothing changes.
+        is_adversarial: whether there are discriminators.
+    """
+
+    first: Step
+    then: Step
+    is_adversarial: bool
+
+
+def first_state(parts: Parts, num_samples: int) -> VocoderState:
     """Draw parameters.
 
     Args:
         parts: the networks.
-        seed: of the draw.
         num_samples: length of a training segment; a multiple of the hop.
     """
-    keys = jax.random.split(jax.random.key(seed))
+    keys = jax.random.split(jax.random.key(parts.seed))
     waveform = jnp.zeros((1, num_samples))
-    generator = parts.generator.init(keys[0], log_mel(waveform, parts.mel))["params"]
-    discriminators = parts.discriminators.init(keys[1], waveform)["params"]
+    generator = parts.generator.init(keys[0], waveform)
+    discriminators = {}
+    if parts.discriminators is not None:
+        discriminators = parts.discriminators.init(keys[1], waveform)["params"]
     return VocoderState(
         step=jnp.zeros((), jnp.int32),
         generator=generator,
@@ -88,7 +104,7 @@ def first_state(parts: Parts, seed: int, num_samples: int) -> VocoderState:
 def spectral_step(
     state: VocoderState, waveform: jax.Array, *, parts: Parts
 ) -> tuple[VocoderState, dict[str, jax.Array]]:
-    """Take a step on the mel distance alone: what a generator learns first, at a third of the cost.
+    """Take a step without discriminators: what a generator learns first, at a third of the cost.
 
     Args:
         state: before the step.
@@ -96,14 +112,15 @@ def spectral_step(
         parts: networks and optimiser.
 
     Returns:
-        The state after the step, and the distance before it.
+        The state after the step; the mel distance and the generator's own losses before it.
     """
 
-    def objective(params: Any) -> jax.Array:
-        return mel_distance(waveform, parts.copied(params, waveform))
+    def objective(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        total, terms, _ = _copy_terms(params, waveform, parts)
+        return total, terms
 
-    distance, grads = jax.value_and_grad(objective)(state.generator)
-    return _moved(state, parts, grads), {"mel": distance}
+    grads, figures = jax.grad(objective, has_aux=True)(state.generator)
+    return _moved(state, parts, grads), figures
 
 
 def adversarial_step(
@@ -114,10 +131,10 @@ def adversarial_step(
     Args are those of `spectral_step`.
 
     Returns:
-        The state after the step; the mel distance, the generator's and the discriminators' losses
-        before it.
+        The state after the step; before it the terms of `spectral_step`, and the losses of
+        generator and discriminators against each other.
     """
-    copy = parts.copied(state.generator, waveform)
+    copy = parts.generator.copied(state.generator, waveform)
 
     def to_tell_apart(params: Any) -> jax.Array:
         # One pass over both halves: small convolutions cost a CPU more per call than per row.
@@ -131,16 +148,38 @@ def adversarial_step(
     state = state.replace(discriminators=discriminators, discriminators_opt=opt)
     real_maps = parts.judged(discriminators, waveform)[1]
 
-    def to_deceive(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        copy = parts.copied(params, waveform)
+    def to_deceive(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        total, terms, copy = _copy_terms(params, waveform, parts)
         scores, maps = parts.judged(discriminators, copy)
-        mel = mel_distance(waveform, copy)
         adversarial = deception_loss(scores) + FEATURE_WEIGHT * feature_distance(real_maps, maps)
-        return adversarial + MEL_WEIGHT * mel, (mel, adversarial)
+        return adversarial + MEL_WEIGHT * total, {**terms, "generator": adversarial}
 
-    grads, (mel, adversarial) = jax.grad(to_deceive, has_aux=True)(state.generator)
-    figures = {"mel": mel, "generator": adversarial, "discriminators": d_loss}
-    return _moved(state, parts, grads), figures
+    grads, figures = jax.grad(to_deceive, has_aux=True)(state.generator)
+    return _moved(state, parts, grads), {**figures, "discriminators": d_loss}
+
+
+def _copy_terms(
+    params: Any, waveform: jax.Array, parts: Parts
+) -> tuple[jax.Array, dict[str, jax.Array], jax.Array]:
+    """Return the sum of mel distance and the generator's own losses, both by name, and copies."""
+    copy, own = parts.generator.copied_and_losses(params, waveform)
+    terms = {"mel": mel_distance(waveform, copy), **own}
+    return jnp.sum(jnp.stack([*terms.values()])), terms, copy
+
+
+def regression_step(
+    state: VocoderState, waveform: jax.Array, *, parts: Parts
+) -> tuple[VocoderState, dict[str, jax.Array]]:
+    """Take a step on the loss that the generator itself brings.
+
+    Args are those of `spectral_step`.
+
+    Returns:
+        The state after the step, and the loss before it.
+    """
+    key = jax.random.fold_in(jax.random.key(parts.seed), state.step)
+    loss, grads = jax.value_and_grad(parts.generator.loss)(state.generator, waveform, key)
+    return _moved(state, parts, grads), {"loss": loss}
 
 
 def _moved(state: VocoderState, parts: Parts, grads: Any) -> VocoderState:
@@ -150,3 +189,7 @@ def _moved(state: VocoderState, parts: Parts, grads: Any) -> VocoderState:
         generator=optax.apply_updates(state.generator, updates),
         generator_opt=opt,
     )
+
+
+ADVERSARIAL = Objective(spectral_step, adversarial_step, is_adversarial=True)
+REGRESSION = Objective(regression_step, regression_step, is_adversarial=False)

@@ -1,7 +1,7 @@
 """A trained vocoder in a folder: ``vocoder.json`` and ``weights.safetensors``."""
 
 import json
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rawnet_jax.atomic_file import write_bytes_atomically, write_text_atomically
 from rawnet_jax.digest import digest_of
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.flat_weights import packed, unpacked
-from rawnet_jax.vocoders.families import VocoderSpec, copied
+from rawnet_jax.vocoders.families import VocoderSpec
 from rawnet_jax.vocoders.files import SETTINGS_NAME, WEIGHTS_NAME, read_settings
 
 
@@ -29,7 +29,7 @@ class Vocoder:
         self.spec = spec
         self.params = params
         self.facts = facts or {}
-        self._copied = jax.jit(partial(copied, spec.build(), spec.mel))
+        self._copied = jax.jit(spec.network().copied)
 
     @classmethod
     def load(cls, folder: Path) -> "Vocoder":

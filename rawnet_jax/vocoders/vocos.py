@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from rawnet_jax.vocoders.inverse_stft import waveform_of
+from rawnet_jax.vocoders.layers import ConvNextBlock
 
 
 class Vocos(nn.Module):
@@ -43,25 +44,8 @@ class Vocos(nn.Module):
         x = nn.Conv(self.width, (7,), kernel_init=small, name="embed")(mel)
         x = nn.LayerNorm(epsilon=1e-6, name="norm")(x)
         for number in range(self.num_blocks):
-            x = _Block(self.hidden, 1 / self.num_blocks, name=f"block_{number}")(x)
+            x = ConvNextBlock(self.hidden, 1 / self.num_blocks, name=f"block_{number}")(x)
         x = nn.LayerNorm(epsilon=1e-6, name="last_norm")(x)
         x = nn.Dense(self.size + 2, kernel_init=small, name="head")(x)
         log_magnitude, phase = jnp.split(x, 2, axis=-1)
         return jnp.clip(waveform_of(log_magnitude, phase, self.hop), -1.0, 1.0)
-
-
-class _Block(nn.Module):
-    """A ConvNeXt block over time: depthwise convolution, then a two-layer network per frame."""
-
-    hidden: int
-    scale: float
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        width = x.shape[-1]
-        small = nn.initializers.truncated_normal(0.02)
-        y = nn.Conv(width, (7,), feature_group_count=width, kernel_init=small, name="depthwise")(x)
-        y = nn.LayerNorm(epsilon=1e-6, name="norm")(y)
-        y = nn.gelu(nn.Dense(self.hidden, kernel_init=small, name="wide")(y), approximate=False)
-        y = nn.Dense(width, kernel_init=small, name="narrow")(y)
-        return x + y * self.param("scale", nn.initializers.constant(self.scale), (width,))

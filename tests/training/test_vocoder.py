@@ -2,6 +2,7 @@
 
 import json
 import signal
+from typing import Any
 
 import jax
 import numpy as np
@@ -27,8 +28,27 @@ RECIPE = Recipe(
 SMALL = Discriminators((4, 4), (4, 4), periods=(2,), resolutions=((256, 64),))
 
 
-def trainer(workdir, caches) -> VocoderTrainer:
-    return VocoderTrainer(SPEC, RECIPE, workdir, caches, discriminators=SMALL, progress=False)
+# Another objective, another input, and another generator with the objective of SPEC.
+OTHERS: dict[str, dict[str, Any]] = {
+    "flow": {"width": 8, "hidden": 16, "num_blocks": 1, "num_steps": 2},
+    "codec": {"channels": 4, "latent": 8, "dilations": (1,), "num_codebooks": 2, "num_entries": 8},
+    "mb_melgan": {"channels": 8, "dilations": (1,)},
+}
+
+
+def trainer(workdir, caches, spec: VocoderSpec = SPEC) -> VocoderTrainer:
+    return VocoderTrainer(spec, RECIPE, workdir, caches, discriminators=SMALL, progress=False)
+
+
+def stopped_after_3(workdir, caches, spec: VocoderSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop_at_3(self, step: int) -> bool:
+        self.signal_number = signal.SIGTERM
+        return step == 3
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StopRequest, "wanted", stop_at_3)
+        with pytest.raises(Interrupted, match="stopped at step 3 of 6"):
+            trainer(workdir, caches, spec).run()
 
 
 @pytest.fixture(scope="module")
@@ -73,22 +93,41 @@ def test_it_learns_and_logs(trained) -> None:
 def test_a_stopped_run_resumes_to_the_same_bits(
     trained, caches, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = []
-
-    def stop_at_3(self, step: int) -> bool:
-        steps.append(step)
-        self.signal_number = signal.SIGTERM
-        return step == 3
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "wanted", stop_at_3)
-        with pytest.raises(Interrupted, match="stopped at step 3 of 6"):
-            trainer(tmp_path, caches).run()
-    assert steps == [1, 2, 3]
+    stopped_after_3(tmp_path, caches, SPEC, monkeypatch)
     resumed = trainer(tmp_path, caches).run()
     straight = Vocoder.load(trained)
     jax.tree.map(np.testing.assert_array_equal, resumed.params, straight.params)
     assert resumed.facts == straight.facts
+
+
+@pytest.mark.parametrize("family", OTHERS)
+def test_other_families_learn_resume_and_copy(
+    family: str, caches, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = VocoderSpec(family, SPEC.mel, OTHERS[family])
+    for name in ("straight", family):
+        (tmp_path / name).mkdir()
+    straight = trainer(tmp_path / "straight", caches, spec).run()
+    stopped_after_3(tmp_path / family, caches, spec, monkeypatch)
+    resumed = trainer(tmp_path / family, caches, spec).run()
+    jax.tree.map(np.testing.assert_array_equal, resumed.params, straight.params)
+    assert resumed.facts == straight.facts
+    log = (tmp_path / "straight" / "log.jsonl").read_text().splitlines()
+    terms = [set(json.loads(line)["train"]) for line in log]
+    assert (
+        terms[-1]
+        == {
+            "flow": {"loss"},
+            "codec": {"mel", "quantiser", "generator", "discriminators"},
+            "mb_melgan": {"mel", "generator", "discriminators"},
+        }[family]
+    )
+    (row,) = model_vocoders([tmp_path / family])
+    waveform = (0.05 * np.sin(np.arange(20_000) / 20)).astype(np.float32)
+    settings = row.draw(np.random.default_rng(0)) | {"rate": 1.25, "band_share": 1.0}
+    first, second = (copy_of(waveform, row, settings, np.random.default_rng(0)) for _ in range(2))
+    assert first.shape == waveform.shape
+    np.testing.assert_array_equal(first, second)
 
 
 def test_a_copy_has_the_length_of_its_source(trained) -> None:

@@ -12,6 +12,7 @@ import scipy.signal
 from rawnet_jax.errors import ConfigError
 from rawnet_jax.vocoders.discriminators import Discriminators
 from rawnet_jax.vocoders.families import FAMILIES, VocoderSpec
+from rawnet_jax.vocoders.filter_bank import bank, joined
 from rawnet_jax.vocoders.hifigan import HifiGan
 from rawnet_jax.vocoders.inverse_stft import inverse_stft
 from rawnet_jax.vocoders.mel import LOG_FLOOR, MelSetting, filter_bank, log_mel, stft_magnitude
@@ -25,6 +26,13 @@ from rawnet_jax.vocoders.vocos import Vocos
 
 RNG = np.random.default_rng(0)
 SMALL = MelSetting(num_bands=8, hop=16, size=64)
+
+
+TINY = {
+    "vocos": {"width": 8, "hidden": 16, "num_blocks": 1},
+    "flow": {"width": 8, "hidden": 16, "num_blocks": 1, "num_steps": 2},
+    "codec": {"channels": 4, "latent": 8, "num_codebooks": 2, "num_entries": 16, "code": 4},
+}
 
 
 def num_values(network, *inputs) -> int:
@@ -92,11 +100,11 @@ def test_the_inverse_transform_undoes_the_transform() -> None:
 
 @pytest.mark.parametrize(
     ("family", "published"),
-    [("hifigan_v2", 0.92e6), ("hifigan_v3", 1.46e6)],
+    [("hifigan_v2", 0.92e6), ("hifigan_v3", 1.46e6), ("melgan", 4.26e6)],
 )
-def test_hifigan_has_the_published_size(family: str, published: float) -> None:
+def test_a_generator_has_the_published_size(family: str, published: float) -> None:
     network = VocoderSpec(family).build()
-    # Table 1 of the paper, to its three digits.
+    # Table 1 of either paper, to its three digits.
     assert num_values(network, jnp.zeros((1, 4, 80))) == pytest.approx(published, rel=0.01)
 
 
@@ -108,23 +116,50 @@ def test_vocos_has_the_published_size() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_frame_becomes_a_hop(family: str) -> None:
-    fields = {"width": 8, "hidden": 16, "num_blocks": 1} if family == "vocos" else {"channels": 8}
-    network = VocoderSpec(family, SMALL, fields).build()
-    mel = jnp.asarray(RNG.normal(size=(2, 10, 8)), jnp.float32)
-    variables = jax.jit(network.init)(jax.random.key(0), mel)
-    waveform = jax.jit(network.apply)(variables, mel)
-    assert waveform.shape == (2, 160)
-    assert float(jnp.abs(waveform).max()) <= 1
-    assert float(jnp.std(waveform)) > 0
+    network = VocoderSpec(family, SMALL, TINY.get(family, {"channels": 8})).network()
+    waveform = jnp.asarray(RNG.normal(size=(2, 160)), jnp.float32)
+    params = jax.jit(network.init)(jax.random.key(0), waveform)
+    copy = jax.jit(network.copied)(params, waveform)
+    assert copy.shape == (2, 160)
+    assert float(jnp.abs(copy).max()) <= 1
+    assert float(jnp.std(copy)) > 0
 
 
 def test_a_hop_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match="multiply to 16; hop is 20"):
         VocoderSpec("hifigan_v2", MelSetting(8, 20, 64), {"rates": (4, 4)}).build()
+    with pytest.raises(ConfigError, match="multiply to 64; hop is 16"):
+        VocoderSpec("mb_melgan", SMALL, {"rates": (4, 4)}).build()
+    with pytest.raises(ConfigError, match="hop is 18; it must be a multiple of 4"):
+        VocoderSpec("mb_melgan", MelSetting(8, 18, 64)).build()
     with pytest.raises(ConfigError, match="multiple of hop 20"):
         VocoderSpec("vocos", MelSetting(8, 20, 64)).build()
+    with pytest.raises(ConfigError, match="multiple of hop 20"):
+        VocoderSpec("flow", MelSetting(8, 20, 64)).build()
+    with pytest.raises(ConfigError, match="multiply to 8; hop is 16"):
+        VocoderSpec("codec", SMALL, {"rates": (4, 2)}).build()
     with pytest.raises(ConfigError, match="must be one of hifigan_v2"):
         VocoderSpec("wavenet").build()
+
+
+def test_four_bands_give_a_waveform_back() -> None:
+    filters = bank(4)
+    waveform = RNG.normal(size=4000).astype(np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(waveform, 30), 64)[::4]
+    bands = frames @ filters.T / 2
+    found = np.asarray(jax.jit(joined)(jnp.asarray(bands[None])))[0]
+    assert found.shape == waveform.shape
+    error = (found - waveform)[64:-64]
+    assert 10 * np.log10(np.mean(error**2) / np.mean(waveform**2)) < -64
+
+
+def test_a_sine_is_in_its_band_alone() -> None:
+    for band in range(4):
+        sine = np.sin(np.pi * (band + 0.47) / 4 * np.arange(4000))
+        frames = np.lib.stride_tricks.sliding_window_view(sine, 64)[::4]
+        level = np.abs(frames @ bank(4).T / 2).max(axis=0)
+        assert level[band] == pytest.approx(1, abs=0.01)
+        assert np.delete(level, band).max() < 1e-3
 
 
 def test_a_spec_survives_json() -> None:

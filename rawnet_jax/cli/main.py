@@ -40,6 +40,7 @@ COMMANDS = {
     "explain": "show which times and frequencies moved the score of a file",
     "presets": "list trained detectors that come with the package, or make one of a run",
     "adapt": "fit a detector to recordings of your own, as a new detector",
+    "sources": "learn which family of engines fakes come from, as a new detector",
     "probe": "fit a linear classifier to a frozen speech encoder, as a run",
     "speaker-encoder": "bring in an encoder of voices, measure it, calibrate it",
     "enrol": "make a template of a voice, of clips that are all bona fide",

@@ -3,6 +3,7 @@
 Speakers of the eval part with enough clips are ordered by how much of their speech the detector
 calls spoof; for each of the worst, clips are drawn to adapt to, and the others are the test. The
 fakes that the adaptation sees are those of the dev part, those of the test are of the eval part.
+Genuine speech of other people that it holds on to is of the dev part, too, unless --alone.
 
     python benchmarks/adapt.py --data FOLDER --threshold 1.46
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from rawnet_jax.evaluation.adaptation import adapt
 from rawnet_jax.evaluation.adaptation_fit import Goal, Recordings
-from rawnet_jax.jobs.adapted_run import Named, measured
+from rawnet_jax.jobs.measured_recordings import Named, measured
 from rawnet_jax.presets.catalog import run_folder
 from rawnet_jax.run import Run
 
@@ -24,7 +25,7 @@ from rawnet_jax.run import Run
 def read_lists(data: Path) -> list[tuple[str, str, str, str, bool]]:
     """Return partition, speaker, utterance, attack and whether it is genuine, of each line."""
     rows = []
-    for part in ("dev", "eval"):
+    for part in ("train", "dev", "eval"):
         for line in (data / f"{part}.trl.txt").read_text().splitlines():
             speaker, utterance, _, attack, key = line.split()
             rows.append((part, speaker, utterance, attack, key == "bonafide"))
@@ -49,6 +50,7 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=10, help="that are adapted to")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--alone", action="store_true", help="no speech of others to hold on to")
     args = parser.parse_args()
     run = Run.open(run_folder(args.workdir))
     rule = run.decision(threshold=args.threshold)
@@ -59,9 +61,10 @@ def main() -> None:
             Named(row[2], str(args.data / "flac" / f"{row[2]}.flac"), row[1] if genuine else row[3])
             for row in rows
         ]
-        return measured(run, rule, named, Goal(last_layer=True), None, part, True)
+        return measured(run, rule, named, True, None, part, True)
 
     speech, known, fakes = scored("eval", True), scored("dev", False), scored("eval", False)
+    held = None if args.alone else scored("dev", True)
     sizes = {name: speech.groups.count(name) for name in dict.fromkeys(speech.groups)}
     wrongs = {
         name: float(np.mean(speech.called_spoof[np.array(speech.groups) == name]))
@@ -74,7 +77,7 @@ def main() -> None:
     heads = ("speaker", "seed", "before", "threshold alone", "last layer", "at equal acceptance")
     print("| " + " | ".join((*heads, "fakes accepted", "other speakers")) + " |")
     print("|---" * 8 + "|")
-    sums, of_others = np.zeros(5, int), np.zeros(3, int)
+    sums, of_others = np.zeros(5, int), np.zeros(4, int)
     for name in worst:
         for seed in range(args.seeds):
             mine = np.flatnonzero(np.array(speech.groups) == name)
@@ -82,7 +85,11 @@ def main() -> None:
             ours = np.isin(np.arange(len(speech)), chosen)
             test = speech.rows(np.isin(np.arange(len(speech)), mine) & ~ours)
             plain, layer = (
-                adapt(speech.rows(ours), known, Goal(last_layer=last), threshold=args.threshold)
+                adapt(
+                    *(speech.rows(ours), known, Goal(last_layer=last)),
+                    threshold=args.threshold,
+                    others=held,
+                )
                 for last in (False, True)
             )
             fitted = layer.fitted
@@ -99,10 +106,13 @@ def main() -> None:
             share = f"{num_accepted / len(fakes):.1%} to {passed / len(fakes):.1%}"
             rest = speech.rows(~np.isin(np.arange(len(speech)), mine))
             wronged = int(np.count_nonzero(rest.changed(fitted.change) < fitted.threshold))
-            now = np.array([np.count_nonzero(rest.called_spoof), wronged, len(rest)])
+            equal = at_equal_acceptance(rest.changed(fitted.change), others, num_accepted)
+            now = np.array([np.count_nonzero(rest.called_spoof), wronged, equal, len(rest)])
             of_others += now
-            print(f"| {name} | {seed} | {cells} | {share} | {now[0]} to {now[1]} of {now[2]} |")
-    theirs = f"{of_others[0]} to {of_others[1]} of {of_others[2]}"
+            theirs = f"{now[0]} to {now[1]}, at equal acceptance {now[2]}, of {now[3]}"
+            print(f"| {name} | {seed} | {cells} | {share} | {theirs} |")
+    before, after, equal, num = of_others
+    theirs = f"{before} to {after}, at equal acceptance {equal}, of {num}"
     print("| all | | " + " | ".join(f"{num} of {sums[4]}" for num in sums[:4]), end="")
     print(f" | | {theirs} |")
 

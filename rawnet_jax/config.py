@@ -302,6 +302,7 @@ class EvalConfig(Section):
     # verdict; 0 = anything gets one
     outlier_share: float = at_least(0.01, 0.0)
     outlier_clips: int = at_least(500, 2)  # of each class of train, drawn to say what is like it
+    reference_clips: int = at_least(256, 0)  # of each class of dev, whose embeddings `adapt` uses
 
 
 @dataclass

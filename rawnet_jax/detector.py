@@ -10,40 +10,35 @@ A score is that of the command ``score`` for the same recording, to the last bit
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from rawnet_jax.data.audio import Encoded, Samples, Source
 from rawnet_jax.data.cache_build import usable_cores
+from rawnet_jax.data.given import Recording, Recordings, source_of
 from rawnet_jax.errors import AudioError, ConfigError
 from rawnet_jax.jobs.chosen_run import say_default
 from rawnet_jax.presets.catalog import run_folder
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.result import ModelInfo, Result, result_of
 from rawnet_jax.scoring.envelope import Envelope
-from rawnet_jax.scoring.file_scorer import Outcome
+from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.model import ScoringModel
 from rawnet_jax.scoring.model_watch import ModelWatch
 from rawnet_jax.scoring.recordings import score_recordings
+from rawnet_jax.scoring.sources import tracer_of
 from rawnet_jax.scoring.verdict import DecisionRule
 
 if TYPE_CHECKING:  # imports JAX, which an exported file does not need
     from rawnet_jax.evaluation.adaptation import Adaptation
     from rawnet_jax.evaluation.adaptation_fit import Goal
     from rawnet_jax.explain.explanation import Explanation, Settings
+    from rawnet_jax.jobs.person_enrolment import Enrolled
     from rawnet_jax.run import Run
     from rawnet_jax.scoring.streaming import StreamingScorer
-
-Recording = str | os.PathLike[str] | bytes | IO[bytes] | tuple[np.ndarray, int]
-"""A path, the bytes of an audio file, a binary file object, or (array, rate in Hz)."""
-
-Recordings = Sequence[Recording] | Mapping[str, Sequence[Recording]]
-"""A list of recordings, or lists by speaker or system."""
-
-_CURE_OF_INTEGERS = "divide by full scale first: samples.astype(np.float32) / {scale}"
+    from rawnet_jax.speaker.claimed import ClaimedVoice
 
 
 def load(
@@ -56,6 +51,9 @@ def load(
     threshold: float | None = None,
     channel: int | None = None,
     speech: str | None = None,
+    speaker: str | None = None,
+    encoder: str | os.PathLike[str] | None = None,
+    key: str | os.PathLike[str] | None = None,
 ) -> "Detector":
     """Load a detector.
 
@@ -70,6 +68,10 @@ def load(
         channel: take this channel of every recording, 1 = the first; None = the average of all.
         speech: what looks for speech: "silero", "energy" or "off"; None = as the run says. Windows
             without speech do not count.
+        speaker: all recordings are said to be of this person, whom `Detector.enrol` enrolled:
+            scores are read against that person's genuine speech.
+        encoder: folder of an encoder of voices; with it, what is another voice keeps its score.
+        key: file of the key of the kept voice.
 
     Raises:
         ConfigError: there is no such run, preset or file, or an argument is out of range.
@@ -98,7 +100,12 @@ def load(
         )
     if source is None:
         say_default(path)
-    return Detector(model, model.decision(prior=prior, threshold=threshold), channel)
+    claimed = None
+    if speaker is not None:
+        from rawnet_jax.speaker.claimed import claimed_voice
+
+        claimed = claimed_voice(path, speaker, encoder, key)
+    return Detector(model, model.decision(prior=prior, threshold=threshold), channel, claimed)
 
 
 class Detector:
@@ -112,12 +119,17 @@ class Detector:
     """
 
     def __init__(
-        self, model: ScoringModel, decision: DecisionRule, channel: int | None = None
+        self,
+        model: ScoringModel,
+        decision: DecisionRule,
+        channel: int | None = None,
+        claimed: "ClaimedVoice | None" = None,
     ) -> None:
         self.model = model
         self.decision = decision
         self.notes = decision.notes
         self._channel = channel
+        self._claimed = claimed
         point, calibration = decision.point, decision.calibration
         self.info = ModelInfo(
             name=model.name,
@@ -187,11 +199,11 @@ class Detector:
         Raises:
             CheckpointError: in the end, where no score is a finite number: the model is at fault.
         """
-        sources = [source_of(recording) for recording in recordings]
-        places = [(str(source), source) for source in sources]
-        found = score_recordings(
+        places = [(str(source), source) for source in map(source_of, recordings)]
+        tracer = tracer_of(self.model)
+        found: Iterator[FileScore] = score_recordings(
             places,
-            self.model.score_batch,
+            self.model.score_batch if tracer is None else tracer.embed_batch,
             self.model.recipe,
             all_windows=windows,
             channel=self._channel,
@@ -199,10 +211,14 @@ class Detector:
             num_devices=self.model.num_devices,
             watcher=Envelope,
         )
+        if tracer is not None:
+            found = map(tracer.traced, found)
         watch = ModelWatch(self.info.name)
         with BatchBars(progress)("scoring", len(places), unit="file") as bar:
-            for one in found:
+            for one, (_, source) in zip(found, places, strict=True):
                 watch.add(one.score, one.reason)
+                if self._claimed is not None:
+                    one = self._claimed.normalised(one, source)
                 yield result_of(one, self.decision, self.info)
                 bar.update()
         watch.check()
@@ -285,6 +301,7 @@ class Detector:
         output: str | os.PathLike[str],
         *,
         spoof: Recordings = (),
+        others: Recordings = (),
         goal: "Goal | None" = None,
         known_scores: Sequence[float] | None = None,
         progress: bool = True,
@@ -295,6 +312,7 @@ class Detector:
             bonafide: genuine speech, 10 recordings or more: a list, or a dict of lists by speaker.
             output: folder of the new detector, which must not be there; this one's stays.
             spoof: fakes: a list, or a dict of lists by system.
+            others: genuine speech of other people, whom it is to go on accepting; as `bonafide`.
             goal: what to fit and to what end; None = threshold and calibration, as few false
                 alarms as the known fakes allow.
             known_scores: of further fakes by this detector; None = there are none.
@@ -308,12 +326,8 @@ class Detector:
                 in, or a recording cannot be read; then nothing is written.
         """
         from rawnet_jax.evaluation.adaptation_fit import Goal
-        from rawnet_jax.jobs.adapted_run import Named, adapt_run
-
-        def named(recordings: Recordings) -> list[Named]:
-            groups = recordings if isinstance(recordings, Mapping) else {"": recordings}
-            sources = [(source_of(one), group) for group, of in groups.items() for one in of]
-            return [Named(str(source), source, group) for source, group in sources]
+        from rawnet_jax.jobs.adapted_run import adapt_run
+        from rawnet_jax.jobs.measured_recordings import named
 
         found = adapt_run(
             self._run("adapt"),
@@ -321,11 +335,62 @@ class Detector:
             named(spoof),
             Path(output),
             goal or Goal(),
+            others=named(others),
             known_scores=None if known_scores is None else np.asarray(known_scores, np.float64),
             channel=self._channel,
             progress=progress,
         )
         return load(output, channel=self._channel), found
+
+    def enrol(
+        self,
+        speaker: str,
+        bonafide: Recordings,
+        output: str | os.PathLike[str],
+        *,
+        others: Recordings = (),
+        spoof: Recordings = (),
+        encoder: str | os.PathLike[str] | None = None,
+        key: str | os.PathLike[str] | None = None,
+        progress: bool = True,
+    ) -> "tuple[Detector, Enrolled]":
+        """Enrol a person, whose scores are then read against that person's genuine speech.
+
+        Args:
+            speaker: name of the person.
+            bonafide: that person's genuine speech, 3 recordings or more.
+            output: folder of the new detector, which must not be there; this one's stays.
+            others: genuine speech of other people, lists by speaker, beside what the run knows.
+            spoof: known fakes, to measure what enrolling does to them.
+            encoder: folder of an encoder of voices, by which the voice is kept, too; None = it is
+                not kept.
+            key: file of the key that encrypts the voice; None = it is not encrypted.
+            progress: whether to show bars.
+
+        Returns:
+            The new detector with that person as `load(speaker=…)` gives it, and what enrolling
+            does.
+
+        Raises:
+            RawnetError: there is too little to learn from, or a recording cannot be read; then
+                nothing is written.
+        """
+        from rawnet_jax.jobs.measured_recordings import named
+        from rawnet_jax.jobs.person_enrolment import VoiceKeeping, enrol_speaker
+
+        found = enrol_speaker(
+            self._run("enrol"),
+            speaker,
+            named(bonafide),
+            Path(output),
+            others=named(others),
+            spoof=named(spoof),
+            keeping=VoiceKeeping(encoder, key),
+            channel=self._channel,
+            progress=progress,
+        )
+        new = load(output, channel=self._channel, speaker=speaker, encoder=encoder, key=key)
+        return new, found
 
     def _run(self, what: str) -> "Run":
         from rawnet_jax.run import Run
@@ -333,55 +398,3 @@ class Detector:
         if not isinstance(self.model, Run):
             raise ConfigError(f"{what}: needs a trained run; this detector is an exported file")
         return self.model
-
-
-def source_of(recording: Recording) -> Source:
-    """Return a recording in the form that is decoded.
-
-    Raises:
-        AudioError: an array that cannot be audio; the error says the cure.
-        TypeError: nothing that can be scored.
-    """
-    if isinstance(recording, bytes | bytearray):
-        return Encoded(bytes(recording))
-    if isinstance(recording, str | os.PathLike):
-        return os.fspath(recording)
-    read: Any = getattr(recording, "read", None)
-    if read is not None:
-        content = read()
-        if not isinstance(content, bytes):
-            raise TypeError("a file object must be binary: open(path, 'rb')")
-        return Encoded(content, str(getattr(recording, "name", "file object")))
-    if isinstance(recording, np.ndarray):
-        raise TypeError("an array needs its sample rate: score((samples, 16_000))")
-    if isinstance(recording, tuple) and len(recording) == 2:
-        return _samples_of(*recording)
-    raise TypeError(
-        f"{type(recording).__name__}: must be a path, bytes, a binary file object or (array, rate)"
-    )
-
-
-def _samples_of(array: Any, rate: Any) -> Samples:
-    samples = np.asarray(array)
-    name = "array"
-    if isinstance(rate, np.ndarray) or int(rate) != rate:
-        raise TypeError(f"(array, rate): the rate must be whole Hz, not {type(rate).__name__}")
-    if samples.dtype.kind in "iu":
-        scale = 2 ** (8 * samples.dtype.itemsize - 1)
-        cure = _CURE_OF_INTEGERS.format(scale=scale)
-        raise AudioError(name, "not samples", f"{samples.dtype}: full scale must be 1; {cure}")
-    if samples.dtype.kind != "f":
-        raise AudioError(name, "not samples", f"{samples.dtype}: must be float, full scale = 1")
-    if samples.ndim not in (1, 2) or 0 in samples.shape:
-        what = f"shape {list(samples.shape)}: must be [n] or [n, channels], n >= 1"
-        raise AudioError(name, "not samples", what)
-    if samples.ndim == 2 and samples.shape[1] > samples.shape[0]:
-        what = f"shape {list(samples.shape)}: must be [n, channels]; transpose it (array.T)"
-        raise AudioError(name, "not samples", what)
-    if not np.isfinite(samples).all():
-        what = "it holds NaN or infinite samples; np.nan_to_num removes them"
-        raise AudioError(name, "not finite", what)
-    if np.abs(samples).max() > 128:
-        what = f"a sample is {np.abs(samples).max():.6g}; full scale must be 1"
-        raise AudioError(name, "too loud", f"{what}; divide 16-bit values by 32768")
-    return Samples(samples.astype(np.float32, copy=False), int(rate), name)

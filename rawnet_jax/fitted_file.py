@@ -1,16 +1,22 @@
-"""What was fitted, on disk: JSON with the kind of file and its version in front."""
+"""What was fitted, on disk: JSON with the kind of file and its version, or arrays with a digest."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rawnet_jax.atomic_file import write_text_atomically
+import numpy as np
+
+from rawnet_jax.atomic_file import write_bytes_atomically, write_text_atomically
 from rawnet_jax.errors import DataError
 from rawnet_jax.json_text import parsed_json
 from rawnet_jax.regular_file import read_regular
 
 SCHEMA_VERSION = 1
+
+_VERSION = "schema_version"
+_DIGEST = "sha256"
 
 
 def write_fitted(path: str | Path, content: str, record: Mapping[str, Any]) -> None:
@@ -49,3 +55,58 @@ def read_fitted(path: str | Path, content: str) -> dict[str, Any]:
             f"{path}: schema_version {record.get('schema_version')!r}; it must be {SCHEMA_VERSION}"
         )
     return record
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as safetensors with their SHA-256, whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    whole[_VERSION] = np.array(SCHEMA_VERSION, np.int64)
+    write_bytes_atomically(path, save(whole | {_DIGEST: _digest_of(whole)}))
+
+
+def read_arrays(path: str | Path, names: Sequence[str], cure: str) -> dict[str, np.ndarray]:
+    """Read what `write_arrays` wrote.
+
+    Args:
+        path: the file.
+        names: arrays that it must hold.
+        cure: what to do about a damaged file, for the error.
+
+    Raises:
+        DataError: the file cannot be read, is damaged, lacks an array or is of a later version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(read_regular(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: damaged: {error}; {cure}") from error
+    noted = arrays.pop(_DIGEST, None)
+    if noted is None or not np.array_equal(noted, _digest_of(arrays)):
+        raise DataError(f"{path}: damaged: its SHA-256 must be the one that it notes; {cure}")
+    version = arrays.pop(_VERSION, None)
+    if version is None or version.tolist() != SCHEMA_VERSION:
+        found = None if version is None else version.tolist()
+        raise DataError(f"{path}: schema_version {found}; it must be {SCHEMA_VERSION}")
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise DataError(f"{path}: is another kind of file: it has no {missing[0]}; {cure}")
+    return arrays
+
+
+def _digest_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the SHA-256 of names, shapes, types and values, uint8 [32]."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return np.frombuffer(digest.digest(), np.uint8)

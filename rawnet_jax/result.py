@@ -72,6 +72,8 @@ class Result:
         scored_from_s: where the first of them begins, in seconds.
         windows: every window that was scored, in order of time.
         notes: what a listener should know of the file, such as bytes behind its end.
+        source: family of engines that a fake comes from, or "none of these"; None where it is not
+            called spoof, or the detector knows no sources.
         model: which model, threshold and calibration.
     """
 
@@ -88,6 +90,7 @@ class Result:
     scored_from_s: float
     windows: tuple[Window, ...]
     notes: tuple[str, ...]
+    source: str | None
     model: ModelInfo
     _found: FileScore = field(repr=False)
     _decision: DecisionRule = field(repr=False)
@@ -174,7 +177,5 @@ def result_of(found: FileScore, decision: DecisionRule, model: ModelInfo) -> Res
     record = record_of(found, decision, time_line=True)
     record.pop("spoof_s")
     windows = tuple(Window(**window) for window in record.pop("windows"))
-    notes = tuple(record.pop("notes"))
-    return Result(
-        **record, windows=windows, notes=notes, model=model, _found=found, _decision=decision
-    )
+    more = {"notes": tuple(record.pop("notes")), "source": record.pop("source", None)}
+    return Result(**record, **more, windows=windows, model=model, _found=found, _decision=decision)

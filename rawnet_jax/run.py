@@ -58,7 +58,10 @@ _HOW_FLAGS = tuple(
 )
 _OF_DATA = ("num_samples", "pad", "bucket_samples")  # what decides a clip's row in a batch
 # On a score.
-_WITHOUT_EFFECT = ("batch_size", "spoof_threshold", "action", "outlier_share", "outlier_clips")
+_WITHOUT_EFFECT = (
+    *("batch_size", "spoof_threshold", "action"),
+    *("outlier_share", "outlier_clips", "reference_clips"),
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,10 @@ Examples:
 
   python -m rawnet_jax adapt --bonafide our_calls --spoof fakes --output ours
   python -m rawnet_jax adapt --workdir runs/x --bonafide our_calls --spoof fakes --last-layer \\
-      --output ours
+      --others other_people --output ours
   python -m rawnet_jax score --workdir ours call.wav
+  python -m rawnet_jax adapt --speaker ana --bonafide ana --others other_people --output with_ana
+  python -m rawnet_jax score --workdir with_ana --speaker ana call.wav
 
 Sub-folders of --bonafide are speakers, those of --spoof are systems; cross-validation never splits
 one. With one speaker, it splits recordings.
@@ -46,6 +48,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--spoof", type=Path, metavar="FOLDER", help="fakes, 20 or more; a sub-folder per system"
     )
     parser.add_argument(
+        "--others",
+        type=Path,
+        metavar="FOLDER",
+        help="genuine speech of other people, whom the detector is to go on accepting; a "
+        "sub-folder per speaker",
+    )
+    parser.add_argument(
+        "--speaker",
+        metavar="NAME",
+        help="enrol the person whose speech --bonafide holds, 3 recordings or more: score "
+        "--speaker NAME then reads that person's scores against them; nothing else is fitted",
+    )
+    parser.add_argument(
+        "--encoder",
+        type=Path,
+        metavar="FOLDER",
+        help="with --speaker: keep the voice, too, by this encoder of voices (speaker-encoder)",
+    )
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help="with --encoder: the key that encrypts the voice"
+    )
+    parser.add_argument(
         "--dev-scores",
         type=Path,
         metavar="FILE",
@@ -74,7 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--last-layer",
         action="store_true",
-        help="fit the last layer, too; needs --spoof, with fakes like those to be found",
+        help="fit the last layer, too; needs fakes like those to be found: --spoof, or a run that "
+        "keeps some",
     )
     parser.add_argument(
         "--folds",

@@ -41,6 +41,7 @@ COMMANDS = {
     "ensemble": "put several trained runs together as one",
     "presets": "list trained detectors that come with the package, or make one of a run",
     "adapt": "fit a detector to recordings of your own, as a new detector",
+    "sources": "learn which family of engines fakes come from, as a new detector",
     "probe": "fit a linear classifier to a frozen speech encoder, as a run",
     "speaker-encoder": "bring in an encoder of voices, measure it, calibrate it",
     "enrol": "make a template of a voice, of clips that are all bona fide",

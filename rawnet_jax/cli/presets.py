@@ -23,7 +23,7 @@ one that differs is an error.
 """
 
 _MAKE_ONLY = {
-    **dict.fromkeys(("output", "seed", "name", "card")),
+    **dict.fromkeys(("output", "seed", "name", "card", "fairness")),
     **{"summary": "", "licence": "not stated", "figures": [], "trained_by": ""},
 }
 
@@ -52,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE.md",
         help="model card: data, licences, figures, where it fails, what it must not be used for",
+    )
+    group.add_argument(
+        "--fairness",
+        type=Path,
+        metavar="FILE.csv",
+        help="fairness.csv of an evaluation: whom the detector wrongs, as a table in the card",
     )
     group.add_argument(
         "--figure",

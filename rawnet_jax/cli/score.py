@@ -89,6 +89,21 @@ def _add_scoring(group: argparse._ArgumentGroup) -> None:
     )
     flags.add_decision(group)
     group.add_argument(
+        "--speaker",
+        metavar="NAME",
+        help="all files are said to be of this person, whom adapt --speaker enrolled: scores are "
+        "read against that person's genuine speech",
+    )
+    group.add_argument(
+        "--encoder",
+        type=Path,
+        metavar="FOLDER",
+        help="with --speaker: what is another voice by this encoder keeps its score",
+    )
+    group.add_argument(
+        "--key", type=Path, metavar="FILE", help="with --encoder: the key of the kept voice"
+    )
+    group.add_argument(
         "--max-duration",
         type=float,
         default=86_400.0,

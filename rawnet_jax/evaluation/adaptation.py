@@ -8,7 +8,7 @@ accepted than before, unless the caller names another share.
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,11 @@ class Count:
 
     num: int
     of: int
+
+    @classmethod
+    def true_of(cls, is_so: np.ndarray) -> "Count":
+        """Count what is so, of bool [N]."""
+        return cls(int(np.count_nonzero(is_so)), int(is_so.size))
 
     @property
     def rate(self) -> float:
@@ -63,6 +68,8 @@ class Adaptation:
         accepted_before: known fakes accepted by the old detector; None = none are known.
         accepted_after: the same after, cross-validated.
         accepted_fitted: the same of the final threshold, on the fakes that it was chosen on.
+        others_before: genuine speech of other people called spoof; None = there is none.
+        others_after: the same after, cross-validated.
         cllr_before: cost of the old likelihood ratios in bits; None = no calibration, or no fakes.
         cllr_after: that of the new ones, cross-validated; None = the old calibration stays.
         num_speakers: of the genuine speech; 1 where nobody names any.
@@ -75,6 +82,8 @@ class Adaptation:
     accepted_before: Count | None = None
     accepted_after: Count | None = None
     accepted_fitted: Count | None = None
+    others_before: Count | None = None
+    others_after: Count | None = None
     cllr_before: float | None = None
     cllr_after: float | None = None
     num_speakers: int = 1
@@ -83,8 +92,11 @@ class Adaptation:
     @property
     def record(self) -> Mapping[str, Any]:
         """All but the weights of the last layer, ready for JSON."""
-        names = ("misses_before", "misses_after", "accepted_before", "accepted_after")
-        counts = {name: getattr(self, name) for name in (*names, "accepted_fitted")}
+        names = (
+            *("misses_before", "misses_after", "accepted_before", "accepted_after"),
+            *("accepted_fitted", "others_before", "others_after"),
+        )
+        counts = {name: getattr(self, name) for name in names}
         change = self.fitted.change
         return {name: None if one is None else one.record for name, one in counts.items()} | {
             "cllr_before": self.cllr_before,
@@ -104,6 +116,7 @@ def adapt(
     *,
     threshold: float | None,
     calibration: Calibration | None = None,
+    others: Recordings | None = None,
 ) -> Adaptation:
     """Fit, and measure by cross-validation.
 
@@ -113,6 +126,7 @@ def adapt(
         goal: what to fit.
         threshold: the old one, of scores as they are; None = it is of another kind.
         calibration: the old one.
+        others: genuine speech of other people; None = there is none.
 
     Raises:
         DataError: there is too little to learn from, or nothing says what a lower threshold would
@@ -120,27 +134,29 @@ def adapt(
         MetricError: the scores cannot be fitted.
     """
     _check(bonafide, fakes, goal)
-    fitted = fit(bonafide, fakes, goal)
+    fitted = fit(bonafide, fakes, goal, others)
     if fakes is None:
         _refuse_looser(fitted.threshold, threshold)
-    missed, accepted, llrs = _cross_validated(bonafide, fakes, goal)
+    left_out = _cross_validated(bonafide, fakes, goal, others)
     found = Adaptation(
         fitted=fitted,
-        misses_before=_count(bonafide.called_spoof),
-        misses_after=_count(missed),
+        misses_before=Count.true_of(bonafide.called_spoof),
+        misses_after=Count.true_of(left_out.missed),
+        others_before=None if others is None else Count.true_of(others.called_spoof),
+        others_after=None if others is None else Count.true_of(left_out.others_missed),
         num_speakers=len(set(bonafide.groups)),
     )
     if fakes is not None:
         passes = fakes.changed(fitted.change) >= fitted.threshold
-        before, after = _cllrs(bonafide, fakes, calibration, llrs)
+        before, after = _cllrs(bonafide, fakes, calibration, left_out.llrs)
         kept = _calibration_kept(fitted, before, after)
         fitted = replace(fitted, calibration=kept)
         found = replace(
             found,
             fitted=fitted,
-            accepted_before=_count(~fakes.called_spoof),
-            accepted_after=_count(accepted),
-            accepted_fitted=_count(passes),
+            accepted_before=Count.true_of(~fakes.called_spoof),
+            accepted_after=Count.true_of(left_out.accepted),
+            accepted_fitted=Count.true_of(passes),
             cllr_before=before,
             cllr_after=None if kept is None else after,
         )
@@ -154,13 +170,13 @@ def _check(bonafide: Recordings, fakes: Recordings | None, goal: Goal) -> None:
             f"{goal.least} or more"
         )
     if fakes is None and goal.miss is None and not goal.last_layer and goal.accept is None:
-        count = _count(bonafide.called_spoof)
+        count = Count.true_of(bonafide.called_spoof)
         raise DataError(
             f"{count.num} of {count.of} genuine recordings are called spoof; fewer take a lower "
             f"threshold, and {_UNKNOWN}; or a rate (--miss) that the threshold may rise to"
         )
     if fakes is None and goal.last_layer:
-        raise DataError("the last layer is fitted on genuine speech and fakes; give fakes, too")
+        raise DataError("the last layer is fitted on genuine speech and fakes; give --spoof, too")
     if fakes is None and goal.accept is not None:
         raise DataError("a share of known fakes to accept: there are no known fakes; give some")
     if fakes is not None and len(fakes) < LEAST_FAKES:
@@ -176,29 +192,46 @@ def _refuse_looser(new: float, old: float | None) -> None:
     raise DataError(f"that takes a threshold of {new:.4g}{instead}, and {_UNKNOWN}")
 
 
+class _LeftOut(NamedTuple):
+    """What a fit that did not see a recording says of it."""
+
+    missed: np.ndarray  # bool [Nb]
+    accepted: np.ndarray  # bool [Ns]
+    others_missed: np.ndarray  # bool [No]
+    llrs: tuple[np.ndarray, np.ndarray]  # float64 [Nb] and [Ns]
+
+
 def _cross_validated(
-    bonafide: Recordings, fakes: Recordings | None, goal: Goal
-) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Return who is called spoof [Nb], which fakes are accepted [Ns], and both's new ratios."""
-    folds = folds_of(bonafide.groups, goal.num_folds, goal.seed)
-    fake_folds = np.zeros(0, np.int64)
-    if fakes is not None:
-        fake_folds = folds_of(fakes.groups, goal.num_folds, goal.seed)
-    missed, accepted = np.zeros(len(folds), bool), np.zeros(len(fake_folds), bool)
-    llrs = np.zeros(len(folds)), np.zeros(len(fake_folds))
+    bonafide: Recordings, fakes: Recordings | None, goal: Goal, others: Recordings | None
+) -> _LeftOut:
+    given = (bonafide, fakes, others)
+    folds = [
+        np.zeros(0, np.int64) if one is None else folds_of(one.groups, goal.num_folds, goal.seed)
+        for one in given
+    ]
+    missed, accepted, others_missed = (np.zeros(len(of), bool) for of in folds)
+    llrs = np.zeros(len(folds[0])), np.zeros(len(folds[1]))
     for fold in range(goal.num_folds):
-        out, fake_out = folds == fold, fake_folds == fold
-        if not (out.any() or fake_out.any()):
+        outs = [of == fold for of in folds]
+        if not any(out.any() for out in outs):
             continue
-        fitted = fit(bonafide.rows(~out), None if fakes is None else fakes.rows(~fake_out), goal)
-        scores = bonafide.rows(out).changed(fitted.change)
-        missed[out] = scores < fitted.threshold
-        if fakes is not None and fitted.calibration is not None:
-            fake_scores = fakes.rows(fake_out).changed(fitted.change)
-            accepted[fake_out] = fake_scores >= fitted.threshold
-            llrs[0][out] = fitted.calibration.apply(scores)
-            llrs[1][fake_out] = fitted.calibration.apply(fake_scores)
-    return missed, accepted, llrs
+        kept, left = (
+            [None if one is None else one.rows(rows) for one, rows in zip(given, of, strict=True)]
+            for of in ([~out for out in outs], outs)
+        )
+        assert kept[0] is not None  # genuine speech is always there
+        assert left[0] is not None
+        fitted = fit(kept[0], kept[1], goal, kept[2])
+        scores = left[0].changed(fitted.change)
+        missed[outs[0]] = scores < fitted.threshold
+        if left[2] is not None:
+            others_missed[outs[2]] = left[2].changed(fitted.change) < fitted.threshold
+        if left[1] is not None and fitted.calibration is not None:
+            fake_scores = left[1].changed(fitted.change)
+            accepted[outs[1]] = fake_scores >= fitted.threshold
+            llrs[0][outs[0]] = fitted.calibration.apply(scores)
+            llrs[1][outs[1]] = fitted.calibration.apply(fake_scores)
+    return _LeftOut(missed, accepted, others_missed, llrs)
 
 
 def _cllrs(
@@ -231,10 +264,6 @@ def _calibration_kept(fitted: Fitted, before: float | None, after: float) -> Cal
     return new
 
 
-def _count(is_so: np.ndarray) -> Count:
-    return Count(int(np.count_nonzero(is_so)), int(is_so.size))
-
-
 def _notes(found: Adaptation) -> list[str]:
     notes = []
     before, after = found.misses_before, found.misses_after
@@ -253,17 +282,30 @@ def _notes(found: Adaptation) -> list[str]:
             f"known fakes are accepted more often than before: {passes.num} of {passes.of} by "
             f"cross-validation and {fitted.num} at the new threshold, before {passed.num}"
         )
-    if found.fitted.change is not None:
-        notes.append(
-            "another last layer is for the people that it was fitted to; it may call others' "
-            "genuine speech spoof more often than before"
-        )
+    notes += _notes_on_others(found)
     if found.num_speakers == 1:
         notes.append(
             "one speaker, or nobody names them: parts are of recordings, and another speaker may "
             "fare otherwise"
         )
     return notes
+
+
+def _notes_on_others(found: Adaptation) -> list[str]:
+    before, after = found.others_before, found.others_after
+    if before is not None and after is not None:
+        if after.num <= before.num:
+            return []
+        return [
+            f"genuine speech of other people is called spoof more often than before: {after.num} "
+            f"of {after.of}, before {before.num}"
+        ]
+    if found.fitted.change is None:
+        return []
+    return [
+        "another last layer is for the people that it was fitted to; nothing says how often it "
+        "calls others' genuine speech spoof: give some (--others), and it holds on to it"
+    ]
 
 
 def settings_of(goal: Goal) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from rawnet_jax.errors import ConfigError
 from rawnet_jax.metrics.calibration import AffineCalibration, Calibration
 from rawnet_jax.metrics.last_layer import (
     LayerChange,
+    Trials,
     choose_layer_change,
     folds_of,
     left_out_scores,
+    trials_of,
 )
 from rawnet_jax.metrics.llr_bounds import llr_bounds
 from rawnet_jax.metrics.logistic import fit_logistic
@@ -49,6 +51,19 @@ class Recordings:
     def changed(self, change: LayerChange | None) -> np.ndarray:
         """Return float64 [N], the scores after a change of the last layer."""
         return self.scores if change is None else change.apply(self.scores, self.embeddings)
+
+
+def joined(*parts: Recordings | None) -> Recordings | None:
+    """Return recordings of one class together; None where there are none."""
+    kept = [part for part in parts if part is not None and len(part)]
+    if not kept:
+        return None
+    names = ("scores", "embeddings", "called_spoof")
+    scores, embeddings, called = (
+        np.concatenate([getattr(part, name) for part in kept]) for name in names
+    )
+    groups = tuple(group for part in kept for group in part.groups)
+    return Recordings(scores, embeddings, groups, called)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +114,17 @@ class Fitted:
     calibration: Calibration | None = None
 
 
-def fit(bonafide: Recordings, fakes: Recordings | None, goal: Goal) -> Fitted:
+def fit(
+    bonafide: Recordings, fakes: Recordings | None, goal: Goal, others: Recordings | None = None
+) -> Fitted:
     """Fit to all of these recordings; nothing is measured.
+
+    Args:
+        bonafide: genuine speech that is adapted to.
+        fakes: known fakes; None = there are none.
+        goal: what to fit.
+        others: genuine speech of other people, which the last layer is to go on accepting: it
+            weighs as much as `bonafide`; None = there is none.
 
     Raises:
         MetricError: the scores cannot be fitted.
@@ -110,11 +134,11 @@ def fit(bonafide: Recordings, fakes: Recordings | None, goal: Goal) -> Fitted:
         return Fitted(_below(at_one_class(scores, goal.miss or 0.0).value, scores))
     change, genuine, spoof = None, bonafide.scores, fakes.scores
     if goal.last_layer:
-        trials = [(one.scores, one.embeddings) for one in (bonafide, fakes)]
-        parts = [folds_of(one.groups, goal.num_folds, goal.seed + 1) for one in (bonafide, fakes)]
-        folds = (parts[0], parts[1])
-        change = choose_layer_change(trials[0], trials[1], folds)
-        genuine, spoof = left_out_scores(trials[0], trials[1], folds, change.penalty)
+        own, known = _trials(goal, bonafide, others), _trials(goal, fakes)
+        folds = own[1], known[1]
+        change = choose_layer_change(own[0], known[0], folds)
+        genuine, spoof = left_out_scores(own[0], known[0], folds, change.penalty)
+        genuine = genuine[: len(bonafide)]
     allowed = float(np.mean(~fakes.called_spoof)) if goal.accept is None else goal.accept
     # On the very fakes that the layer was fitted on, too, no more may be accepted.
     threshold = max(
@@ -125,6 +149,14 @@ def fit(bonafide: Recordings, fakes: Recordings | None, goal: Goal) -> Fitted:
     everything = (genuine, spoof, bonafide.changed(change), fakes.changed(change))
     threshold = _below(threshold, np.concatenate(everything))
     return Fitted(threshold, change, _calibrated(genuine, spoof))
+
+
+def _trials(goal: Goal, *parts: Recordings | None) -> tuple[Trials, np.ndarray]:
+    """Return recordings of one class in parts that weigh the same, and their folds int [N]."""
+    given = [part for part in parts if part is not None]
+    folds = [folds_of(part.groups, goal.num_folds, goal.seed + 1) for part in given]
+    trials = trials_of(*((part.scores, part.embeddings) for part in given))
+    return trials, np.concatenate(folds)
 
 
 def _calibrated(bonafide: np.ndarray, spoof: np.ndarray) -> AffineCalibration:

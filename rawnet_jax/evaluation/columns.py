@@ -6,7 +6,12 @@ import numpy as np
 
 from rawnet_jax.data.trial import Trial
 from rawnet_jax.errors import DataError
-from rawnet_jax.evaluation.common_names import common_name, names_here, under_common_names
+from rawnet_jax.evaluation.common_names import (
+    common_name,
+    length_band,
+    names_here,
+    under_common_names,
+)
 from rawnet_jax.labels import Label, label_of_key
 from rawnet_jax.metrics.breakdown import Column
 
@@ -16,6 +21,7 @@ By = tuple[str, ...]
 ATTACK = "attack"
 SPEAKER = "speaker"
 CODEC = "codec"
+LENGTH = "length"
 
 PAIR_SIGNS = "×*:"
 """Each of them joins the two columns of a pair on the command line."""
@@ -32,12 +38,19 @@ _BOOKKEEPING = frozenset(
 )
 
 
-def columns_of(trials: Sequence[Trial]) -> dict[str, Column]:
+def columns_of(
+    trials: Sequence[Trial], lengths_s: Sequence[float] | np.ndarray | None = None
+) -> dict[str, Column]:
     """Return attack, speaker and all metadata by name, one value a trial, None = not stated.
 
     Names and words are common ones, see `rawnet_jax.evaluation.common_names`. A key in the place of
     a value (``bonafide`` as a vocoder) states nothing. Columns that state nothing for any trial are
     left out.
+
+    Args:
+        trials: of a list.
+        lengths_s: of each recording, in seconds; of a list that states no lengths, they become the
+            column `LENGTH`.
     """
     names = dict.fromkeys(name for trial in trials for name in trial.metadata)
     columns: dict[str, Column] = {
@@ -48,7 +61,10 @@ def columns_of(trials: Sequence[Trial]) -> dict[str, Column]:
         values = [trial.metadata.get(name) for trial in trials]
         keys = {value for value in set(values) - {None} if label_of_key(str(value)) is not None}
         columns[name] = [None if value in keys else value for value in values] if keys else values
-    return under_common_names({name: column for name, column in columns.items() if any(column)})
+    found = under_common_names({name: column for name, column in columns.items() if any(column)})
+    if lengths_s is not None and LENGTH not in found:
+        found[LENGTH] = [length_band(float(seconds)) for seconds in lengths_s]
+    return found
 
 
 def default_breakdowns(columns: Mapping[str, Column]) -> list[By]:

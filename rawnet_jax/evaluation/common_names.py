@@ -10,6 +10,8 @@ COMMON: Mapping[str, tuple[str, ...]] = {
     "sex": ("gender", "speaker_sex", "speaker_gender"),
     "age": ("age_group", "age_range", "speaker_age"),
     "device": ("microphone", "mic", "recording_device", "asv_microphone", "handset"),
+    "codec": ("compression", "audio_codec", "coding"),
+    "length": ("duration", "duration_s", "length_s", "seconds"),
     "channel": ("transmission", "network", "recording_channel"),
 }
 """Common names, and the names that corpora and lists have for them."""
@@ -33,6 +35,7 @@ _AGES = (
     (60, "45 to 59"),
     (130, "60 or more"),
 )
+_LENGTHS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 def common_name(name: str) -> str:
@@ -55,7 +58,7 @@ def under_common_names(columns: Mapping[str, Column]) -> dict[str, Column]:
 
 
 def _in_common_words(name: str, column: Column) -> Column:
-    word_of = {"sex": _sex, "language": _language, "age": _age}.get(name)
+    word_of = {"sex": _sex, "language": _language, "age": _age, "length": _length}.get(name)
     if word_of is None:
         return column
     words = {value: value if value is None else word_of(value) for value in set(column)}
@@ -75,6 +78,25 @@ def _age(value: str) -> str:
     if not value.strip().isdigit():
         return value
     return next((band for end, band in _AGES if int(value) < end), value)
+
+
+def _length(value: str) -> str:
+    """Return the band of a length in seconds; other words stay."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        return value
+    return length_band(seconds) if seconds >= 0 else value
+
+
+def length_band(seconds: float) -> str:
+    """Return the name of the band of lengths that a recording is in."""
+    band = sum(seconds >= end for end in _LENGTHS_S)
+    if not band:
+        return f"under {_LENGTHS_S[0]:g} s"
+    if band == len(_LENGTHS_S):
+        return f"{_LENGTHS_S[-1]:g} s or more"
+    return f"{_LENGTHS_S[band - 1]:g} to {_LENGTHS_S[band]:g} s"
 
 
 def names_here(names: Sequence[str], known: Mapping[str, Column]) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ from rawnet_jax.labels import Label
 from rawnet_jax.terminal import complain, show
 
 if TYPE_CHECKING:  # brings JAX
-    from rawnet_jax.jobs.adapted_run import Named
+    from rawnet_jax.jobs.measured_recordings import Named
+    from rawnet_jax.run import Run
 
 _MOST_FOLDS = 100
 _DEV_SCORES = Path("eval") / "dev_scores.txt"  # where evaluate leaves them in a work directory
@@ -32,6 +33,10 @@ class AdaptOptions(RunOptions):
     seed: str | None
     bonafide: Path
     spoof: Path | None
+    others: Path | None
+    speaker: str | None
+    encoder: Path | None
+    key: Path | None
     dev_scores: Path | None
     output: Path
     miss: float | None
@@ -45,11 +50,17 @@ class AdaptOptions(RunOptions):
     def __post_init__(self) -> None:
         at_least("--channel", self.channel, 1)
         at_least("--folds", self.folds, 2, _MOST_FOLDS)
-        if self.last_layer and self.spoof is None:
-            raise ConfigError("--last-layer: is fitted on genuine speech and fakes; give --spoof")
         if self.last_layer and self.dev_scores is not None:
             raise ConfigError("--dev-scores: --last-layer cannot change scores; leave one out")
         _ = self.goal
+        fits = self.last_layer or self.dev_scores is not None
+        if self.speaker is not None and (fits or self.miss or self.accept):
+            raise ConfigError(
+                "--speaker: enrols one person and fits nothing else; leave out --last-layer, "
+                "--miss, --accept and --dev-scores"
+            )
+        if self.speaker is None and (self.encoder or self.key):
+            raise ConfigError("--encoder and --key: are for --speaker, whose voice they keep")
 
     @property
     def goal(self) -> Goal:
@@ -70,45 +81,104 @@ def adapt_detector(options: AdaptOptions) -> int:
             folder is there already; then nothing is written.
     """
     # Brings JAX, which a wrong flag does not need.
-    from rawnet_jax.jobs.adapted_run import adapt_run
     from rawnet_jax.run import Run
 
-    bonafide = _recordings_in("--bonafide", options.bonafide)
-    spoof = [] if options.spoof is None else _recordings_in("--spoof", options.spoof)
-    _refuse_both(bonafide, spoof)
+    bonafide = recordings_in("--bonafide", options.bonafide)
+    spoof = [] if options.spoof is None else recordings_in("--spoof", options.spoof)
+    others = [] if options.others is None else recordings_in("--others", options.others)
+    _refuse_twice(bonafide=bonafide, spoof=spoof, others=others)
     run = Run.open(options.workdir, options.checkpoint, options.settings, seed=options.seed)
     for note in run.decision().notes:
         complain(f"note: {note}")
-    found = adapt_run(
-        run,
-        bonafide,
-        spoof,
-        options.output,
-        options.goal,
-        known_scores=_known_scores(options),
-        channel=options.channel,
-        progress=options.progress,
+    said, notes = (_adapted if options.speaker is None else _enrolled)(
+        options, run, bonafide, spoof, others
     )
-    show(report_of(found))
-    for note in found.notes:
+    show(said)
+    for note in notes:
         complain(f"note: {note}")
+    use = "" if options.speaker is None else f" --speaker {options.speaker}"
     say_written(
         [
             ("adapted", options.output),
-            ("use it", f"python -m rawnet_jax score --workdir {options.output} FILE"),
+            ("use it", f"python -m rawnet_jax score --workdir {options.output}{use} FILE"),
             ("undo it", f"use --workdir {options.workdir}, which is as it was"),
         ]
     )
     return os.EX_OK
 
 
+def _adapted(
+    options: AdaptOptions,
+    run: "Run",
+    bonafide: "Sequence[Named]",
+    spoof: "Sequence[Named]",
+    others: "Sequence[Named]",
+) -> tuple[str, Sequence[str]]:
+    """Fit the run; returns the report and what a user must know."""
+    from rawnet_jax.jobs.adapted_run import adapt_run
+
+    found = adapt_run(
+        run,
+        bonafide,
+        spoof,
+        options.output,
+        options.goal,
+        others=others,
+        known_scores=_known_scores(options),
+        channel=options.channel,
+        progress=options.progress,
+    )
+    return report_of(found), found.notes
+
+
+def _enrolled(
+    options: AdaptOptions,
+    run: "Run",
+    bonafide: "Sequence[Named]",
+    spoof: "Sequence[Named]",
+    others: "Sequence[Named]",
+) -> tuple[str, Sequence[str]]:
+    """Enrol a person; returns the report and what a user must know."""
+    from rawnet_jax.jobs.person_enrolment import VoiceKeeping, enrol_speaker
+
+    assert options.speaker is not None
+    found = enrol_speaker(
+        run,
+        options.speaker,
+        bonafide,
+        options.output,
+        others=others,
+        spoof=spoof,
+        keeping=VoiceKeeping(options.encoder, options.key),
+        channel=options.channel,
+        progress=options.progress,
+    )
+    rows = [(f"{options.speaker} called spoof", found.misses_before, found.misses_after)]
+    if found.accepted_before is not None and found.accepted_after is not None:
+        rows.append(("known fakes accepted", found.accepted_before, found.accepted_after))
+    voice, people = found.voice, found.population
+    lines = [
+        *_table_of(rows, "each recording by the others"),
+        f"a score of {voice.name} is raised by {voice.shift:+.3f}: the mean of "
+        f"{voice.num_clips} recordings is {voice.mean:+.3f}, that of {people.num_speakers} "
+        f"other people {people.mean:+.3f}",
+    ]
+    return "\n".join(lines), found.notes
+
+
+def _table_of(rows: "Sequence[tuple[str, Count, Count]]", after: str) -> list[str]:
+    said = [f"{name:<30}{_said(one):<36}{_said(other)}" for name, one, other in rows]
+    return [f"{'':<30}{'before':<36}after, {after}", *said]
+
+
 def report_of(found: Adaptation) -> str:
     """Return what was found as a table for people."""
-    lines = [f"{'':<30}{'before':<36}after, cross-validated"]
     rows = [("genuine speech called spoof", found.misses_before, found.misses_after)]
     if found.accepted_before is not None and found.accepted_after is not None:
         rows.append(("known fakes accepted", found.accepted_before, found.accepted_after))
-    lines += [f"{name:<30}{_said(before):<36}{_said(after)}" for name, before, after in rows]
+    if found.others_before is not None and found.others_after is not None:
+        rows.append(("others called spoof", found.others_before, found.others_after))
+    lines = _table_of(rows, "cross-validated")
     if found.cllr_before is not None or found.cllr_after is not None:
         before = "-" if found.cllr_before is None else f"{found.cllr_before:.3f}"
         after = "stays" if found.cllr_after is None else f"{found.cllr_after:.3f}"
@@ -123,13 +193,13 @@ def _said(count: Count) -> str:
     return f"{count.num} of {count.of} ({share})"
 
 
-def _recordings_in(flag: str, folder: Path) -> "list[Named]":
+def recordings_in(flag: str, folder: Path) -> "list[Named]":
     """Return the recordings below a folder, with the sub-folder that each lies in.
 
     Raises:
         DataError: it is not a folder, or holds none.
     """
-    from rawnet_jax.jobs.adapted_run import Named, speaker_of
+    from rawnet_jax.jobs.measured_recordings import Named, speaker_of
 
     if not folder.is_dir():
         raise DataError(f"{flag} {folder}: it must be a folder of recordings")
@@ -141,20 +211,24 @@ def _recordings_in(flag: str, folder: Path) -> "list[Named]":
     return [Named(path, path, speaker_of(path, str(folder))) for path in inputs.paths]
 
 
-def _refuse_both(bonafide: "Sequence[Named]", spoof: "Sequence[Named]") -> None:
-    genuine = {os.path.realpath(one.name) for one in bonafide}
-    twice = next((one.name for one in spoof if os.path.realpath(one.name) in genuine), None)
-    if twice is not None:
-        raise DataError(f"{twice}: is in both --bonafide and --spoof; it must be in one")
+def _refuse_twice(**given: "Sequence[Named]") -> None:
+    seen: dict[str, str] = {}
+    for flag, recordings in given.items():
+        for one in recordings:
+            first = seen.setdefault(os.path.realpath(one.name), flag)
+            if first != flag:
+                raise DataError(f"{one.name}: is in both --{first} and --{flag}; it must be in one")
 
 
 def _known_scores(options: AdaptOptions) -> np.ndarray | None:
     """Return the scores of fakes that are known beside --spoof: given, or kept with the run."""
     from rawnet_jax.jobs.adapted_run import ADAPTED_JSON, known_scores_of
+    from rawnet_jax.scoring.reference import REFERENCE_FILE
 
     kept = options.workdir / _DEV_SCORES
     if options.last_layer:
-        if kept.exists() or (options.workdir / ADAPTED_JSON).exists():
+        has_scores = kept.exists() or (options.workdir / ADAPTED_JSON).exists()
+        if has_scores and not (options.workdir / REFERENCE_FILE).exists():
             complain(
                 "note: the kept scores of known fakes are not used: what another last layer makes "
                 "of those fakes is not known, only what it makes of --spoof"

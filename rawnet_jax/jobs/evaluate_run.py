@@ -12,6 +12,7 @@ from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.checkpoint_names import BEST
 from rawnet_jax.config import Config, GateConfig
 from rawnet_jax.config_file import read_config
+from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.join import align_scores
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
 from rawnet_jax.data.recognise import settled_config
@@ -35,6 +36,7 @@ from rawnet_jax.jobs.measuring import AssessingOptions
 from rawnet_jax.jobs.options import RunOptions
 from rawnet_jax.jobs.outliers import bounded, with_measured_distance
 from rawnet_jax.jobs.processes import ProcessOptions, joined
+from rawnet_jax.jobs.reference import keep_reference
 from rawnet_jax.jobs.seeds import report_seeds
 from rawnet_jax.jobs.trained_run import (
     Model,
@@ -84,6 +86,7 @@ class _Scored(NamedTuple):
     found: ClipScores
     trials: list[Trial]
     score: np.ndarray
+    lengths_s: np.ndarray
     distance: np.ndarray  # [K, 2] of clip and first window; [K, 0] where it is not measured
 
 
@@ -112,7 +115,7 @@ def _evaluate_models(options: EvaluateRunOptions, trained: Config, config: Confi
     if options.partition != "dev" and options.dev and has_labels:
         dev = dev_clips(trained, config, progress)
         clips |= {} if dev is None else {"dev": dev}
-    assessing = options.assessing(columns_of(cache.trials))
+    assessing = options.assessing(columns_of(cache.trials, _lengths_s(cache)))
     models = models_of(
         *(config, options.workdir, options.overrides, options.output, options.partition)
     )
@@ -168,9 +171,10 @@ def _evaluate_one(
     # A preset keeps the rule that it came with.
     fits = options.checkpoint == BEST and "dev" in clips and not is_preset(model.workdir)
     num_fitted = 0
-    if fits and config.eval.outlier_share:
+    if fits:
         data = train_data(read_config(model.workdir), config)
         run, num_fitted = with_measured_distance(run, data, clips["dev"].trials, progress)
+        keep_reference(model.workdir, run, clips["dev"], progress)
     scored = {name: _measured(c, run.score(c, progress), config.gate) for name, c in clips.items()}
     if jax.process_index():
         return run.step
@@ -184,7 +188,8 @@ def _evaluate_one(
         show(f"scores: {output / 'scores.txt'} (the protocol gives no keys, so no metrics)")
         show("\n".join(gate.warnings))
         return run.step
-    columns, title = columns_of(main.trials), f"{config.name} on {options.partition}"
+    columns = columns_of(main.trials, main.lengths_s)
+    title = f"{config.name} on {options.partition}"
     system = ScoredSystem(title, main.score, labels, columns.get(ATTACK), columns)
     if dev is not None and dev is not main:
         write_scores(output / "dev_scores.txt", score_table(dev.trials, dev.score))
@@ -223,11 +228,16 @@ def _measured(clips: Clips, found: ClipScores, gate: GateConfig) -> _Scored:
     """
     distance = np.concatenate([found.more, found.more_of_first], axis=1)
     if gate.action != "refuse":
-        return _Scored(clips, found, clips.trials, found.score, distance)
+        return _Scored(clips, found, clips.trials, found.score, _lengths_s(clips), distance)
     refused = {row.position for row in found.refused}
     kept = kept_positions(len(clips), refused)
     trials = [clips.trials[i] for i in kept.tolist()]
-    return _Scored(clips, found, trials, found.score[kept], distance[kept])
+    lengths_s = _lengths_s(clips)[kept]
+    return _Scored(clips, found, trials, found.score[kept], lengths_s, distance[kept])
+
+
+def _lengths_s(clips: Clips) -> np.ndarray:
+    return np.asarray(clips.num_samples) / SAMPLE_RATE_HZ
 
 
 def _keep_outlier_rule(

@@ -18,11 +18,12 @@ from rawnet_jax.config_file import PRESET_NAME, read_config, save_config
 from rawnet_jax.errors import CheckpointError, ConfigError, DataError
 from rawnet_jax.fitted_file import write_fitted
 from rawnet_jax.flat_weights import in_16_bit, packed
+from rawnet_jax.jobs.card_fairness import fairness_section
 from rawnet_jax.jobs.console import say_written
 from rawnet_jax.presets.files import CARD_NAME, CONTENT, WEIGHTS_NAME, read_preset
 from rawnet_jax.regular_file import read_regular
 from rawnet_jax.run import Run
-from rawnet_jax.scoring.verdict import FITTED_FILES
+from rawnet_jax.scoring.fitted_files import FITTED_FILES
 from rawnet_jax.terminal import complain, sized
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -49,6 +50,7 @@ class MakeOptions:
     summary: str
     licence: str
     card: Path | None
+    fairness: Path | None
     figures: Sequence[tuple[str, str]]
     trained_by: str
 
@@ -118,6 +120,13 @@ def _record(options: MakeOptions, run: Run, files: dict[str, str]) -> dict[str, 
 
 
 def _card(options: MakeOptions) -> bytes:
+    card = _own_card(options)
+    if options.fairness is None:
+        return card
+    return card.rstrip() + b"\n\n" + fairness_section(options.fairness).encode()
+
+
+def _own_card(options: MakeOptions) -> bytes:
     if options.card is None:
         return _CARD.format(name=options.title, summary=options.summary).encode()
     try:

@@ -35,10 +35,12 @@ def with_measured_distance(
         progress: whether to draw bars.
 
     Returns:
-        The run and the number of clips; the run as it is and 0, with a warning, where there is
-        nothing to fit on.
+        The run and the number of clips; the run as it is and 0 where ``config.eval.outlier_share``
+        is 0, or, with a warning, where there is nothing to fit on.
     """
     config = run.config.eval
+    if not config.outlier_share:
+        return run, 0
     try:
         upper_bound(np.zeros(sum(t.label == Label.BONAFIDE for t in dev)), config.outlier_share)
         drawn = load_drawn_cache(data, config.outlier_clips, progress, this_share())

@@ -24,12 +24,14 @@ from rawnet_jax.scoring.model_watch import ModelWatch
 from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import Form, form_of
 from rawnet_jax.scoring.score_output import ScoreOutput
+from rawnet_jax.scoring.sources import tracer_of
 from rawnet_jax.scoring.speech import check_detector
 from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
 from rawnet_jax.terminal import complain, emit, one_line, say
 
 if TYPE_CHECKING:
     from rawnet_jax.run import Run
+    from rawnet_jax.speaker.claimed import ClaimedVoice
 
 _BY_EXTENSION = {".jsonl": "jsonl", ".csv": "csv", ".txt": "asvspoof2019", ".tsv": "asvspoof5"}
 _LONGEST_S = 366 * 86_400
@@ -46,6 +48,9 @@ class ScoreOptions(SpoolOptions):
     paths: Sequence[str]
     lists: Sequence[str]
     seed: str | None
+    speaker: str | None
+    encoder: Path | None
+    key: Path | None
     aggregate: str | None
     max_duration: float
     format: str | None
@@ -67,6 +72,8 @@ class ScoreOptions(SpoolOptions):
                 f"--max-duration {self.max_duration:g}: it must be above 0 and at most "
                 f"{_LONGEST_S:,} s (a year)"
             )
+        if self.speaker is None and (self.encoder or self.key):
+            raise ConfigError("--encoder and --key: are for --speaker, whose voice they compare")
         if self.overwrite and self.output is None:
             raise ConfigError("--overwrite: goes with --output only")
         if self.output is not None and self.form == TABLE:
@@ -102,6 +109,7 @@ def score(options: ScoreOptions) -> int:
 
     run = Run.open(options.workdir, options.checkpoint, _overrides(options), seed=options.seed)
     check_detector(run.recipe.gate)  # before an output is begun
+    claimed = _claimed(options)
     aggregation = run.recipe.aggregation or FIRST
     inputs = find_inputs(options.paths, options.lists)
     paths = inputs.paths
@@ -131,7 +139,7 @@ def score(options: ScoreOptions) -> int:
                     "--output"
                 )
         tally.num_before = len(paths) - len(todo)
-        found = _scored(options, run, todo, stack)
+        found = _scored(options, run, claimed, todo, stack)
         _write(options, decision, found, write, tally, paths)
     complain(tally.text(run.recipe.window / SAMPLE_RATE_HZ))
     tally.watch.check()
@@ -161,16 +169,21 @@ def _write(
 
 
 def _scored(
-    options: ScoreOptions, run: "Run", paths: Sequence[str], stack: contextlib.ExitStack
+    options: ScoreOptions,
+    run: "Run",
+    claimed: "ClaimedVoice | None",
+    paths: Sequence[str],
+    stack: contextlib.ExitStack,
 ) -> Iterator[FileScore]:
     """Score files, standard input among them."""
     places = [(path, path) for path in paths]
     if STDIN in paths:
         kept = stack.enter_context(stdin_as_file(options.max_stdin_bytes))
         places[paths.index(STDIN)] = (STDIN, str(kept))
+    tracer = tracer_of(run)
     results = score_recordings(
         places,
-        run.score_batch,
+        run.score_batch if tracer is None else tracer.embed_batch,
         run.recipe,
         all_windows=options.windows or options.plot is not None,
         channel=options.channel,
@@ -179,7 +192,22 @@ def _scored(
         num_devices=run.num_devices,
         watcher=None if options.plot is None else Envelope,
     )
-    return stack.enter_context(contextlib.closing(results))
+    scored: Iterator[FileScore] = stack.enter_context(contextlib.closing(results))
+    if tracer is not None:
+        scored = map(tracer.traced, scored)
+    if claimed is None:
+        return scored
+    pairs = zip(scored, places, strict=True)
+    return (claimed.normalised(found, source) for found, (_, source) in pairs)
+
+
+def _claimed(options: ScoreOptions) -> "ClaimedVoice | None":
+    """Load whom the files are said to be of; None = nobody is named."""
+    if options.speaker is None:
+        return None
+    from rawnet_jax.speaker.claimed import claimed_voice
+
+    return claimed_voice(options.workdir, options.speaker, options.encoder, options.key)
 
 
 def _overrides(options: ScoreOptions) -> list[str]:
@@ -202,6 +230,7 @@ def _settings(options: ScoreOptions, run: "Run", decision: DecisionRule) -> dict
         "hop_samples": run.recipe.hop,
         "channel": options.channel,
         "time line": options.windows,
+        **({} if options.speaker is None else {"speaker": options.speaker}),
         "network and settings": run.fingerprint[:16],
     }
     if not options.form.startswith("asvspoof"):  # which hold no verdict
@@ -288,13 +317,17 @@ def _table_lines(record: Record) -> Iterator[str]:
     length = record["duration_s"]
     of = f"{record['scored_s']:.1f} of {'?' if length is None else f'{length:.1f}'}"
     said = f"from {record['scored_from_s']:.2f} s on" if record["scored_from_s"] else ""
-    said = record["reason"] or said
+    said = record["reason"] or ", ".join(filter(None, (said, _source_said(record))))
     yield f"{_cells(record)}  {of:<13}  {one_line(record['path'])}{said and f'  ({said})'}"
     for window in record.get("windows", ()):
         yield f"{_cells(window)}    {window['start_s']:8.2f} to {window['end_s']:8.2f} s"
     if record.get("windows"):
         spans = ", ".join(f"{start:.2f} to {end:.2f} s" for start, end in record["spoof_s"])
         yield f"{'':>12}  spoof: {spans or 'nowhere'}"
+
+
+def _source_said(record: Record) -> str:
+    return f"source: {record['source']}" if record.get("source") else ""
 
 
 def _cells(said: Record) -> str:

@@ -3,6 +3,8 @@
 The score of most detectors is a weighted sum of their embedding. The change adds another, short
 weighted sum to it, fitted by logistic regression on recordings of both classes. A penalty on its
 length keeps it at nothing unless the recordings ask for more; cross-validation sets the penalty.
+Of a class that comes in several parts, such as one person's speech and that of many others, each
+part weighs the same, so that few recordings of one are heard and those of many keep their scores.
 
 Source of the penalty: Hoerl and Kennard, "Ridge regression: biased estimation for nonorthogonal
 problems", Technometrics 12, 1970; of the loss: `rawnet_jax.metrics.logistic`.
@@ -10,6 +12,7 @@ problems", Technometrics 12, 1970; of the loss: `rawnet_jax.metrics.logistic`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,8 +50,35 @@ class LayerChange:
         return scores + embeddings @ self.weights + self.offset
 
 
-Trials = tuple[np.ndarray, np.ndarray]
-"""Scores float64 [N] and embeddings float64 [N, D] of recordings of one class."""
+class Trials(NamedTuple):
+    """Recordings of one class.
+
+    Attributes:
+        scores: float64 [N].
+        embeddings: float64 [N, D].
+        weight: float64 [N], above 0, with a sum of 1.
+    """
+
+    scores: np.ndarray
+    embeddings: np.ndarray
+    weight: np.ndarray
+
+    def rows(self, rows: np.ndarray) -> "Trials":
+        """Return those at `rows`, bool [N]."""
+        kept = self.weight[rows]
+        return Trials(self.scores[rows], self.embeddings[rows], kept / max(kept.sum(), 1e-300))
+
+
+def trials_of(*parts: tuple[np.ndarray, np.ndarray]) -> Trials:
+    """Return trials of one class, of which each part that has any weighs the same.
+
+    Args:
+        parts: scores float64 [N] and embeddings float64 [N, D] of each.
+    """
+    parts = tuple(part for part in parts if len(part[0]))
+    weight = [np.full(len(scores), 1 / len(scores) / len(parts)) for scores, _ in parts]
+    scores, embeddings = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Trials(scores, embeddings, np.concatenate(weight))
 
 
 def fit_layer_change(bonafide: Trials, spoof: Trials, penalty: float) -> LayerChange:
@@ -61,14 +91,16 @@ def fit_layer_change(bonafide: Trials, spoof: Trials, penalty: float) -> LayerCh
             direction of the embedding in units of its deviation.
 
     """
-    width = bonafide[1].shape[1]
+    width = bonafide.embeddings.shape[1]
     if np.isinf(penalty):
         return LayerChange(np.zeros(width), 0.0, penalty)
-    first = fit_logistic(bonafide[0][:, None], spoof[0][:, None])
-    scale = max(float(first.weights[0]), _least_scale(bonafide[0], spoof[0]))
-    scores, embeddings = (np.concatenate(pair) for pair in zip(bonafide, spoof, strict=True))
-    is_bonafide = np.arange(len(scores)) < len(bonafide[0])
-    weight = np.where(is_bonafide, 0.5 / len(bonafide[0]), 0.5 / len(spoof[0]))
+    first = fit_logistic(bonafide.scores[:, None], spoof.scores[:, None])
+    scale = max(float(first.weights[0]), _least_scale(bonafide.scores, spoof.scores))
+    scores, embeddings, weight = (
+        np.concatenate(pair) for pair in zip(bonafide, spoof, strict=True)
+    )
+    weight = weight / 2
+    is_bonafide = np.arange(len(scores)) < len(bonafide.scores)
     mean = weight @ embeddings
     spread = np.sqrt(weight @ (embeddings - mean) ** 2)
     spread = np.where(spread > 1e-9 * max(spread.max(), 1e-300), spread, np.inf)
@@ -106,12 +138,12 @@ def left_out_scores(
         folds: int [Nb] and int [Ns], which part each recording is left out with.
         penalty: see `fit_layer_change`.
     """
-    found = np.zeros(len(bonafide[0])), np.zeros(len(spoof[0]))
+    found = np.zeros(len(bonafide.scores)), np.zeros(len(spoof.scores))
     for fold in np.unique(np.concatenate(folds)):
         outs = folds[0] == fold, folds[1] == fold
-        change = fit_layer_change(_rows(bonafide, ~outs[0]), _rows(spoof, ~outs[1]), penalty)
+        change = fit_layer_change(bonafide.rows(~outs[0]), spoof.rows(~outs[1]), penalty)
         for scores, trials, out in zip(found, (bonafide, spoof), outs, strict=True):
-            scores[out] = change.apply(*_rows(trials, out))
+            scores[out] = change.apply(trials.scores[out], trials.embeddings[out])
     return found
 
 
@@ -129,28 +161,23 @@ def _left_out_loss(
     bonafide: Trials, spoof: Trials, folds: tuple[np.ndarray, np.ndarray], penalty: float
 ) -> float:
     """Return the mean cross entropy of recordings that were not fitted on, classes alike."""
-    losses: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    total = np.zeros(2)
     for fold in np.unique(np.concatenate(folds)):
         outs = folds[0] == fold, folds[1] == fold
         if any(out.all() for out in outs):
             continue
-        kept = _rows(bonafide, ~outs[0]), _rows(spoof, ~outs[1])
+        kept = bonafide.rows(~outs[0]), spoof.rows(~outs[1])
         change = fit_layer_change(*kept, penalty)
-        shifted = [change.apply(*trials)[:, None] for trials in kept]
+        shifted = [change.apply(*trials[:2])[:, None] for trials in kept]
         fit = fit_logistic(shifted[0], shifted[1])
         # Higher must mean more bona fide, however well the reverse would do.
         slope, offset = (float(fit.weights[0]), fit.offset) if fit.weights[0] > 0 else (0.0, 0.0)
-        for trials, out, sign, found in zip(
-            (bonafide, spoof), outs, (-1.0, 1.0), losses, strict=True
+        for i, (trials, out, sign) in enumerate(
+            zip((bonafide, spoof), outs, (-1.0, 1.0), strict=True)
         ):
-            log_odds = change.apply(*_rows(trials, out)) * slope + offset
-            found.append(np.logaddexp(0.0, sign * log_odds))
-    means = [np.concatenate(found).mean() for found in losses if found]
-    return float(np.sum(means)) if len(means) == len(losses) else np.inf
-
-
-def _rows(trials: Trials, rows: np.ndarray) -> Trials:
-    return trials[0][rows], trials[1][rows]
+            log_odds = change.apply(trials.scores[out], trials.embeddings[out]) * slope + offset
+            total[i] += trials.weight[out] @ np.logaddexp(0.0, sign * log_odds)
+    return float(total.sum())
 
 
 def folds_of(groups: Sequence[str], num_folds: int, seed: int) -> np.ndarray:

@@ -56,5 +56,10 @@ def merged(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def members_of(params: Mapping[str, Any], count: int) -> list[Any]:
+    """Return the parameters of each of `count` networks; of one, they are the network's own."""
+    return [params] if count == 1 else [params[_name(i)] for i in range(count)]
+
+
 def _name(number: int) -> str:
     return f"member_{number}"

@@ -61,6 +61,8 @@ class FileScore:
         scored_from_s: start of the first window that counts for the score.
         distance: how far the windows that the score is of are from what the network was trained on,
             their mean; None where that is not known.
+        source: family of engines that it comes from if it is a fake, see
+            `rawnet_jax.scoring.sources`; None where nothing is known of sources.
     """
 
     path: str
@@ -76,6 +78,7 @@ class FileScore:
     notes: tuple[str, ...] = ()
     scored_from_s: float = 0.0
     distance: float | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

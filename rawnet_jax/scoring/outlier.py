@@ -6,26 +6,21 @@ one whose embedding is farther from those of training than nearly all genuine sp
 found with.
 """
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from rawnet_jax.atomic_file import write_bytes_atomically
 from rawnet_jax.errors import DataError
+from rawnet_jax.fitted_file import read_arrays, write_arrays
 from rawnet_jax.metrics.outlier import EmbeddingDistance
-from rawnet_jax.regular_file import read_regular
 
 OUTLIER_FILE = "outlier.safetensors"
 """Beside ``config.json``, of the run's best checkpoint."""
 
-_SCHEMA_VERSION = 1
-_DIGEST = "sha256"
 _ARRAYS = ("means", "directions", "weights")  # float32
 _NUMBERS = ("rest", "share", "clip", "window")  # float64 []
-_COUNTS = ("step", "schema_version")  # int64 []
+_CURE = "evaluate the run again, or delete the file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +86,12 @@ def save_outlier_rule(workdir: Path, rule: OutlierRule) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    from safetensors.numpy import save
-
     measure, bound = rule.measure, rule.bound
-    arrays = {name: np.ascontiguousarray(getattr(measure, name), np.float32) for name in _ARRAYS}
+    arrays = {name: np.asarray(getattr(measure, name), np.float32) for name in _ARRAYS}
     numbers = (measure.rest, bound.share, bound.clip, bound.window)
     arrays |= {name: np.array(v, np.float64) for name, v in zip(_NUMBERS, numbers, strict=True)}
-    counts = (rule.step, _SCHEMA_VERSION)
-    arrays |= {name: np.array(v, np.int64) for name, v in zip(_COUNTS, counts, strict=True)}
-    write_bytes_atomically(workdir / OUTLIER_FILE, save(arrays | {_DIGEST: _digest_of(arrays)}))
+    arrays["step"] = np.array(rule.step, np.int64)
+    write_arrays(workdir / OUTLIER_FILE, arrays)
 
 
 def remove_outlier_rule(workdir: Path) -> None:
@@ -121,39 +113,14 @@ def load_outlier_rule(workdir: Path) -> OutlierRule | None:
     Raises:
         DataError: the file cannot be read or is damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     path = workdir / OUTLIER_FILE
     if not path.exists():
         return None
-    cure = "evaluate the run again, or delete the file"
-    try:
-        arrays = load(read_regular(path))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: damaged: {error}; {cure}") from error
-    noted = arrays.pop(_DIGEST, None)
-    if noted is None or not np.array_equal(noted, _digest_of(arrays)):
-        raise DataError(f"{path}: damaged: its SHA-256 must be the one that it notes; {cure}")
-    version = arrays.get("schema_version")
-    if version is None or version.tolist() != _SCHEMA_VERSION:
-        found = None if version is None else version.tolist()
-        raise DataError(f"{path}: schema_version {found}; it must be {_SCHEMA_VERSION}")
+    arrays = read_arrays(path, (*_ARRAYS, *_NUMBERS, "step"), _CURE)
     rest, *bound = (float(arrays[name]) for name in _NUMBERS)
     means, directions, weights = (arrays[name] for name in _ARRAYS)
     measure = EmbeddingDistance(means, directions, weights, rest)
     return OutlierRule(measure, OutlierBound(*bound), int(arrays["step"]))
-
-
-def _digest_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the SHA-256 of names, shapes, types and values, uint8 [32]."""
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(array.tobytes())
-    return np.frombuffer(digest.digest(), np.uint8)
 
 
 def range_of(scores: np.ndarray) -> tuple[float | None, float | None]:

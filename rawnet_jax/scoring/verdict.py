@@ -19,7 +19,7 @@ from rawnet_jax.fitted_file import read_fitted, write_fitted
 from rawnet_jax.labels import Label, spoof_probability
 from rawnet_jax.metrics.calibration import Calibration, calibration_from_dict
 from rawnet_jax.scoring.file_scorer import FileScore, Outcome
-from rawnet_jax.scoring.outlier import OUTLIER_FILE, OutlierBound, refusal_by
+from rawnet_jax.scoring.outlier import OutlierBound, refusal_by
 from rawnet_jax.scoring.windows import WindowScores
 
 Record = dict[str, Any]
@@ -29,9 +29,6 @@ Record = dict[str, Any]
 CALIBRATION_JSON = "calibration.json"
 THRESHOLD_JSON = "threshold.json"
 """Beside ``config.json``, of the run's best checkpoint; a calibration also lies among results."""
-
-FITTED_FILES = (CALIBRATION_JSON, THRESHOLD_JSON, OUTLIER_FILE)
-"""All that was fitted for a run and decides its verdicts; a preset has copies of them."""
 
 CANNOT_JUDGE = Outcome.CANNOT_JUDGE.value
 """The verdict on what has no score, or one that nothing can be concluded from."""
@@ -341,6 +338,8 @@ def record_of(found: FileScore, decision: DecisionRule, *, time_line: bool = Fal
     }
     if found.score is not None:
         record["reason"] = decision.refusal(found.score, found.distance)
+    if found.source is not None:
+        record["source"] = found.source if record["verdict"] == Label.SPOOF.key else None
     if time_line:
         record["spoof_s"] = spoof_spans(windows, decision)
         rows = window_records(windows, decision)

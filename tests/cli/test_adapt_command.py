@@ -1,6 +1,7 @@
 """``adapt`` from end to end on a small network, as a user types it and from Python."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from rawnet_jax.evaluation.adaptation_fit import Goal
 from rawnet_jax.metrics.calibration import AffineCalibration
 from rawnet_jax.presets.files import read_preset
 from rawnet_jax.run import Run
+from rawnet_jax.scoring.enrolled import load_voices
+from rawnet_jax.scoring.reference import load_reference
 from rawnet_jax.scoring.verdict import (
     OperatingPoint,
     load_calibration,
@@ -133,6 +136,7 @@ def test_dev_scores_stand_for_fakes(place, tmp_path, capsys):
     [
         ((), "nothing says how many fakes that would let in"),
         (("--last-layer",), "give --spoof"),
+        (("--spoof=fakes", "--others=ours"), "is in both --bonafide and --others"),
         (("--miss=0.01", "--spoof=fakes"), "adapt needs 100 or more"),
         (("--spoof=ours",), "is in both --bonafide and --spoof"),
         (("--spoof=nowhere",), "must be a folder of recordings"),
@@ -141,12 +145,33 @@ def test_dev_scores_stand_for_fakes(place, tmp_path, capsys):
     ],
 )
 def test_what_is_refused_is_one_line_and_writes_nothing(place, tmp_path, capsys, words, said):
-    words = [w.replace("--spoof=", f"--spoof={place}/") for w in words]
+    words = [re.sub("^--(spoof|others)=", rf"--\1={place}/", w) for w in words]
     assert adapt(place, *words, output=tmp_path / "new") == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if "note:" not in line]
     assert len(errors) == 1
     assert said in errors[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_others_are_held_on_to_measured_and_kept(place, tmp_path, capsys):
+    others = write_clips(tmp_path / "others", (7, 9), seed=5)
+    words = [f"--spoof={place / 'fakes'}", f"--others={others}", "--last-layer"]
+    assert adapt(place, *words, output=tmp_path / "new") == 0
+    assert "others called spoof" in capsys.readouterr().out
+    record = json.loads((tmp_path / "new" / "adapted.json").read_text())
+    assert record["others_before"]["of"] == record["others_after"]["of"] == NUM
+    new = rawnet_jax.load(tmp_path / "new")
+    kept = load_reference(tmp_path / "new", STEP)
+    assert kept is not None
+    assert list(np.bincount(kept.labels)) == [NUM, NUM]
+    paths = sorted(others.rglob("*.wav"))
+    scores = [r.score or 0.0 for r in new.score(paths, progress=False)]
+    assert sorted(kept.scores[kept.labels == 1]) == pytest.approx(sorted(scores), abs=1e-4)
+    # They are known when the new one is adapted in its turn, which takes no --spoof then.
+    again = [f"--workdir={tmp_path / 'new'}", f"--bonafide={place / 'ours'}", "--last-layer"]
+    assert main(["adapt", *again, "--no-progress", f"--output={tmp_path / 'again'}"]) == 0
+    record = json.loads((tmp_path / "again" / "adapted.json").read_text())
+    assert record["others_before"]["of"] == record["accepted_before"]["of"] == NUM
 
 
 def test_a_network_whose_score_is_no_sum_of_its_embedding_is_refused(place, tmp_path, capsys):
@@ -178,3 +203,42 @@ def test_the_same_from_python(place, tmp_path):
     )
     by_command = load_operating_point(tmp_path / "cli")
     assert by_command == load_operating_point(tmp_path / "new") == new.decision.point
+
+
+def test_a_person_is_enrolled_and_scored_by_that(place, tmp_path, capsys):
+    others = write_clips(tmp_path / "others", (7, 9), seed=5)
+    words = ["--speaker=ana", f"--others={others}", f"--spoof={place / 'fakes'}"]
+    assert adapt(place, *words, output=tmp_path / "new") == 0
+    shown = capsys.readouterr()
+    assert "ana called spoof              16 of 24" in shown.out
+    assert (
+        f"use it:      python -m rawnet_jax score --workdir {tmp_path / 'new'} --speaker ana"
+        in (shown.out)
+    )
+    voice = load_voices(tmp_path / "new")["ana"]
+    clip = str(next((place / "ours").rglob("*.wav")))
+    plain = rawnet_jax.load(place / "run").score(clip).score
+    assert plain is not None
+    assert rawnet_jax.load(tmp_path / "new").score(clip).score == plain
+    raised = rawnet_jax.load(tmp_path / "new", speaker="ana").score(clip, windows=True)
+    assert raised.score == pytest.approx(plain + voice.shift)
+    assert raised.windows[0].score == pytest.approx(plain + voice.shift, abs=1e-5)
+    assert raised.notes == (f"score {voice.shift:+.3f} for ana, by 24 recordings",)
+    # The command says the same; whoever is enrolled stays when somebody else is.
+    score = ["score", f"--workdir={tmp_path / 'new'}", "--no-progress", "--format=jsonl", clip]
+    assert main([*score, "--speaker=ana"]) == 0
+    assert json.loads(capsys.readouterr().out)["score"] == pytest.approx(raised.score)
+    assert main([*score, "--speaker=ben"]) == 2
+    assert "--speaker ben: is not enrolled" in capsys.readouterr().err
+    given = {"a": sorted(others.rglob("*.wav"))[:12], "b": sorted(others.rglob("*.wav"))[12:]}
+    both, found = rawnet_jax.load(tmp_path / "new").enrol(
+        *("ben", sorted((place / "ours").rglob("*.wav"))[:3], tmp_path / "both"),
+        others=given,
+        progress=False,
+    )
+    assert set(load_voices(tmp_path / "both")) == {"ana", "ben"}
+    assert abs(found.voice.shift) < abs(voice.shift)  # of three clips less is known
+    assert both.score(clip).score == pytest.approx(plain + found.voice.shift)
+    assert adapt(place, "--speaker=ana", "--miss=0.1", output=tmp_path / "x") == 2
+    assert adapt(place, "--speaker=ana", output=tmp_path / "x") == 2
+    assert "give some, with a sub-folder per speaker (--others)" in capsys.readouterr().err

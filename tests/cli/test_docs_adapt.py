@@ -14,7 +14,12 @@ PAGE = DOCS / "adapt.md"
 def test_the_page_on_adapting(tmp_path):
     write_run(tmp_path / "runs" / "x", "spectral_resnet", num_samples=1600)
     rng = np.random.default_rng(0)
-    for folder, num in (("our_calls/ana", 12), ("our_calls/ben", 12), ("fakes/system", 24)):
+    for folder, num in (
+        ("our_calls/ana", 12),
+        ("our_calls/ben", 12),
+        ("other_people/cem", 12),
+        ("fakes/system", 24),
+    ):
         (tmp_path / folder).mkdir(parents=True)
         for i in range(num):
             pulses = np.sin(2 * np.pi * 40 * np.arange(2400) / 16_000) >= 0

@@ -18,6 +18,7 @@ from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.models.variables import init_variables
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.outlier import OUTLIER_FILE, load_outlier_rule
+from rawnet_jax.scoring.reference import load_reference
 from rawnet_jax.scoring.verdict import load_operating_point, save_operating_point
 
 RATE, LENGTH = 16_000, 1_600
@@ -82,6 +83,16 @@ def run(made):
 def score(run, path, capsys, *more):
     status = main(["score", f"--workdir={run}", str(path), "--format=jsonl", *more])
     return status, json.loads(capsys.readouterr().out)
+
+
+def test_evaluate_leaves_scores_and_embeddings_of_dev(run):
+    known = load_reference(run, 3)
+    assert known is not None
+    assert list(np.bincount(known.labels)) == [15, 15]
+    assert set(known.groups) == {"A01", "S0", "S1", "S2"}
+    lines = (run / "eval" / "dev_scores.txt").read_text().splitlines()
+    scores = sorted(float(line.split()[-1]) for line in lines)
+    assert sorted(known.scores) == pytest.approx(scores, abs=1e-5)
 
 
 def test_evaluate_leaves_the_rule_and_says_what_it_refuses(run):

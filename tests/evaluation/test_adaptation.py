@@ -65,6 +65,33 @@ def test_the_last_layer_takes_false_alarms_away_at_the_same_acceptance():
     assert np.mean(fakes.changed(change) >= threshold) < np.mean(fakes.scores >= OLD) + 0.02
 
 
+def test_speech_of_others_is_measured_and_held_on_to():
+    # What sets the person apart from the fakes sets others apart the other way round.
+    bonafide = recordings(-0.5, 30, 0, width=4, shift=3.0)
+    fakes, others = recordings(-1.5, 120, 1, width=4), recordings(1.0, 200, 2, 4, -1.5, groups=40)
+    tests = recordings(1.0, 2000, 9, 4, -1.5)
+
+    def wronged(found):
+        return np.mean(tests.changed(found.fitted.change) < found.fitted.threshold)
+
+    alone = adapted(bonafide, fakes, last_layer=True)
+    assert any("nothing says how often" in note for note in alone.notes)
+    assert alone.others_before is alone.others_after is None
+    held = adapt(bonafide, fakes, Goal(last_layer=True), threshold=OLD, others=others)
+    assert wronged(held) < wronged(alone) / 2
+    assert held.misses_after.num < held.misses_before.num
+    assert held.others_before is not None
+    assert held.others_after is not None
+    assert held.others_before.num == np.count_nonzero(others.scores < OLD)
+    assert held.others_after.rate == pytest.approx(wronged(held), abs=0.06)
+    said = [note for note in held.notes if "other people is called spoof more often" in note]
+    assert bool(said) == (held.others_after.num > held.others_before.num)
+    # A threshold alone moves theirs, too.
+    strict = adapt(bonafide, fakes, Goal(accept=0.01), threshold=OLD, others=others)
+    assert strict.others_after is not None
+    assert strict.others_after.num > held.others_before.num
+
+
 def test_the_threshold_is_of_recordings_that_the_layer_did_not_see():
     # As many numbers as fakes: the layer sets what it sees far apart, and others less.
     missed = []
@@ -125,7 +152,7 @@ def test_a_calibration_that_is_no_better_is_not_kept():
         (9, 40, {}, "9 recordings of genuine speech can be judged; adapt needs 10"),
         (40, 40, {"miss": 0.01}, "adapt needs 100"),
         (20, 19, {}, "19 known fakes can be judged; adapt needs 20"),
-        (20, None, {"last_layer": True}, "give fakes"),
+        (20, None, {"last_layer": True}, "give --spoof"),
         (20, None, {"accept": 0.1}, "no known fakes"),
     ],
 )

@@ -1,12 +1,14 @@
 """The change of a last layer."""
 
 import numpy as np
+import pytest
 
 from rawnet_jax.metrics.last_layer import (
     PENALTIES,
     choose_layer_change,
     fit_layer_change,
     folds_of,
+    trials_of,
 )
 from rawnet_jax.metrics.logistic import fit_logistic
 
@@ -18,19 +20,19 @@ def drawn(seed=0, num=60, gap=2.0):
     for sign in (1, -1):
         embeddings = rng.normal(0, 3, (num, 6)) + 5
         embeddings[:, 2] += sign * gap * 3 / 2
-        classes.append((rng.normal(sign * 0.3, 1, num), embeddings))
+        classes.append(trials_of((rng.normal(sign * 0.3, 1, num), embeddings)))
     return classes[0], classes[1]
 
 
 def errors(change, bonafide, spoof):
     """Share of pairs in the wrong order."""
-    return np.mean(change.apply(*bonafide)[:, None] <= change.apply(*spoof)[None])
+    return np.mean(change.apply(*bonafide[:2])[:, None] <= change.apply(*spoof[:2])[None])
 
 
 def test_a_change_finds_what_the_embedding_says_and_an_infinite_penalty_finds_nothing():
     (bonafide, spoof), others = drawn(0), drawn(1)
     none = fit_layer_change(bonafide, spoof, np.inf)
-    assert np.array_equal(none.apply(*others[0]), others[0][0])
+    assert np.array_equal(none.apply(*others[0][:2]), others[0].scores)
     loose, tight = (fit_layer_change(bonafide, spoof, penalty) for penalty in (0.1, 10.0))
     assert errors(loose, *others) < 0.5 * errors(none, *others)
     assert np.linalg.norm(tight.weights) < 0.3 * np.linalg.norm(loose.weights)
@@ -44,7 +46,7 @@ def test_the_fit_is_the_minimum_of_the_penalised_loss():
     scale = fit_logistic(bonafide[0][:, None], spoof[0][:, None]).weights[0]
 
     def loss(weights):
-        sides = [scale * (s + e @ weights) for s, e in (bonafide, spoof)]
+        sides = [scale * (s + e @ weights) for s, e, _ in (bonafide, spoof)]
         offsets = np.linspace(-8, 8, 1601)[:, None] - np.concatenate(sides).mean()
         costs = np.logaddexp(0, -sides[0] - offsets).mean(1)
         costs += np.logaddexp(0, sides[1] + offsets).mean(1)
@@ -68,9 +70,22 @@ def test_the_penalty_is_chosen_on_recordings_left_out():
 
 def test_speech_that_scores_below_fakes_is_helped_too():
     (bonafide, spoof), (others, fakes) = drawn(0), drawn(1)
-    wronged, again = (bonafide[0] - 1.0, bonafide[1]), (others[0] - 1.0, others[1])
+    wronged, again = (one._replace(scores=one.scores - 1.0) for one in (bonafide, others))
     assert errors(fit_layer_change(wronged, spoof, np.inf), again, fakes) > 0.5
     assert errors(fit_layer_change(wronged, spoof, 0.1), again, fakes) < 0.25
+
+
+def test_a_part_of_many_recordings_weighs_as_much_as_one_of_few():
+    (few, _), (many, spoof) = drawn(0, 10), drawn(1, 200)
+    both = trials_of(few[:2], many[:2])
+    assert both.weight[:10].sum() == pytest.approx(0.5)
+    assert both.rows(np.arange(210) % 3 > 0).weight.sum() == pytest.approx(1)
+    # The few ask for another direction than the many, whose scores the fit holds on to.
+    few = few._replace(embeddings=few.embeddings * [1, 1, -1, 1, 1, 1] + [0, 9, 0, 0, 0, 0])
+    alone = fit_layer_change(few, spoof, 0.03)
+    kept = fit_layer_change(trials_of(few[:2], many[:2]), spoof, 0.03)
+    assert errors(alone, many, spoof) > 2 * errors(kept, many, spoof)
+    assert errors(kept, few, spoof) < 0.1
 
 
 def test_parts_keep_groups_whole_and_are_balanced():

@@ -17,11 +17,15 @@ from rawnet_jax.config import thawed
 from rawnet_jax.config_file import read_config, save_config
 from rawnet_jax.jobs import chosen_run
 from rawnet_jax.metrics.outlier import fit_distance
+from rawnet_jax.metrics.source import SourceRule
 from rawnet_jax.presets import catalog
 from rawnet_jax.presets.files import read_preset
 from rawnet_jax.run import Run
+from rawnet_jax.scoring.enrolled import EnrolledVoice, save_voices
+from rawnet_jax.scoring.fitted_files import FITTED_FILES
 from rawnet_jax.scoring.outlier import OutlierBound, OutlierRule, save_outlier_rule
-from rawnet_jax.scoring.verdict import FITTED_FILES
+from rawnet_jax.scoring.reference import Reference, save_reference
+from rawnet_jax.scoring.sources import save_source_rule
 from tests.docs_examples import DOCS, blocks, run_console
 from tests.small_run import STEP, write_run
 
@@ -46,6 +50,12 @@ def made(tmp_path_factory):
     bound = OutlierBound(0.01, 1e6, 1e6)  # nothing is refused
     rule = OutlierRule(fit_distance(rows, np.arange(40) % 2), bound, STEP)
     save_outlier_rule(folder / "run", rule)
+    known = Reference(rows[:, 0], rows, np.arange(40) % 2, ("",) * 40, STEP)
+    save_reference(folder / "run", known)
+    save_voices(folder / "run", {"ana": EnrolledVoice("ana", 3, 0.0, 1.0)})
+    width = rows.shape[1]
+    sources = SourceRule(("a", "b"), np.eye(2, width), np.eye(width))
+    save_source_rule(folder / "run", sources, STEP)
     card = folder / "own.md"
     card.write_text("# small\n\nFails on tones.\n", encoding="utf-8")
     words = ["--summary=A test", "--licence=CC0", f"--card={card}", "--figure=dev EER=25 %"]

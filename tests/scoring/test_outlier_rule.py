@@ -71,7 +71,7 @@ def test_a_damaged_file_is_one_line_whichever_byte_it_is(tmp_path):
 
 
 def test_a_file_of_a_later_version_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("rawnet_jax.scoring.outlier._SCHEMA_VERSION", 2)
+    monkeypatch.setattr("rawnet_jax.fitted_file.SCHEMA_VERSION", 2)
     save_outlier_rule(tmp_path, made_rule())
     monkeypatch.undo()
     with pytest.raises(DataError, match="schema_version 2; it must be 1"):

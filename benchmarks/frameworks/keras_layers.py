@@ -89,9 +89,9 @@ class Lfcc(layers.Layer):
             constants.DFT_SIZE,
             window_fn=lambda *_, dtype: tf.constant(constants.window(), dtype),
         )
-        energy = tf.square(tf.abs(spectrum)) @ constants.triangles()
-        static = tf.math.log(energy + constants.LOG_FLOOR) / np.float32(np.log(10.0))
-        static = tf.transpose(static @ constants.dct(), (0, 2, 1))
+        energy = tf.square(tf.abs(spectrum)) @ constants.triangles().astype(self.compute_dtype)
+        static = tf.math.log(energy + constants.LOG_FLOOR) / float(np.log(10.0))
+        static = tf.transpose(static @ constants.dct().astype(self.compute_dtype), (0, 2, 1))
         delta = self._delta(static)
         features = tf.concat([static, delta, self._delta(delta)], axis=1)
         times = -(-constants.NUM_FRAMES // num_frames)

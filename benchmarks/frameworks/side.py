@@ -72,7 +72,7 @@ class Outputs:
     """What a side computes, for comparison with another.
 
     Attributes:
-        scores: float32 [B], of scoring with running statistics.
+        scores: float [B], of scoring with running statistics.
         loss: of a training step without dropout.
         gradient_norm: of the same step, Euclidean, over all parameters.
     """

@@ -19,7 +19,7 @@ from rawnet_jax.serve.settings import Settings
 SETTINGS = Settings()
 
 
-class Api(litserve.LitAPI):  # type: ignore[misc]
+class Api(litserve.LitAPI):
     """Scores files in batches."""
 
     def __init__(self, workdir: str) -> None:

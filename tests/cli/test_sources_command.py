@@ -20,7 +20,7 @@ NUM_SAMPLES = 1600
 def place(tmp_path_factory):
     """A run that calls everything spoof, and fakes of two families that are told apart at once."""
     place = tmp_path_factory.mktemp("sources")
-    run = write_run(place / "run", "spectral_resnet", num_samples=NUM_SAMPLES)
+    run = write_run(place / "run", "conv1d", num_samples=NUM_SAMPLES)
     save_operating_point(run, OperatingPoint(1e6, "of a test", False, STEP))
     rng = np.random.default_rng(0)
     time = np.arange(2400) / 16_000

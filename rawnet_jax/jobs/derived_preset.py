@@ -1,4 +1,4 @@
-"""A run or preset with something fitted anew, in a folder of its own.
+"""A run or preset with something fitted again, in a folder of its own.
 
 The new folder is a preset (`rawnet_jax.presets.files`): every command opens it. The old one is read
 and left as it is, so that to undo is to use the old one.
@@ -42,7 +42,7 @@ def write_derived(
         run: the old one, perhaps with other variables.
         summary: one line.
         changed: sentences for the card: what is not as it was.
-        fitted: writes what was fitted anew into the folder, in which the old files lie already.
+        fitted: writes what was fitted again into the folder, in which the old files lie already.
 
     Raises:
         RawnetError: it cannot be written, or cannot be opened then.

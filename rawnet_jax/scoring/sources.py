@@ -79,7 +79,7 @@ def tracer_of(model: ScoringModel) -> Tracer | None:
         DataError: its file is damaged.
     """
     run: Any = model
-    if not hasattr(run, "embed_batch") or run.members:
+    if not hasattr(run, "embed_batch"):
         return None
     rule = load_source_rule(run.workdir, run.step)
     if rule is None:

@@ -26,7 +26,7 @@ from rawnet_jax.data.host_augment import check_host_augment
 from rawnet_jax.data.loader import BatchIterator, BatchSource
 from rawnet_jax.data.partitions import Clips, load_training_caches
 from rawnet_jax.data.sources import scoring_source, training_source
-from rawnet_jax.errors import CheckpointError, ConfigError, Interrupted, TrainingError
+from rawnet_jax.errors import CheckpointError, Interrupted, TrainingError
 from rawnet_jax.mesh import (
     check_batch_size,
     dividing_rows,
@@ -36,7 +36,6 @@ from rawnet_jax.mesh import (
     to_devices,
     to_every_device,
 )
-from rawnet_jax.models.registry import build_model
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.terminal import show
 from rawnet_jax.training.checkpoints import Checkpoints
@@ -47,7 +46,7 @@ from rawnet_jax.training.member import Member, of_seed, step_of, with_seed
 from rawnet_jax.training.pace import Pace
 from rawnet_jax.training.programs import Programs
 from rawnet_jax.training.report import epoch_line, say
-from rawnet_jax.training.start import first_state, read_origin
+from rawnet_jax.training.start import first_state, read_origin, trainable_model
 from rawnet_jax.training.state import NO_FAILURE, TrainState, create_state
 from rawnet_jax.training.swa import add_to_average, estimate_statistics
 from rawnet_jax.training.tuning import make_tuning
@@ -84,14 +83,9 @@ class Trainer:
         parts = config.train.accumulate_steps
         name = "config.train.batch_size" + (f" / accumulate_steps, {parts}," if parts > 1 else "")
         check_batch_size(self.mesh, config.train.batch_size // parts, name)
-        if config.model.members > 1:
-            raise ConfigError(
-                f"config.model.members is {config.model.members}; training takes 1: train each, "
-                "then `ensemble`"
-            )
         # Codecs and shapes are tried out before hours of decoding.
         check_host_augment(config.data.host_augment)
-        model = build_model(config.model)
+        model = trainable_model(config)
         make_state = partial(create_state, model, optax.identity(), 0, config.data.num_samples)
         jax.eval_shape(make_state)
         tuning = make_tuning(config, model)

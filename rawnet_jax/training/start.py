@@ -18,6 +18,7 @@ from rawnet_jax.encoders.encoder import SpeechEncoder
 from rawnet_jax.errors import CheckpointError, ConfigError
 from rawnet_jax.interop.encoder_files import read_encoder_weights
 from rawnet_jax.mesh import replicated, to_every_device
+from rawnet_jax.models.registry import build_model
 from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.presets.variables import stored_variables
 from rawnet_jax.terminal import show
@@ -47,6 +48,20 @@ class Origin:
     def record(self) -> dict[str, Any]:
         """What the log says of it."""
         return {"path": self.path, "sha256": self.digest}
+
+
+def trainable_model(config: Config) -> nn.Module:
+    """Return the network that a config trains.
+
+    Raises:
+        ConfigError: it is an ensemble, which is made of trained runs.
+    """
+    if config.model.members > 1:
+        raise ConfigError(
+            f"config.model.members is {config.model.members}; training takes 1: train each, then "
+            "`ensemble`"
+        )
+    return build_model(config.model)
 
 
 def read_origin(config: Config, model: nn.Module) -> Origin | None:

@@ -101,6 +101,7 @@ async function start() {
 function byServer(origin: string): Engine {
   get("where").textContent = `Recordings are sent to ${origin}, which scores them.`;
   get("asks").textContent = `It asks ${origin}, and no other server, for anything.`;
+  get("limits").textContent = "Drop a file here, of any kind and size that the server takes.";
   get("key-of").textContent = `Key for ${origin}`;
   get("server").hidden = false;
   get("threshold-moves").hidden = true;

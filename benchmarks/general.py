@@ -2,11 +2,10 @@
 
     python -m benchmarks.general --pool pool --output runs/general
 
-Trains configs/general.py with --seeds seeds on every fold of the pool and on all folds, one run
-after the other. The runs on all folds become one (`ensemble`), calibrated by what the runs of the
-folds say of their dev parts, which they did not learn from. The table has the equal error rates of
-every fold's dev part and of the test part, mean ± deviation over the seeds. Run it again to resume.
---only trains single runs, so that several processes can share the work.
+Trains configs/general.py with --seeds seeds on every fold of the pool, one run after the other, and
+evaluates each on its dev part and on test. The runs on fold 3 become one (`ensemble`), which is
+evaluated in the same way. The table has the equal error rates, mean ± deviation over the seeds. Run
+it again to resume. --only trains single runs, so that several processes can share the work.
 """
 
 import argparse
@@ -25,7 +24,7 @@ from rawnet_jax.terminal import show
 
 CONFIG = Path(__file__).parents[1] / "configs" / "general.py"
 FOLDS = ("fold1", "fold2", "fold3")
-ALL = "all"
+WHOLE = FOLDS[-1]  # the fold whose runs become one
 _RULE = "--threshold-rule=miss=0.01"
 
 
@@ -38,21 +37,20 @@ def command(*words: str | Path) -> None:
 
 def train(pool: Path, workdir: Path, part: str, seed: int) -> None:
     """Train one run, or resume it."""
-    dev = FOLDS[-1] if part == ALL else part  # of a run on all folds dev tells nothing
     command(
         *("train", f"--config={CONFIG}", f"--workdir={workdir}", f"--config.data.root={pool}"),
         f"--config.data.train_protocol=protocols/{part}.train.csv",
-        f"--config.data.dev_protocol=protocols/{dev}.dev.csv",
+        f"--config.data.dev_protocol=protocols/{part}.dev.csv",
         f"--config.augment.noise_dir={pool / 'noise'}",
         f"--config.augment.rir_dir={pool / 'rir'}",
         f"--config.train.seed={seed}",
     )
 
 
-def evaluated(workdir: Path, *more: str) -> None:
-    """Evaluate a run on test, once."""
+def evaluated(workdir: Path) -> None:
+    """Evaluate a run on dev and test, once."""
     if not (workdir / "eval" / "metrics.json").exists():
-        command("evaluate", f"--workdir={workdir}", _RULE, *more)
+        command("evaluate", f"--workdir={workdir}", _RULE)
 
 
 def rates(found: ScoreTable) -> dict[str, float]:
@@ -80,9 +78,9 @@ def table(pool: Path, runs: dict[str, list[Path]], whole: Path) -> list[str]:
 
     for part in FOLDS:
         add(f"{part} dev", part, [run / "eval" / "dev_scores.txt" for run in runs[part]])
-    for part in (*FOLDS, ALL):
         add("test", part, [run / "eval" / "scores.txt" for run in runs[part]])
-    add("test", "the mean of all", [whole / "eval" / "scores.txt"])
+    for what, name in ((f"{WHOLE} dev", "dev_scores.txt"), ("test", "scores.txt")):
+        add(what, f"{WHOLE}, as one", [whole / "eval" / name])
     return lines
 
 
@@ -93,12 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pool", type=Path, required=True, help="what build-pool wrote")
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--seeds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--only", nargs="+", metavar="RUN", help="such as fold1_s0, or all_s2")
+    parser.add_argument("--only", nargs="+", metavar="RUN", help="such as fold1_s0 fold1_s1")
     options = parser.parse_args(arguments)
     pool = options.pool.resolve()
     runs = {
         part: [options.output / f"{part}_s{seed}" for seed in range(options.seeds)]
-        for part in (*FOLDS, ALL)
+        for part in FOLDS
     }
     for part, workdirs in runs.items():
         for seed, workdir in enumerate(workdirs):
@@ -110,9 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         evaluated(workdir)
     whole = options.output / "whole"
     if not whole.exists():
-        command("ensemble", *runs[ALL], f"--workdir={whole}", "--half")
-    dev = [str(run / "eval" / "dev_scores.txt") for part in FOLDS for run in runs[part]]
-    evaluated(whole, "--dev-scores", *dev)
+        command("ensemble", *runs[WHOLE], f"--workdir={whole}", "--half")
+    evaluated(whole)
     lines = table(pool, runs, whole)
     (options.output / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     show("\n".join(lines))

@@ -154,6 +154,7 @@ CASES = {
         unused=("encoder1/bn1/bias", "encoder1/bn1/scale"),
         attention=("temporal pool",),
         cancelled=(*KEY_BIAS, "encoder0/conv1/bias"),
+        gradient=TO_THE_BIT,
     ),
     "nes2net": Case(
         300,

@@ -10,20 +10,22 @@ import shutil
 import signal
 import tempfile
 
-from fuzzing.quick_xla import QUICK_TO_COMPILE
-
+# Tests spend more time on compiling than on computing, so LLVM does without its optimisations.
+# Processes that a test starts have these flags too, and one device.
+QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # Eight virtual devices on a CPU: tests of sharding use them all, the others take the first.
-# Processes that a test starts are quick to compile too, and have one device.
-_FLAGS = f"{QUICK_TO_COMPILE} --xla_force_host_platform_device_count=8"
-_GIVEN = os.environ.get("XLA_FLAGS", "")
-if _FLAGS not in _GIVEN:  # else pytest-xdist started this process, and the first one has set it all
-    os.environ["XLA_FLAGS"] = f"{_GIVEN} {_FLAGS}".strip()
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    # Compiled programs are shared by all processes of a run, and stay out of the user's home.
-    # Small ones too: most are, and a program is read in a third of the time that it takes to
-    # compile.
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rawnet_jax_compiled_")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        QUICK_TO_COMPILE,
+        "--xla_force_host_platform_device_count=8",
+    ]
+).strip()
+os.environ["JAX_PLATFORMS"] = "cpu"
+# Compiled programs are shared with the commands that tests start, and stay out of the user's home.
+# Small ones too: most are, and a program is read in a third of the time that it takes to compile.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rawnet_jax_compiled_")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 # A shell that runs the suite in the background has it ignore Ctrl-C, and so would what tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,7 +20,7 @@ from rawnet_jax.scoring.verdict import (
     save_calibration,
     save_operating_point,
 )
-from tests.models.small_models import CASES
+from tests.models.small_models import CASES, quickly
 
 STEP = 7
 
@@ -63,7 +63,7 @@ def write_run(
     workdir.mkdir(parents=True)
     save_config(config, workdir)
     network = build_model(config.model)
-    initial = jax.jit(lambda key: init_variables(network, key, config.data.num_samples))
+    initial = quickly(lambda key: init_variables(network, key, config.data.num_samples))
     variables = initial(jax.random.key(seed))
     save_variables(workdir, "best", STEP, variables, {"dev_eer": 0.25})
     if calibrated:

@@ -13,6 +13,7 @@ from rawnet_jax.augment.registry import AUGMENTATIONS, augment_config
 
 REPO = Path(__file__).resolve().parents[2]
 LENGTH = 2400
+QUICK = {"xla_backend_optimization_level": "0"}  # to compile; what is computed is the same
 NUM_SAMPLES = np.array([LENGTH, 1700, 0, LENGTH], np.int32)
 
 # Fields at which nothing is to happen; None = there are none.
@@ -55,7 +56,7 @@ def banks() -> Banks:
 @functools.cache
 def jitted(name: str):
     fields = {"algorithm": 4} if name == "rawboost" else {}
-    return jax.jit(make_chain(augment_config({name: fields})).apply)
+    return jax.jit(make_chain(augment_config({name: fields})).apply, compiler_options=QUICK)
 
 
 def applied(name: str, seed: int, waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +98,7 @@ def test_a_row_does_not_see_the_others(name):
 @pytest.mark.parametrize("name", [n for n, fields in NO_STRENGTH.items() if fields])
 def test_no_strength_is_the_identity(name):
     chain = make_chain(augment_config({name: NO_STRENGTH[name] or {}}))
-    run = jax.jit(chain.apply)
+    run = jax.jit(chain.apply, compiler_options=QUICK)
     after, length = run(banks(), jax.random.key(0), clips(), NUM_SAMPLES)
     np.testing.assert_allclose(after, clips(), atol=1e-6)
     np.testing.assert_array_equal(length, NUM_SAMPLES)

@@ -26,6 +26,7 @@ from rawnet_jax.augment.room import rir
 
 LENGTH = 8000
 KEY = jax.random.key(4)
+QUICK = {"xla_backend_optimization_level": "0"}  # to compile; what is computed is the same
 
 
 def white(num_samples: int = LENGTH, level: float = 0.1) -> np.ndarray:
@@ -39,7 +40,7 @@ def tone(frequency_hz: float, num_samples: int = LENGTH) -> np.ndarray:
 
 
 def run(effect, waveform: np.ndarray, *banks, num_samples: int = LENGTH, key=KEY, **fields):
-    jitted = jax.jit(partial(effect, **fields))
+    jitted = jax.jit(partial(effect, **fields), compiler_options=QUICK)
     return jax.tree.map(np.asarray, jitted(key, waveform, np.int32(num_samples), *banks))
 
 

@@ -24,6 +24,7 @@ from rawnet_jax.augment.rawboost import (
 )
 
 LENGTH = 2000
+QUICK = {"xla_backend_optimization_level": "0"}  # to compile; what is computed is the same
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def boosted(algorithm: int) -> np.ndarray:
     def run(key, x):
         return rawboost(key, x, jnp.int32(LENGTH), algorithm=algorithm)
 
-    jitted = jax.jit(run)
+    jitted = jax.jit(run, compiler_options=QUICK)
     return np.asarray(jitted(jax.random.key(3), waveform("noise")))
 
 

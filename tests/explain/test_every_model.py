@@ -1,6 +1,5 @@
 """Every registered network can be explained: gradients and attention are its own."""
 
-import functools
 import json
 
 import jax
@@ -57,9 +56,7 @@ def noise(num_samples):
 
 
 @pytest.mark.parametrize("name", unlike(sorted(DISTINCT.values())))
-def test_every_model_is_explained(name, monkeypatch):
-    if options := CASES[name].gradient:
-        monkeypatch.setattr(jax, "jit", functools.partial(jax.jit, compiler_options=options))
+def test_every_model_is_explained(name):
     model = make(name)
     choice = choose_window(noise(model.window), model, hop=1)
     found = explain(choice.waveform, model, SETTINGS)

@@ -20,6 +20,7 @@ from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.models.variables import init_variables
 from rawnet_jax.nn.dropout import Dropout
 from tests.models.parity_fixture import channels_second, fixture_named, taps_of
+from tests.models.small_models import quickly
 
 SMALL: dict[str, Any] = {"num_filters": 12, "num_taps": 17, "channels": (3, 4), "gat_dims": (5, 3)}
 NUM_SAMPLES = 160
@@ -45,7 +46,7 @@ def clips(rows=2):
 def network():
     """One small network, its jitted forward pass, and what it shows of two clips."""
     model, variables = small()
-    run = jax.jit(lambda v: model.apply(v, *clips(), mutable=["intermediates"]))
+    run = quickly(lambda v: model.apply(v, *clips(), mutable=["intermediates"]))
     output, state = run(variables)
     return run, variables, output, taps_of(state["intermediates"])
 
@@ -57,7 +58,7 @@ def published(request, shared_data):
     waveform = np.concatenate(list(fixture.inputs().values()))
     num_samples = np.full(len(waveform), waveform.shape[1], np.int32)
 
-    @jax.jit
+    @quickly
     def run(variables, waveform):
         return model.apply(variables, waveform, num_samples, mutable=["intermediates"])
 
@@ -106,7 +107,7 @@ def test_trained_weights_on_real_speech(shared_data):
         assert len(x) == clip["samples"]
         waveforms.append(np.tile(x, 64_600 // len(x) + 1)[:64_600])
     num_samples = np.full(len(waveforms), 64_600, np.int32)
-    output = jax.device_get(jax.jit(model.apply)(variables, np.stack(waveforms), num_samples))
+    output = jax.device_get(quickly(model.apply)(variables, np.stack(waveforms), num_samples))
     tolerance = about["tolerance"]
     for row, clip in enumerate(about["clips"]):
         hidden = output.embedding[row]
@@ -156,7 +157,7 @@ def masked_bands(train, **fields):
     """Bool [60 draws, 2 clips, 12 bands]: which bands of three filters are silent throughout."""
     model, _ = small(num_filters=36, **fields)
 
-    @jax.jit
+    @quickly
     def filtered(key):
         return model.apply({}, clips()[0], train, rngs={"dropout": key}, method="_filtered")
 
@@ -215,7 +216,7 @@ def test_where_dropout_is():
 def test_initial_values_are_drawn_as_published():
     model = AASIST(channels=(4, 64), gat_dims=(64, 32))
 
-    @jax.jit
+    @quickly
     def drawn():
         params = init_variables(model, KEY, 2_400)["params"]
         normal = [params[name].ravel() for name in ("pos_S", "stack1", "stack2")]

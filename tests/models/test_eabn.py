@@ -19,6 +19,7 @@ from rawnet_jax.models.res2net import SERes2Block
 from rawnet_jax.models.variables import init_variables, variable_shapes
 from rawnet_jax.nn.lengths import Extent
 from tests.models.parity_fixture import ParityFixture, channels_second, taps_of
+from tests.models.small_models import QUICKEST, quickly
 
 ROW = Extent(jnp.ones(1, bool))
 SMALL: dict[str, Any] = {
@@ -47,7 +48,7 @@ def published(request, shared_data):
     state = fixture.state_dict() | {"centers": centers.astype(np.float32)}
     variables = variables_from_torch(state, TORCH_NAMES, template)
     maps = np.moveaxis(np.concatenate(list(fixture.inputs().values())), 1, -1)
-    run = jax.jit(lambda v, x: model.apply(v, x, ROW, method="classify", mutable=["intermediates"]))
+    run = quickly(lambda v, x: model.apply(v, x, ROW, method="classify", mutable=["intermediates"]))
     output, shown = jax.device_get(run(variables, maps))
     taps = {name: channels_second(x) for name, x in taps_of(shown["intermediates"]).items()}
     # Theirs is [bonafide, spoof].
@@ -110,7 +111,7 @@ def small(**fields: Any) -> tuple[Eabn, dict[str, Any]]:
 
 def scored(model: Eabn, variables: Any, clips: Any) -> tuple[Any, dict[str, Any]]:
     """Outputs and taps, one compilation."""
-    run = jax.jit(lambda *given: model.apply(*given, mutable=["intermediates"]))
+    run = quickly(lambda *given: model.apply(*given, mutable=["intermediates"]))
     output, shown = jax.device_get(run(variables, *clips))
     return output, taps_of(shown["intermediates"])
 
@@ -150,7 +151,7 @@ def test_number_of_slices(num_frames, wanted):
 def test_slices_repeat_a_clips_own_frames():
     """Tiled to m * 8 frames and cut every 4, by numpy, for each clip alone."""
     features = np.arange(2 * 3 * 13.0).reshape(2, 3, 13)
-    found = jax.jit(lambda x, num: cut_slices(x, num, 8, 4))(features, np.array([13, 5]))
+    found = quickly(lambda x, num: cut_slices(x, num, 8, 4))(features, np.array([13, 5]))
     assert found.shape == (2, 3, 3, 8)
     for row, own in enumerate((13, 5)):
         tiles = -(-own // 8)
@@ -183,12 +184,12 @@ def test_score_is_the_mean_over_a_clips_slices(clips, small_scored):
     assert every.logits.shape == (3, 5, 2)
     log_p = np.asarray(jax.nn.log_softmax(every.logits))
     assert np.ptp(log_p[..., 0], axis=1).min() > 1e-3
-    maps = jax.jit(lambda *given: cut_slices(*lfcc(*given), 8, 4))(*clips)
+    maps = quickly(lambda *given: cut_slices(*lfcc(*given), 8, 4))(*clips)
     maps = np.asarray(maps).reshape(-1, 60, 8, 1)
     np.testing.assert_allclose(
         taps["perception.input"], (1 + taps["attention.mask"]) * maps, atol=1e-4
     )
-    classify = jax.jit(lambda *given: model.apply(*given, method="classify"))
+    classify = quickly(lambda *given: model.apply(*given, method="classify"))
     alone = jax.device_get(classify(variables, maps, ROW))
     np.testing.assert_allclose(every.logits, alone.logits.reshape(3, 5, 2), atol=1e-5)
     np.testing.assert_allclose(every.aux_logits, alone.aux_logits.reshape(3, 5, 2), atol=1e-5)
@@ -222,7 +223,7 @@ def test_front_ends(front_end, rows, frames, clips):
 
 def augmented(model: Eabn, variables: Any, maps: np.ndarray, extent: Extent) -> np.ndarray:
     """What the masks leave of maps."""
-    run = jax.jit(functools.partial(model.apply, method="_augmented"))
+    run = quickly(functools.partial(model.apply, method="_augmented"))
     return np.asarray(run(variables, maps, extent, rngs={"dropout": jax.random.key(1)}))
 
 
@@ -268,7 +269,7 @@ def test_masks_of_columns_stay_within_a_clips_own_frames():
 def test_masks_in_training(probability, clips):
     model, variables = small(mask_probability=probability, efficientnet_dropout=0.0)
 
-    @jax.jit
+    @quickly
     def score(key):
         rngs = {"dropout": key}
         return model.apply(variables, *clips, train=True, rngs=rngs, mutable=["batch_stats"])[
@@ -284,7 +285,7 @@ def test_filler_rows_have_finite_gradients(clips):
     waveform[2], num_samples[2] = 0.0, 0
     model, variables = small()
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=QUICKEST)
     @jax.grad
     def gradient(params):
         output, _ = model.apply(
@@ -305,14 +306,14 @@ def test_efficientnet_has_no_skip_and_keeps_99_percent():
     """A block with a dead output is 0, whatever came in; its BatchNorm is TensorFlow's."""
     block = MBConv(2, 3, 1, 1, 0.99)
     x = np.random.default_rng(0).standard_normal((2, 5, 6, 2)).astype(np.float32)
-    variables = jax.jit(block.init, static_argnums=3)(jax.random.key(1), x, ROW, False)
+    variables = quickly(block.init, static_argnums=3)(jax.random.key(1), x, ROW, False)
     dead = jax.tree.map(np.zeros_like, variables["params"]["bn2"])
     params = {**variables["params"], "bn2": dead}
-    found: Any = jax.jit(block.apply, static_argnums=3)(
+    found: Any = quickly(block.apply, static_argnums=3)(
         {**variables, "params": params}, x, ROW, False
     )
     assert not np.any(found)
-    train = jax.jit(functools.partial(block.apply, train=True, mutable=["batch_stats"]))
+    train = quickly(functools.partial(block.apply, train=True, mutable=["batch_stats"]))
     _, after = train(variables, x, ROW)
     y = jax.lax.conv_general_dilated(
         jnp.asarray(x),
@@ -332,12 +333,12 @@ def test_same_padding_goes_to_the_end():
     model = EfficientNet(1, (1,), (1,), (1,), (1,), 1, 1)
     x = np.zeros((1, 2, 2, 1), np.float32)
     x[0, 1, 1, 0] = 1.0
-    variables = jax.jit(model.init, static_argnums=3)(jax.random.key(0), x, ROW, False)
+    variables = quickly(model.init, static_argnums=3)(jax.random.key(0), x, ROW, False)
     kernel = np.zeros((3, 3, 1, 1), np.float32)
     kernel[1, 1] = 1.0  # reads row 1, column 1 of its window
     params = {**variables["params"], "conv_stem": {"kernel": kernel}}
     shown = functools.partial(model.apply, train=False, mutable=["intermediates"])
-    _, state = jax.jit(shown)({**variables, "params": params}, x, ROW)
+    _, state = quickly(shown)({**variables, "params": params}, x, ROW)
     assert float(taps_of(state["intermediates"])["perception.stem_bn_silu"][0, 0, 0, 0]) > 0.5
 
 
@@ -355,7 +356,7 @@ def res2_block(x: Any, kernels: dict[str, Any], **fields: Any) -> np.ndarray:
         name: {"mean": np.zeros(part["mean"].shape), "var": np.ones(part["var"].shape)}
         for name, part in variables["batch_stats"].items()
     }
-    found = jax.jit(lambda v, x: block.apply(v, x, ROW, False))(
+    found = quickly(lambda v, x: block.apply(v, x, ROW, False))(
         {"params": params, "batch_stats": stats}, x
     )
     return np.asarray(found[0, :, :, 0])

@@ -11,7 +11,7 @@ from rawnet_jax.dsp.modulation import modulation_spectrum
 from rawnet_jax.labels import Label
 from rawnet_jax.losses import cross_entropy
 from rawnet_jax.models.lfcc_resnet18 import LfccResNet18
-from tests.models.small_models import CASES, small_model
+from tests.models.small_models import CASES, QUICKEST, quickly, small_model
 
 NAME = "lfcc_modulation"
 LENGTH = CASES[NAME].num_samples
@@ -22,13 +22,13 @@ NUM_SAMPLES = np.array([LENGTH, LENGTH, 900, 0], np.int32)
 @pytest.fixture(scope="module")
 def network():
     model = small_model(NAME)
-    init = jax.jit(model.init)
+    init = quickly(model.init)
     return model, init(jax.random.key(0, impl="unsafe_rbg"), CLIPS, NUM_SAMPLES)
 
 
 def scored(model: Any, variables: Any) -> Any:
     """Return the output of a network for all clips."""
-    return jax.jit(model.apply)(variables, CLIPS, NUM_SAMPLES)
+    return quickly(model.apply)(variables, CLIPS, NUM_SAMPLES)
 
 
 def test_score_is_a_mean_of_two_log_odds(network):
@@ -46,7 +46,7 @@ def test_score_is_a_mean_of_two_log_odds(network):
     np.testing.assert_allclose(output.logits[:, 0], branch.logits, rtol=1e-6)
     np.testing.assert_allclose(output.embedding[:, :5], branch.embedding, rtol=1e-6)
 
-    features = jax.jit(modulation_spectrum)(CLIPS, NUM_SAMPLES).reshape(4, -1)
+    features = quickly(modulation_spectrum)(CLIPS, NUM_SAMPLES).reshape(4, -1)
     params = variables["params"]
     # As it begins, BatchNorm divides by the root of 1 + 1e-5.
     hidden = features / np.sqrt(1 + 1e-5) @ params["hidden"]["kernel"] + params["hidden"]["bias"]
@@ -66,7 +66,7 @@ def test_a_branch_learns_as_if_it_were_alone(network):
         output: Any = model.apply(state, CLIPS, NUM_SAMPLES)
         return cross_entropy(output, label, jnp.ones(4)).sum()
 
-    gradient = jax.jit(jax.grad(loss))
+    gradient = jax.jit(jax.grad(loss), compiler_options=QUICKEST)
     before = gradient(variables["params"], variables["batch_stats"])
     sure = jax.tree.map(jnp.array, variables["params"])
     sure["classifier"]["bias"] = jnp.array([-50.0, 50.0])

@@ -25,6 +25,7 @@ from rawnet_jax.models.lfcc_resnet18 import (
 from rawnet_jax.models.variables import init_variables, variable_shapes
 from rawnet_jax.nn.lengths import Extent
 from tests.models.parity_fixture import ParityFixture, channels_second, taps_of
+from tests.models.small_models import quickly
 
 WHOLE = Extent(jnp.ones(1, bool))
 SMALL: dict[str, Any] = {
@@ -43,7 +44,7 @@ def published(shared_data):
     fixture = ParityFixture(shared_data, "lfcc_resnet18")
     model, variables = fixture.variables("lfcc_resnet18")
     features = np.moveaxis(np.concatenate(list(fixture.inputs().values())), 1, -1)
-    run = jax.jit(
+    run = quickly(
         lambda v, x, n: model.apply(v, x, n, method="from_features", mutable=["intermediates"])
     )
     output, state = jax.device_get(run(variables, features, WHOLE))
@@ -109,15 +110,15 @@ def padded(clips, filler=0.0):
 def test_from_waveform_to_score(clips):
     """A clip's own frames, tiled or cut, whatever is behind it in its row."""
     model, variables = small()
-    apply = jax.jit(model.apply)
+    apply = quickly(model.apply)
     row, num_samples = padded(clips)
     output = apply(variables, row, num_samples)
     assert output.score.shape == output.logits.shape == (3,)
     assert output.embedding.shape == (3, 5)
-    lfcc_of = jax.jit(lfcc)
+    lfcc_of = quickly(lfcc)
     own = [np.asarray(lfcc_of(clip[None], np.array([len(clip)]))[0])[0] for clip in clips]
     tiled = np.stack([np.tile(x, -(-18 // x.shape[1]))[:, :18, None] for x in own])
-    from_features = jax.jit(partial(model.apply, method="from_features"))
+    from_features = quickly(partial(model.apply, method="from_features"))
     wanted = from_features(variables, tiled, WHOLE)
     np.testing.assert_allclose(output.score, wanted.score, atol=1e-5)
     np.testing.assert_array_equal(apply(variables, *padded(clips, 0.5)).score, output.score)
@@ -126,7 +127,7 @@ def test_from_waveform_to_score(clips):
 
 def test_am_softmax_head(clips):
     model, variables = small(head="am_softmax")
-    output = jax.jit(model.apply)(variables, *padded(clips))
+    output = quickly(model.apply)(variables, *padded(clips))
     centers = variables["params"]["centers"]
     assert centers.shape == (2, 5)
     norms = np.linalg.norm(centers, axis=1) * np.linalg.norm(output.embedding, axis=1)[:, None]
@@ -143,7 +144,7 @@ def test_am_softmax_head(clips):
 def test_softmax_head(clips):
     model, variables = small(head="softmax")
     assert not {"center", "centers"} & set(variables["params"])
-    output = jax.jit(model.apply)(variables, *padded(clips))
+    output = quickly(model.apply)(variables, *padded(clips))
     head = variables["params"]["linear_head"]
     np.testing.assert_allclose(
         output.logits, output.embedding @ head["kernel"] + head["bias"], atol=1e-6
@@ -171,7 +172,7 @@ def test_training_alone_draws_noise():
     """Published quirk: noise in the pooling. Ours leaves scoring without."""
     x = np.random.default_rng(0).standard_normal((2, 6, 4)).astype(np.float32)
     variables = {"params": {"att_weights": np.ones((1, 4), np.float32)}}
-    apply = jax.jit(AttentiveStatistics(noise=0.1).apply, static_argnums=3)
+    apply = quickly(AttentiveStatistics(noise=0.1).apply, static_argnums=3)
 
     def pooled(seed, train):
         rngs = {"dropout": jax.random.key(seed)}
@@ -224,10 +225,10 @@ def test_pooling_of_equal_frames_has_a_gradient(frames):
 def test_unit_rows_of_nothing_have_a_gradient():
     x = np.array([[3.0, 4.0], [0.0, 0.0], [3e-20, 4e-20]], np.float32)
     np.testing.assert_allclose(
-        jax.jit(unit_rows)(x), [[0.6, 0.8], [0.0, 0.0], [0.0, 0.0]], atol=1e-7
+        quickly(unit_rows)(x), [[0.6, 0.8], [0.0, 0.0], [0.0, 0.0]], atol=1e-7
     )
     weight = np.arange(6.0).reshape(3, 2)
-    gradient = jax.jit(jax.grad(lambda x: (unit_rows(x) * weight).sum()))(x)
+    gradient = quickly(jax.grad(lambda x: (unit_rows(x) * weight).sum()))(x)
     assert (np.abs(gradient) < 10).all()
 
 
@@ -244,7 +245,7 @@ def test_what_a_shortcut_starts_from(features, stride):
     if (features, stride) != (3, 1):
         active = np.maximum(active, 0)[:, ::stride, ::stride]
         wanted = active @ variables["params"]["shortcut"]["kernel"][0, 0]
-    found = jax.jit(partial(block.apply, train=False))(variables, x, WHOLE)
+    found = quickly(partial(block.apply, train=False))(variables, x, WHOLE)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
@@ -252,7 +253,7 @@ def test_initial_values_are_hes():
     model = LfccResNet18(**(SMALL | {"pooled_features": 64, "embedding_features": 128}))
     # This generator compiles in a tenth of the default one's time.
     key = jax.random.key(0, impl="unsafe_rbg")
-    variables = jax.jit(lambda key: init_variables(model, key, 4_000))(key)
+    variables = quickly(lambda key: init_variables(model, key, 4_000))(key)
     params = variables["params"]
     for name, variance in (("stem", 2 / (9 * 3 * 2)), ("over_rows", 2 / (9 * 3 * 64))):
         kernel = params[name]["kernel"]
@@ -285,5 +286,5 @@ def test_fields_that_do_not_fit(fields, message):
 def test_any_length_and_any_depth(num_samples):
     model, variables = small(channels=(3,), blocks=(1,), num_frames=5)
     row, clip = jnp.ones((1, num_samples)), jnp.array([num_samples])
-    assert bool(jnp.isfinite(jax.jit(model.apply)(variables, row, clip).score).all())
+    assert bool(jnp.isfinite(quickly(model.apply)(variables, row, clip).score).all())
     assert variables["params"]["over_rows"]["kernel"].shape == (18, 3, 3, 4)

@@ -15,7 +15,7 @@ from rawnet_jax.labels import spoof_probability
 from rawnet_jax.models.registry import MODELS, build_model, model_config
 from rawnet_jax.nn.layers import max_pool_1d
 from tests.models.keras_weights import conv1d_from_keras
-from tests.models.small_models import CASES, DISTINCT, Case, small_model
+from tests.models.small_models import CASES, DISTINCT, Case, quickly, small_model
 
 BATCH = 3
 
@@ -54,14 +54,12 @@ class Passes:
         self.waveform = waveform.astype(np.float32)
         self.num_samples = np.array([case.num_samples] * BATCH + [0], np.int32)
         # A cheap generator: compiling the usual one for every entry takes longer than the test.
-        self.variables = jax.jit(model.init)(
+        self.variables = quickly(model.init)(
             jax.random.key(0, impl="unsafe_rbg"), self.waveform, self.num_samples
         )
         self.model = model
-        self.score = jax.jit(model.apply)
-        self.train = jax.jit(
-            jax.grad(self._total, has_aux=True), compiler_options=case.gradient or None
-        )
+        self.score = quickly(model.apply)
+        self.train = jax.jit(jax.grad(self._total, has_aux=True), compiler_options=case.quick)
 
     def _total(self, params: Any, waveform: Any) -> tuple[Any, Any]:
         output, updates = self.model.apply(

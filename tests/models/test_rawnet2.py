@@ -10,6 +10,7 @@ from rawnet_jax.models.rawnet2 import TORCH_NAMES, RawNet2
 from rawnet_jax.models.registry import build_model, model_config
 from rawnet_jax.models.variables import init_variables, variable_shapes
 from tests.models.parity_fixture import channels_second, fixture_named, taps_of
+from tests.models.small_models import quickly
 
 FORMS = {"rawnet2_2021": "rawnet2_asvspoof2021", "rawnet2_eurecom": "rawnet2_eurecom"}
 TIME_FIRST = ("gru_in", "gru_out")  # published with time before channels, as ours
@@ -35,7 +36,7 @@ def clips(rows=2, num_samples=NUM_SAMPLES):
 
 
 def scores(model, variables):
-    return np.asarray(jax.jit(model.apply)(variables, *clips()).score)
+    return np.asarray(quickly(model.apply)(variables, *clips()).score)
 
 
 @pytest.fixture(scope="module", params=sorted(FORMS))
@@ -45,7 +46,7 @@ def published(request, shared_data):
     waveform = np.concatenate(list(fixture.inputs().values()))
     num_samples = np.full(len(waveform), waveform.shape[1], np.int32)
 
-    @jax.jit
+    @quickly
     def run(variables, waveform):
         return model.apply(variables, waveform, num_samples, mutable=["intermediates"])
 

@@ -17,7 +17,7 @@ from rawnet_jax.models.variables import variable_shapes
 from rawnet_jax.models.with_encoder import WithEncoder
 from rawnet_jax.nn.lengths import Extent
 from tests.models import slow_heads
-from tests.models.small_models import ON_TINY
+from tests.models.small_models import ON_TINY, QUICK
 from tests.models.test_variable_length import drawn
 
 WIDTH, STATES = 16, 4
@@ -89,7 +89,7 @@ def test_sls_as_published_takes_all_frames_in_one_vector(monkeypatch):
 
 def check(monkeypatch, name, fields, slow, given, lengths):
     model, variables = head(monkeypatch, name, lengths, given, **fields)
-    output = jax.jit(model.apply)(
+    output = jax.jit(model.apply, compiler_options=QUICK)(
         variables, np.zeros((3, 100), np.float32), np.array([100, 100, 0], np.int32)
     )
     names = MODELS[name].torch_names or TorchNames()

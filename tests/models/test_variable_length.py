@@ -17,7 +17,7 @@ from rawnet_jax.models.res2net import average_of_frames
 from rawnet_jax.models.variables import init_variables
 from rawnet_jax.nn.layers import BatchNorm
 from rawnet_jax.nn.lengths import Extent, clips_alone
-from tests.models.small_models import CASES, Case, distinct, padded_model
+from tests.models.small_models import CASES, QUICK, Case, distinct, padded_model, quickly
 
 
 def test_every_model_has_the_field():
@@ -53,7 +53,7 @@ class Passes:
 
     def __init__(self, case: Case, model: nn.Module) -> None:
         self.model, self.variables = model, drawn(model, case.padded.long)
-        self.run = jax.jit(self._run, compiler_options=case.gradient or None)
+        self.run = jax.jit(self._run, compiler_options=case.quick)
 
     def _total(self, params: Any, waveform: Any, num_samples: Any) -> tuple[Any, Any]:
         output, updates = self.model.apply(
@@ -137,7 +137,7 @@ def conv1d(**fields: Any) -> tuple[Conv1DClassifier, dict[str, Any]]:
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_conv1d_pools_its_own_frames(pooling):
     model, variables = conv1d(pooling=pooling, variable_length=True)
-    score = jax.jit(model.apply)
+    score = quickly(model.apply)
     clip = 0.3 * np.random.default_rng(2).standard_normal(75).astype(np.float32)
     alone: Any = score(variables, *rows_of([clip], 75, 0.0))
     padded: Any = score(variables, *rows_of([clip, clip[:0]], 118, -9.0))
@@ -152,7 +152,7 @@ def test_conv1d_on_a_full_row_is_the_published_one():
     found = {}
     for fields in ({}, {"variable_length": True}, {"pooling": "max"}):
         model, variables = conv1d(**fields)
-        output: Any = jax.jit(model.apply)(variables, *rows_of([clip], 80, 0.0))
+        output: Any = quickly(model.apply)(variables, *rows_of([clip], 80, 0.0))
         found[tuple(fields)] = float(output.score[0])
     assert found[("variable_length",)] == pytest.approx(found[()], abs=1e-6)
     assert abs(found[("pooling",)] - found[()]) > 1e-3
@@ -173,7 +173,7 @@ def test_attentive_statistics_by_their_formula():
     params = jax.tree.map(
         lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32), template["params"]
     )
-    found = jax.jit(pooling.apply)({"params": params}, x, extent)
+    found = quickly(pooling.apply)({"params": params}, x, extent)
     for row, length in enumerate((6, 4)):
         h = x[row, :length]
         hidden = np.tanh(h @ params["hidden"]["kernel"] + params["hidden"]["bias"])
@@ -187,7 +187,7 @@ def test_attentive_statistics_by_their_formula():
 def test_a_clip_too_short_is_followed_by_silence():
     model, variables = conv1d(variable_length=True)
     assert model.shortest == 5  # two windows, one after pooling
-    score = jax.jit(model.apply)
+    score = quickly(model.apply)
     alone: Any = score(variables, np.ones((1, 2), np.float32), np.array([2], np.int32))
     silence: Any = score(variables, *rows_of([np.array([1, 1, 0, 0, 0], np.float32)], 5, 7.0))
     np.testing.assert_allclose(alone.score, silence.score, atol=1e-6)
@@ -246,7 +246,7 @@ def test_statistics_of_frames_and_their_gradients():
         y, pull, statistics = jax.vjp(f, params, x, has_aux=True)
         return jax.tree.leaves((y, pull(cotangent), statistics))
 
-    found, wanted = jax.jit(lambda: (all_of(ours), all_of(formula)))()
+    found, wanted = jax.jit(lambda: (all_of(ours), all_of(formula)), compiler_options=QUICK)()
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
 
@@ -254,7 +254,7 @@ def test_statistics_of_frames_and_their_gradients():
 def test_average_pool_counts_frames_of_the_clip():
     x = np.arange(2 * 3 * 5, dtype=np.float32).reshape(1, 6, 5, 1).repeat(2, axis=0)
     extent = Extent(*given([True, True], [5, 3]))
-    found = np.asarray(jax.jit(lambda: average_of_frames(jnp.asarray(x), extent, 2))())
+    found = np.asarray(quickly(lambda: average_of_frames(jnp.asarray(x), extent, 2))())
     assert found.shape == (2, 3, 3, 1)
     np.testing.assert_allclose(found[0, 0, :, 0], [3.0, 5.0, 6.5])
     np.testing.assert_allclose(found[1, 0, :2, 0], [3.0, 4.5])  # the second: column 2 alone

@@ -12,7 +12,6 @@ import jax
 import numpy as np
 import pytest
 
-from fuzzing.quick_xla import QUICK_TO_COMPILE
 from rawnet_jax.checkpoint import restore_variables
 from rawnet_jax.config_file import load_config, read_config, with_overrides
 from rawnet_jax.data.loader import BatchSource
@@ -27,6 +26,7 @@ from rawnet_jax.scoring.scorer import Scorer
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.writer import epoch_history, read_log
 from tests.conftest import REPO
+from tests.environment import QUICK_TO_COMPILE
 
 STEPS_PER_EPOCH = 6
 NUM_STEPS = 4 * STEPS_PER_EPOCH

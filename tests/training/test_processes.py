@@ -18,13 +18,13 @@ import jax
 import numpy as np
 import pytest
 
-from fuzzing.quick_xla import QUICK_TO_COMPILE
 from rawnet_jax.config_file import load_config
 from rawnet_jax.mesh import replicated
 from rawnet_jax.peers import EXIT_LOST
 from rawnet_jax.training.loop import Trainer
 from rawnet_jax.training.writer import epoch_history, read_log
 from tests.conftest import REPO
+from tests.environment import QUICK_TO_COMPILE
 
 # The real command; one process kills itself when step KILL_AT is asked for.
 CHILD = """

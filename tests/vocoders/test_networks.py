@@ -23,6 +23,7 @@ from rawnet_jax.vocoders.objective import (
     mel_distance,
 )
 from rawnet_jax.vocoders.vocos import Vocos
+from tests.models.small_models import quickly
 
 RNG = np.random.default_rng(0)
 SMALL = MelSetting(num_bands=8, hop=16, size=64)
@@ -118,8 +119,8 @@ def test_vocos_has_the_published_size() -> None:
 def test_a_frame_becomes_a_hop(family: str) -> None:
     network = VocoderSpec(family, SMALL, TINY.get(family, {"channels": 8})).network()
     waveform = jnp.asarray(RNG.normal(size=(2, 160)), jnp.float32)
-    params = jax.jit(network.init)(jax.random.key(0), waveform)
-    copy = jax.jit(network.copied)(params, waveform)
+    params = quickly(network.init)(jax.random.key(0), waveform)
+    copy = quickly(network.copied)(params, waveform)
     assert copy.shape == (2, 160)
     assert float(jnp.abs(copy).max()) <= 1
     assert float(jnp.std(copy)) > 0
@@ -172,8 +173,8 @@ def test_a_spec_survives_json() -> None:
 def test_discriminators_see_every_period_and_resolution() -> None:
     network = Discriminators((4, 4), (4, 4), periods=(2, 3), resolutions=((32, 8),))
     waveform = jnp.asarray(RNG.normal(size=(2, 200)), jnp.float32)
-    variables = jax.jit(network.init)(jax.random.key(0), waveform)
-    judged = jax.jit(network.apply)
+    variables = quickly(network.init)(jax.random.key(0), waveform)
+    judged = quickly(network.apply)
     scores, maps = judged(variables, waveform)
     assert [len(score) for score in scores] == [4, 6, 2]
     assert [len(layers) for layers in maps] == [2, 2, 2]
@@ -201,7 +202,7 @@ def test_losses_are_least_squares_and_l1() -> None:
 
 def test_mel_distance_of_twice_the_level_is_its_logarithm() -> None:
     waveform = jnp.asarray(RNG.normal(size=(1, 4096)), jnp.float32)
-    distance = jax.jit(mel_distance)
+    distance = quickly(mel_distance)
     assert float(distance(waveform, waveform)) == 0
     assert float(distance(waveform, 2 * waveform)) == pytest.approx(np.log(2), rel=1e-3)
 

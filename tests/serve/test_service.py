@@ -329,7 +329,7 @@ def test_ctrl_c_under_load(tmp_path):
                         lost.append(repr(error))
                         return
 
-        with futures.ThreadPoolExecutor(6) as pool:
+        with futures.ThreadPoolExecutor(6) as pool, killed_on_failure(process):
             running_ = [pool.submit(load) for _ in range(6)]
             until(lambda: len(statuses) > 40)
             workers = children(process.pid)

@@ -123,7 +123,7 @@ ROWS = {
         r"weak.txt: is among --scores too",
     ),
     "dev list alone": (["--dev-protocol=x"], r"goes with --dev-scores only"),
-    "rule without dev": (["--threshold-rule=eer"], r"among dev scores and there are none"),
+    "rule without dev": (["--threshold-rule=eer"], r"on dev scores and there are none"),
     "unknown rule": (["--threshold-rule=best"], r"--threshold-rule best: it must be one of eer"),
     "unknown column": (["--by", "accent"], r"--by accent: no column 'accent'"),
     "unknown value": (["--where", "codec=mp3"], r"codec=mp3: no trial has it"),

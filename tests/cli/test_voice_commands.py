@@ -185,7 +185,7 @@ def test_wrong_input_is_one_line(calibrated, tmp_path, capsys):
         (["verify", *words_of(calibrated)[:3], *at], "--key must name", 2),
         (["verify", *words_of(calibrated, f"--key={tmp_path / 'other'}"), *at], "another key", 2),
         (["verify", *words_of(calibrated, "--band=-1"), *at], "band is -1", 2),
-        (["verify", *words_of(calibrated, f"--encoder={tmp_path}"), *at], "no encoder", 2),
+        (["verify", *words_of(calibrated, f"--encoder={tmp_path}"), *at], "not an encoder", 2),
         (["verify", *words_of(calibrated), at[0], "-"], "standard input", 2),
         (["verify", *words_of(calibrated), at[0], str(tmp_path / "bad.wav")], "not audio", 1),
         (["speaker-encoder", "--import", clip, "--output", str(tmp_path / "e")], "PyTorch", 2),

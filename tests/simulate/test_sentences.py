@@ -29,8 +29,8 @@ def test_forms(tmp_path, text, found):
     ("text", "message"),
     [
         ("a\tOne.\nTwo.\n", r":2: 1 columns; it must be an id, a tab and the text"),
-        ("One.\na|Two.\n", r":2: holds \|; the first line has no id"),
-        ("One.\na\tTwo.\n", r":2: holds a tab; the first line has no id"),
+        ("One.\na|Two.\n", r":2: contains \|, but the first line has no id"),
+        ("One.\na\tTwo.\n", r":2: contains a tab, but the first line has no id"),
         ("a|One.\na|Two.\n", r":2: id 'a' was on line 1 already"),
         ("a b|One.\n", r":1: the id is 'a b'; it must be one word"),
         ("|One.\n", r":1: the id is ''; it must be one word"),

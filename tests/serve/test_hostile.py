@@ -1,5 +1,6 @@
 """Bodies that want to break the service, and requests that fit its OpenAPI document."""
 
+import shutil
 import subprocess
 import sys
 
@@ -78,6 +79,8 @@ def test_damaged_recordings_get_the_verdict_of_score_or_a_problem(server, bases,
 def test_recordings_that_people_have(server, tmp_path):
     if not CASES.is_file():
         pytest.skip(f"no {CASES}")
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("the program ffmpeg, which makes the cases, is not here")
     subprocess.run([sys.executable, str(CASES), str(tmp_path)], check=True, capture_output=True)
     paths = [*tmp_path.glob("*.*"), *(tmp_path / "folder").glob("*")]
     paths = [path for path in paths if path.is_file() and path.stat().st_size < 400_000]

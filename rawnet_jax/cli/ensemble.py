@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from rawnet_jax.checkpoint_names import BEST
 from rawnet_jax.cli import flags
 
 EPILOG = """\
@@ -33,12 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="round parameters to 16 bit, so that a preset of the run has half the size",
     )
-    parser.add_argument(
-        "--checkpoint",
-        default=BEST,
-        metavar="WHICH",
-        help="best, latest, swa or a step, of each run (default: %(default)s)",
-    )
+    flags.add_checkpoint(parser)
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:

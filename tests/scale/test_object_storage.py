@@ -2,9 +2,9 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
+import sys
 import tarfile
 import time
 import urllib.request
@@ -23,21 +23,19 @@ from tests.scale.fake_worker import run
 from tests.scale.faulty_proxy import FaultyProxy
 
 pytest.importorskip("obstore", reason="extra scale is not installed")
-MOTO = os.environ.get("RAWNET_JAX_TEST_MOTO") or shutil.which("moto_server")
+pytest.importorskip("moto", reason="moto is not installed")
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY1234"
 
 
 @pytest.fixture(scope="module")
 def s3():
     """Port of an S3 server on this machine."""
-    if MOTO is None:
-        pytest.skip("no moto_server on PATH; RAWNET_JAX_TEST_MOTO may name it")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     server = subprocess.Popen(
-        [MOTO, "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -84,6 +84,14 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
         help="processes or actors, each with the model (default: one per four cores)",
     )
     group.add_argument(
+        "--decoders",
+        type=int,
+        default=0,
+        metavar="N",
+        help="Ray actors without the model that decode for the others, such as CPUs for a GPU "
+        "(default: 0, each decodes itself)",
+    )
+    group.add_argument(
         "--num-workers",
         type=int,
         default=0,

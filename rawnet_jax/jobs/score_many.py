@@ -43,6 +43,7 @@ class ScoreManyOptions(VerdictOptions):
     runner: str
     address: str | None
     workers: int
+    decoders: int
     num_workers: int
     concurrency: int
     shard_mb: float
@@ -57,6 +58,9 @@ class ScoreManyOptions(VerdictOptions):
         super().__post_init__()
         extension_of(self.manifest)
         at_least("--workers", self.workers, 0, MOST_WORKERS)
+        at_least("--decoders", self.decoders, 0, MOST_WORKERS)
+        if self.decoders and self.runner != RAY:
+            raise ConfigError("--decoders: only --runner ray has actors that decode")
         at_least("--num-workers", self.num_workers, 0, MOST_WORKERS)
         at_least("--concurrency", self.concurrency, 1, MOST_WORKERS)
         at_least("--shard-files", self.shard_files, 1)
@@ -140,6 +144,7 @@ def make_runner(options: ScoreManyOptions, store: Store) -> Runner:
             options.job,
             store,
             num_workers=workers,
+            num_decoders=options.decoders,
             timeout_s=options.shard_timeout,
             address=options.address,
         )

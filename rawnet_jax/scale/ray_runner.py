@@ -6,7 +6,8 @@ nothing waits in Ray but the names of shards. Usage statistics are off.
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rawnet_jax.errors import DataError, RawnetError
 from rawnet_jax.scale.ledger import Task, split
 from rawnet_jax.scale.local_runner import KILLS, Listener, passed_by
 from rawnet_jax.scale.optional import imported
+from rawnet_jax.scale.ray_decoders import DecodedRecordings, Decoder, Decoding
 from rawnet_jax.scale.shard import Settings
 from rawnet_jax.scale.stores import Store
 from rawnet_jax.scale.todo import Todo
@@ -25,8 +27,9 @@ _MOST_STARTS = 3  # that fail one after the other
 class _Actor:
     """What runs in a process of the cluster."""
 
-    def __init__(self, job: Mapping[str, Any]) -> None:
+    def __init__(self, job: Mapping[str, Any], decoders: Sequence[Any]) -> None:
         self._job = job
+        self._decoders = decoders
         self._worker: Any = None
 
     def ready(self) -> dict[str, Any]:
@@ -41,8 +44,13 @@ class _Actor:
 
     def score(self, task: Task) -> dict[str, Any]:
         """Score a shard."""
+        open_rows = None
+        if self._decoders:
+            how = Decoding.of(self._worker.recipe, self._worker.how)
+            ray = imported("ray", "--runner ray", _EXTRA)
+            open_rows = partial(DecodedRecordings, ray, self._decoders, how)
         try:
-            return {"done": self._worker.score(task, lambda _: None)}
+            return {"done": self._worker.score(task, lambda _: None, open_rows)}
         except RawnetError as error:
             return {"error": str(error)}
 
@@ -56,6 +64,7 @@ class RayRunner:
         store: Store,
         *,
         num_workers: int,
+        num_decoders: int = 0,
         timeout_s: float | None = None,
         address: str | None = None,
     ) -> None:
@@ -64,7 +73,8 @@ class RayRunner:
         Args:
             job: see `rawnet_jax.scale.worker.Worker`.
             store: the output.
-            num_workers: actors.
+            num_workers: actors that score.
+            num_decoders: actors that decode for them; 0 = each decodes itself.
             timeout_s: seconds that a shard may take before it is split; None = any.
             address: of the cluster; None = start one here.
 
@@ -77,9 +87,12 @@ class RayRunner:
         self._ray: Any = imported("ray", "--runner ray", _EXTRA)
         self._job, self._store = job, store
         self._num_workers, self._timeout_s = num_workers, timeout_s
-        here = {} if address else {"include_dashboard": False, "num_cpus": max(num_workers, 1)}
-        above = str(Path(__file__).resolve().parents[2])
-        environment = {"env_vars": {"PYTHONPATH": above, "RAY_USAGE_STATS_ENABLED": "0"}}
+        here = (
+            {} if address else {"include_dashboard": False, "num_cpus": num_workers + num_decoders}
+        )
+        above = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]
+        path = os.pathsep.join(filter(None, above))
+        environment = {"env_vars": {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}}
         try:
             self._ray.init(address=address, log_to_driver=False, runtime_env=environment, **here)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -87,6 +100,8 @@ class RayRunner:
         gpus = self._ray.cluster_resources().get("GPU", 0)
         share = {"num_gpus": min(1.0, gpus / num_workers)} if gpus else {"num_cpus": 1}
         self._kind = self._ray.remote(**share)(_Actor)
+        decoder = self._ray.remote(num_cpus=1, max_restarts=-1)(Decoder)
+        self._decoders = [decoder.remote() for _ in range(num_decoders)]
         self._idle: list[Any] = []
 
     def start(self) -> dict[str, Any]:
@@ -176,7 +191,7 @@ class RayRunner:
 
     def _started(self) -> tuple[Any, dict[str, Any]]:
         for number in range(1, _MOST_STARTS + 1):
-            actor = self._kind.remote(self._job)
+            actor = self._kind.remote(self._job, self._decoders)
             try:
                 said = self._ray.get(actor.ready.remote())
             except self._ray.exceptions.RayError as error:

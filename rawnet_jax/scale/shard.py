@@ -4,7 +4,9 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,13 @@ from rawnet_jax.scale.rows import Row, read_rows
 from rawnet_jax.scale.stores import Store
 from rawnet_jax.scale.tallies import Tally
 from rawnet_jax.scoring.file_scorer import Outcome
+from rawnet_jax.scoring.file_windows import Recording
 from rawnet_jax.scoring.model import ScoringModel
 from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import JsonLines
 from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
+
+OpenRows = Callable[[Sequence[Row]], AbstractContextManager[Sequence[tuple[str, Recording]]]]
 
 _TICK_S = 0.5  # between two messages on how far it is
 
@@ -53,6 +58,7 @@ def score_shard(
     decision: DecisionRule,
     settings: Settings,
     tick: Callable[[int], Any],
+    open_rows: OpenRows | None = None,
 ) -> dict[str, Any]:
     """Score the rows of a task and write what came of them.
 
@@ -63,6 +69,7 @@ def score_shard(
         decision: reads scores.
         settings: the rest.
         tick: is told now and then how many files were done since.
+        open_rows: returns the recordings of rows; None = fetched and decoded here.
 
     Returns:
         The record of the task, see `Tally.record`; {} where another runner was first.
@@ -75,7 +82,8 @@ def score_shard(
     tally, failed, found = Tally(), [], []
     for row, reason in fatal:
         found.append(unreadable_record(row.uri, reason))
-    with Recordings(rows, concurrency=settings.concurrency) as recordings:
+    open_rows = open_rows or partial(Recordings, concurrency=settings.concurrency)
+    with open_rows(rows) as recordings:
         num_new = 0
         for row, one in zip(
             rows,

@@ -53,11 +53,12 @@ class Todo:
     def died(self, task: Task) -> tuple[Task, ...]:
         """Return what is to do after a worker died with a task: it again, or its halves.
 
-        One worker may be killed by anything; two that die with the same files have one in them that
-        kills. An empty result: it is found, the only file of this task.
+        One worker may be killed by anything. Where two die with the same files, one of these may
+        kill: halves find it. A single file is passed by after one more death (an empty result),
+        since machines that are lost often would take some for it that do not kill.
         """
         task = replace(task, deaths=task.deaths + 1)
-        if task.deaths < 2:
+        if task.deaths < (2 if task.rows > 1 else 3):
             return (task,)
         return task.halves() if task.rows > 1 else ()
 

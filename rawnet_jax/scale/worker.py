@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from rawnet_jax.errors import RawnetError
 from rawnet_jax.scale.ledger import Task
-from rawnet_jax.scale.shard import Settings, score_shard
+from rawnet_jax.scale.shard import OpenRows, Settings, score_shard
 from rawnet_jax.scale.stores import open_store
 from rawnet_jax.scoring.model import ScoringModel
 
@@ -37,6 +37,8 @@ class Worker:
     Attributes:
         settings: all of the model that decides a line of the results, ready for JSON.
         notes: what a user must know of the decision rule.
+        recipe: how the model scores recordings.
+        how: settings of its shards.
     """
 
     def __init__(self, job: Mapping[str, Any], open_model: OpenModel = open_run) -> None:
@@ -59,7 +61,8 @@ class Worker:
             "batch": self._model.recipe.batch_size,
             **self._decision.record,
         }
-        self._settings = Settings(
+        self.recipe = self._model.recipe
+        self.how = Settings(
             Path(job["manifest"]),
             job["settings"]["format"],
             job["settings"]["channel"],
@@ -69,9 +72,13 @@ class Worker:
             job_digest(self.settings, job["settings"]),
         )
 
-    def score(self, task: Task, tick: Callable[[int], Any]) -> dict[str, Any]:
+    def score(
+        self, task: Task, tick: Callable[[int], Any], open_rows: OpenRows | None = None
+    ) -> dict[str, Any]:
         """Score a shard, see `score_shard`."""
-        return score_shard(task, self._store, self._model, self._decision, self._settings, tick)
+        return score_shard(
+            task, self._store, self._model, self._decision, self.how, tick, open_rows
+        )
 
 
 def job_digest(of_model: Mapping[str, Any], of_job: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rawnet_jax.config import AudioConfig, GateConfig
-from rawnet_jax.data.audio import Encoded, waveform_blocks
+from rawnet_jax.data.audio import Source, waveform_blocks
 from rawnet_jax.errors import AudioError
 from rawnet_jax.scoring.gate import ChannelMix, Refusal
 
@@ -43,19 +43,28 @@ class Decoded:
         notes += self.notes
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Promised:
+    """A recording that another process decodes; asked for when it is its turn.
+
+    Attributes:
+        get: waits; returns what was decoded, or where the recording lies if it has to be done here.
+    """
+
+    get: Callable[[], Decoded | Source]
+
+
 def decode(
-    content: bytes,
-    name: str,
+    source: Source,
     audio: AudioConfig,
     gate: GateConfig,
     channel: int | None = None,
     on_opened: Callable[[Any], None] | None = None,
 ) -> Decoded:
-    """Decode the bytes of an audio file as scoring does.
+    """Decode a recording as scoring does, whole.
 
     Args:
-        content: of the file.
-        name: what errors call it.
+        source: of the recording.
         audio: bounds on what is decoded; of length and level the gate decides.
         gate: bounds on what is judged.
         channel: the one that is taken, 1 = the first; None = the average of all.
@@ -63,7 +72,7 @@ def decode(
     """
     mix, notes, blocks = ChannelMix(gate, channel), list[str](), list[np.ndarray]()
     bounds = replace(audio, min_duration_s=0.0)
-    source, error = Encoded(content, name), None
+    error = None
     try:
         for block in waveform_blocks(source, bounds, mix, notes=notes, on_opened=on_opened):
             blocks.append(block)

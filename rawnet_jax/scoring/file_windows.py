@@ -17,7 +17,7 @@ import numpy as np
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.data.audio import Source, from_int16, waveform_blocks
 from rawnet_jax.errors import AudioError, ConfigError
-from rawnet_jax.scoring.decoded import Decoded
+from rawnet_jax.scoring.decoded import Decoded, Promised
 from rawnet_jax.scoring.gate import ChannelMix, Reason, Refusal
 from rawnet_jax.scoring.seek import Window, look_at, sought
 from rawnet_jax.scoring.windows import WindowCutter
@@ -47,9 +47,12 @@ class End(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-Recording = Source | Decoded | Callable[[], np.ndarray]
+Present = Source | Decoded | Callable[[], np.ndarray]
 """What can be decoded, what another process decoded, or what reads a clip that was decoded before:
 mono at 16 kHz, in 16-bit units."""
+
+Recording = Present | Promised
+"""That, or what another process is decoding."""
 
 Part = list[Window] | End
 """Windows of a recording in order, in pieces; then one `End`."""
@@ -103,7 +106,7 @@ def read_parts(
         how: settings.
         watch: is shown every block, float32 [n] at 16 kHz.
     """
-    reader = _Reader(path, how, watch)
+    reader = _Reader(path.get() if isinstance(path, Promised) else path, how, watch)
     try:
         yield from reader.parts()
         yield End(reader.num_samples, reader.refusal(), notes=tuple(reader.notes))
@@ -118,7 +121,7 @@ class _Reader:
     """One file while it is read."""
 
     def __init__(
-        self, path: Recording, how: Reading, watch: Callable[[np.ndarray], Any] | None
+        self, path: Present, how: Reading, watch: Callable[[np.ndarray], Any] | None
     ) -> None:
         self.num_samples = 0
         self.notes: list[str] = []

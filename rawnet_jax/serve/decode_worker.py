@@ -25,6 +25,7 @@ import numpy as np
 import soundfile
 
 from rawnet_jax.config import AudioConfig, GateConfig
+from rawnet_jax.data.audio import Encoded
 from rawnet_jax.data.file_kinds import kind_of_file
 from rawnet_jax.data.mp3_frames import begins_mp3
 from rawnet_jax.errors import AudioError
@@ -77,8 +78,8 @@ def _import_all() -> None:
             soundfile.write(file, waveform, 8_000, format=container, subtype=codec)
         except (ValueError, soundfile.SoundFileError):  # an older libsndfile writes fewer
             continue
-        decode(file.getvalue(), _NAME, AudioConfig(), GateConfig())
-    decode(b"no audio", _NAME, AudioConfig(), GateConfig())
+        decode(Encoded(file.getvalue(), _NAME), AudioConfig(), GateConfig())
+    decode(Encoded(b"no audio", _NAME), AudioConfig(), GateConfig())
 
 
 def _answer(request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
@@ -94,7 +95,7 @@ def _answer(request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
 
     audio, gate = AudioConfig(**request["audio"]), GateConfig(**request["gate"])
     try:
-        found = decode(content, _NAME, audio, gate, request["channel"], look)
+        found = decode(Encoded(content, _NAME), audio, gate, request["channel"], look)
     except MemoryError:
         found = _failed("it takes too much memory")
     except Exception as defect:  # of whatever kind: this recording's alone

@@ -60,6 +60,7 @@ def options(manifest, output, **more):
         "runner": "local",
         "address": None,
         "workers": 2,
+        "decoders": 0,
         "num_workers": 1,
         "concurrency": 4,
         "shard_mb": 100.0,
@@ -105,10 +106,10 @@ def _watch_files():
 def _log_tasks(path):
     score = Worker.score
 
-    def logged(self, task, tick):
+    def logged(self, task, *more):
         with open(path, "a") as file:
             file.write(f"{task.name} {os.getpid()}\n")
-        return score(self, task, tick)
+        return score(self, task, *more)
 
     Worker.score = logged  # type: ignore[method-assign]
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from rawnet_jax.config import AudioConfig, GateConfig
+from rawnet_jax.data.audio import Encoded
 from rawnet_jax.scoring.decoded import decode
 from rawnet_jax.serve import decode_process
 from rawnet_jax.serve.decode_process import MEDIA, SOUND, DecodeProcess, Limits, WorkerDied
@@ -52,7 +53,7 @@ def process():
 )
 def test_a_process_decodes_as_scoring_does(process, form):
     content = wav(noise(30_000, 2), 48_000, **form)
-    here, there = decode(content, "x", AUDIO, GATE), decoded(process, content)
+    here, there = decode(Encoded(content, "x"), AUDIO, GATE), decoded(process, content)
     assert there.decoded.error is None
     assert np.array_equal(here.waveform, there.decoded.waveform)
     assert there.decoded.notes == here.notes
@@ -65,7 +66,7 @@ def test_what_is_wrong_comes_as_scoring_says_it(process):
     silent_half = wav(noise(9_000, 2) * [1, 0])
     not_finite = wav(np.full(5_000, np.nan), subtype="FLOAT")
     for content in (b"no audio", GOOD[:3_000], silent_half, not_finite, wav(noise(0))):
-        here, there = decode(content, "x", AUDIO, GATE), decoded(process, content).decoded
+        here, there = decode(Encoded(content, "x"), AUDIO, GATE), decoded(process, content).decoded
         assert there.refusal == here.refusal
         assert (there.error and (there.error.reason, there.error.detail)) == (
             here.error and (here.error.reason, here.error.detail)
@@ -87,7 +88,9 @@ def test_recordings_for_the_extra_media_are_read_by_the_other_kind(process):
     other = DecodeProcess(MEDIA, Limits())
     try:
         found = decoded(other, content)
-        assert np.array_equal(found.decoded.waveform, decode(content, "x", AUDIO, GATE).waveform)
+        assert np.array_equal(
+            found.decoded.waveform, decode(Encoded(content, "x"), AUDIO, GATE).waveform
+        )
         assert found.seen["codec"] == "opus"
     finally:
         other.close()

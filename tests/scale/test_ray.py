@@ -75,7 +75,7 @@ def _kill_actors(stop, killed):
 
 def test_lost_actors_cost_their_running_shards_alone(scored, tmp_path):
     workdir, manifest, plain = scored
-    stop, killed = threading.Event(), []
+    stop, killed = threading.Event(), list[str]()
     killer = threading.Thread(target=_kill_actors, args=(stop, killed))
     killer.start()
     try:

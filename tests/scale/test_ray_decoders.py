@@ -76,9 +76,9 @@ def test_chunks_come_ahead_but_not_all_at_once(rows, monkeypatch):
     monkeypatch.setattr(ray_decoders, "_CHUNK_FILES", 4)
     actor = FakeActor()
     with DecodedRecordings(FakeRay, [actor], HOW, rows) as recordings:
-        recordings[0][1].get()
+        taken(recordings[:1])
         assert len(actor.chunks) == 3
-        recordings[4][1].get()
+        taken(recordings[4:5])
         assert len(actor.chunks) == 4
 
 

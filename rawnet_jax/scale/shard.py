@@ -19,8 +19,8 @@ from rawnet_jax.scale.tallies import Tally
 from rawnet_jax.scoring.file_scorer import Outcome
 from rawnet_jax.scoring.file_windows import Recording
 from rawnet_jax.scoring.model import ScoringModel
-from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.score_forms import JsonLines
+from rawnet_jax.scoring.sources import score_by
 from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
 
 OpenRows = Callable[[Sequence[Row]], AbstractContextManager[Sequence[tuple[str, Recording]]]]
@@ -87,14 +87,12 @@ def score_shard(
         num_new = 0
         for row, one in zip(
             rows,
-            score_recordings(
+            score_by(
+                model,
                 recordings,
-                model.score_batch,
-                model.recipe,
                 channel=settings.channel,
                 max_duration_s=settings.max_duration_s,
                 num_threads=settings.threads,
-                num_devices=model.num_devices,
                 whole_batches=True,
             ),
             strict=True,
@@ -207,7 +205,7 @@ def encoded(records: Iterable[Record], form: str) -> bytes:
         line = JsonLines()
         return "".join(map(line.text, records)).encode()
     pa, parquet = imported("pyarrow", form), imported("pyarrow.parquet", form)
-    texts, numbers = ("path", "verdict", "reason"), ("score", "llr", "p_spoof", "prior")
+    texts, numbers = ("path", "verdict", "reason", "source"), ("score", "llr", "p_spoof", "prior")
     schema = pa.schema(
         [
             *((name, pa.string()) for name in texts),

@@ -17,6 +17,7 @@ from rawnet_jax.scale.ledger import Task
 from rawnet_jax.scale.shard import OpenRows, Settings, score_shard
 from rawnet_jax.scale.stores import open_store
 from rawnet_jax.scoring.model import ScoringModel
+from rawnet_jax.scoring.sources import tracer_of
 
 OpenModel = Callable[[Mapping[str, Any]], ScoringModel]
 
@@ -61,6 +62,8 @@ class Worker:
             "batch": self._model.recipe.batch_size,
             **self._decision.record,
         }
+        if tracer := tracer_of(self._model):
+            self.settings["sources"] = list(tracer.rule.names)
         self.recipe = self._model.recipe
         self.how = Settings(
             Path(job["manifest"]),

@@ -1,7 +1,8 @@
 """Which family of engines a fake comes from, beside its verdict: a rule, its file, its use."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from rawnet_jax.fitted_file import read_arrays, write_arrays
 from rawnet_jax.metrics.outlier import EmbeddingDistance
 from rawnet_jax.metrics.source import NONE, SourceRule
 from rawnet_jax.scoring.file_scorer import FileScore
+from rawnet_jax.scoring.file_windows import Recording
 from rawnet_jax.scoring.model import ScoringModel
+from rawnet_jax.scoring.recordings import score_recordings
 from rawnet_jax.scoring.windows import WindowScores
 
 SOURCES_FILE = "sources.safetensors"
@@ -86,6 +89,32 @@ def tracer_of(model: ScoringModel) -> Tracer | None:
         return None
     measure = None if run.outliers is None else run.outliers.measure
     return Tracer(rule, run.embed_batch, run.recipe.aggregation, measure)
+
+
+def score_by(
+    model: ScoringModel, recordings: Sequence[tuple[str, Recording]], **how: Any
+) -> Generator[FileScore, None, None]:
+    """Score recordings by a model, with the source of each where the model knows sources.
+
+    Args:
+        model: the network and how it scores.
+        recordings: name and source of each.
+        how: further arguments of `score_recordings`.
+
+    Yields:
+        One result per recording, in order.
+
+    Raises:
+        DataError: the rule on sources is damaged.
+        ConfigError: the detector of speech is not installed.
+    """
+    tracer = tracer_of(model)
+    score_batch = model.score_batch if tracer is None else tracer.embed_batch
+    how.setdefault("num_devices", model.num_devices)
+    results = score_recordings(recordings, score_batch, model.recipe, **how)
+    with contextlib.closing(results):
+        for found in results:
+            yield found if tracer is None else tracer.traced(found)
 
 
 def save_source_rule(folder: Path, rule: SourceRule, step: int) -> None:

@@ -18,12 +18,15 @@ import soundfile
 from rawnet_jax.cli.main import main
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.jobs.score_many_status import ScoreManyStatusOptions, show_status
+from rawnet_jax.metrics.source import SourceRule
+from rawnet_jax.run import Run
 from rawnet_jax.scale.listing import list_sources
 from rawnet_jax.scale.rows import write_manifest
 from rawnet_jax.scale.stores import FolderStore
+from rawnet_jax.scoring.sources import SOURCES_FILE, save_source_rule
 from tests.conftest import REPO
 from tests.scale.fake_worker import LOG, PAUSE, run
-from tests.small_run import write_run
+from tests.small_run import STEP, write_run
 
 NUM_FILES = 22
 
@@ -265,8 +268,13 @@ def test_a_new_file_never_replaces_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_scores_are_those_of_score(tmp_path, monkeypatch):
+@pytest.mark.parametrize("traced", [False, True])
+def test_scores_are_those_of_score(tmp_path, monkeypatch, capsys, traced):
     workdir = write_run(tmp_path / "run", num_samples=800)
+    if traced:
+        run = Run.open(workdir)
+        width = run.embed_batch(np.zeros((8, 800), np.float32), np.full(8, 800)).shape[1] - 1
+        save_source_rule(workdir, SourceRule(("a", "b"), np.eye(2, width), np.eye(width)), STEP)
     write_clips(tmp_path / "clips")
     (tmp_path / "clips" / "text.wav").write_text("no audio")
     monkeypatch.chdir(tmp_path)
@@ -276,3 +284,8 @@ def test_scores_are_those_of_score(tmp_path, monkeypatch):
     assert main(["score", f"--workdir={workdir}", "clips", "--output=s.jsonl"]) == 1
     scored = [json.loads(line) for line in Path("s.jsonl").read_text().splitlines()]
     assert results(Path("out")) == {record["path"]: record for record in scored}
+    assert any("source" in record for record in scored) == traced
+    if traced:
+        (workdir / SOURCES_FILE).unlink()
+        assert main([*many, "--shard-files=5", "--workers=1", "--no-progress"]) == 2
+        assert "--output was made otherwise (sources was" in capsys.readouterr().err

@@ -126,7 +126,7 @@ def planning(count: int, folder: Path) -> dict:
     for form in ("jsonl", "parquet"):
         path = folder / f"large.{form}"
         write = (
-            "import sys; from pathlib import Path; from rawnet_jax.scale.rows import *; "
+            "import sys; from pathlib import Path; from rawnet_jax.storage.rows import *; "
             f"n={count}; rows=(Row('s3://bucket/calls/%03d/%09d.flac' % (i % 997, i), "
             "60_000 + i % 90_001, '%032x' % (i * 2654435761)) for i in range(n)); "
             f"write_manifest(Path({str(path)!r}), rows)"

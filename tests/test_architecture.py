@@ -19,7 +19,7 @@ LAYERS = (
         *("huge_pages", "digest", "json_text", "regular_file", "checkpoint_names", "poolings"),
     ),
     ("config", "mesh", "atomic_file", "variable_check", "flat_weights", "nn", "dsp"),
-    ("encoders",),
+    ("encoders", "storage"),
     (
         "checkpoint",
         "runtime",
@@ -58,6 +58,7 @@ WITHOUT_JAX = (
         "robustness",
         "pool",
         "scale",
+        "storage",
         "probe.fits",
         "reports",
         "result",

@@ -8,7 +8,7 @@ from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.jobs.ending import ended_by_signals
 from rawnet_jax.progress import make_bar
 from rawnet_jax.scale.listing import list_sources
-from rawnet_jax.scale.rows import Row, extension_of, write_manifest
+from rawnet_jax.storage.rows import Row, extension_of, write_manifest
 from rawnet_jax.terminal import complain, sized
 
 

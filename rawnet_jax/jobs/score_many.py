@@ -16,14 +16,14 @@ from rawnet_jax.jobs.ending import ended_by_signals
 from rawnet_jax.jobs.options import FIRST, MOST_WORKERS, VerdictOptions, at_least
 from rawnet_jax.scale.ledger import JOB, begin_job, read_job, refuse_other, write_plan
 from rawnet_jax.scale.local_runner import Listener, LocalRunner
-from rawnet_jax.scale.optional import imported
 from rawnet_jax.scale.plan import manifest_digest, plan_shards
-from rawnet_jax.scale.rows import extension_of
 from rawnet_jax.scale.shard import Settings
 from rawnet_jax.scale.status import Status, open_parts, open_retries, read_status, remove_split
-from rawnet_jax.scale.stores import Store, open_store
 from rawnet_jax.scale.watch import Watch
 from rawnet_jax.scale.worker import job_digest
+from rawnet_jax.storage.optional import imported
+from rawnet_jax.storage.rows import extension_of
+from rawnet_jax.storage.stores import Store, open_store
 from rawnet_jax.terminal import complain
 
 _SHARE = re.compile(r"(\d+)/(\d+)")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rawnet_jax.jobs.score_many import status_text, write_summary
 from rawnet_jax.scale.status import read_status
-from rawnet_jax.scale.stores import open_store
+from rawnet_jax.storage.stores import open_store
 from rawnet_jax.terminal import emit, say
 
 

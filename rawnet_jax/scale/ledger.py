@@ -16,7 +16,7 @@ from typing import Any
 
 from rawnet_jax.errors import DataError
 from rawnet_jax.json_text import parsed_json
-from rawnet_jax.scale.stores import Store
+from rawnet_jax.storage.stores import Store
 
 JOB, PLAN = "job.json", "plan.json"
 PART, RETRY = "part", "retry"
@@ -33,7 +33,7 @@ class Task:
 
     Attributes:
         name: of its part: ``part-00003``, or a half of one: ``part-00003.0``.
-        at: where the rows of the shard begin, see `rawnet_jax.scale.rows.read_rows`.
+        at: where the rows of the shard begin, see `rawnet_jax.storage.rows.read_rows`.
         skip: rows of the shard before its own.
         rows: number of its own.
         deaths: of workers that had it.

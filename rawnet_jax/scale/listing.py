@@ -10,8 +10,8 @@ from rawnet_jax.data.audio_index import read_folders
 from rawnet_jax.data.protocols import AUDIO_EXTENSIONS
 from rawnet_jax.data.text_file import as_text
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.scale.rows import Row, member_uri
-from rawnet_jax.scale.stores import divided, is_remote, local_etag, open_store, store_of_host
+from rawnet_jax.storage.rows import Row, member_uri
+from rawnet_jax.storage.stores import divided, is_remote, local_etag, open_store, store_of_host
 
 _TAR = ".tar"
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")

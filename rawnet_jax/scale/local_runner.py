@@ -11,10 +11,10 @@ from typing import Any
 from rawnet_jax.errors import DataError
 from rawnet_jax.scale.ledger import Task, split
 from rawnet_jax.scale.shard import Settings, finish, rows_of, unreadable_record
-from rawnet_jax.scale.stores import Store
 from rawnet_jax.scale.tallies import Tally
 from rawnet_jax.scale.todo import Todo
 from rawnet_jax.scale.worker_process import COMMAND, WorkerDied, WorkerProcess
+from rawnet_jax.storage.stores import Store
 
 KILLS = "it ends the process that reads it"
 """Why a file is passed by."""

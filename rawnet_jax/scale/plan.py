@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rawnet_jax.errors import DataError
-from rawnet_jax.scale.rows import sizes
+from rawnet_jax.storage.rows import sizes
 
 
 class Plan(NamedTuple):

@@ -12,12 +12,12 @@ from typing import Any, overload
 
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.data.audio import Source
-from rawnet_jax.scale.fetch import Recordings
-from rawnet_jax.scale.rows import Row
+from rawnet_jax.data.fetch import Recordings
 from rawnet_jax.scale.shard import Settings
 from rawnet_jax.scoring.decoded import Decoded, Promised, decode
 from rawnet_jax.scoring.file_windows import Recording
 from rawnet_jax.scoring.recordings import Recipe
+from rawnet_jax.storage.rows import Row
 
 _CHUNK_FILES = 16  # that a decoder gets at once
 _CHUNK_BYTES = 2**24

@@ -14,11 +14,11 @@ from typing import Any
 from rawnet_jax.errors import DataError, RawnetError
 from rawnet_jax.scale.ledger import Task, split
 from rawnet_jax.scale.local_runner import KILLS, Listener, passed_by
-from rawnet_jax.scale.optional import imported
 from rawnet_jax.scale.ray_decoders import DecodedRecordings, Decoder, Decoding
 from rawnet_jax.scale.shard import Settings
-from rawnet_jax.scale.stores import Store
 from rawnet_jax.scale.todo import Todo
+from rawnet_jax.storage.optional import imported
+from rawnet_jax.storage.stores import Store
 
 _EXTRA = "ray"
 _MOST_STARTS = 3  # that fail one after the other

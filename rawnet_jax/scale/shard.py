@@ -10,11 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rawnet_jax.scale.fetch import Recordings
+from rawnet_jax.data.fetch import Recordings
 from rawnet_jax.scale.ledger import Task, commit, input_digest, is_split
-from rawnet_jax.scale.optional import imported
-from rawnet_jax.scale.rows import Row, read_rows
-from rawnet_jax.scale.stores import Store
 from rawnet_jax.scale.tallies import Tally
 from rawnet_jax.scoring.file_scorer import Outcome
 from rawnet_jax.scoring.file_windows import Recording
@@ -22,6 +19,9 @@ from rawnet_jax.scoring.model import ScoringModel
 from rawnet_jax.scoring.score_forms import JsonLines
 from rawnet_jax.scoring.sources import score_by
 from rawnet_jax.scoring.verdict import DecisionRule, Record, record_of
+from rawnet_jax.storage.optional import imported
+from rawnet_jax.storage.rows import Row, read_rows
+from rawnet_jax.storage.stores import Store
 
 OpenRows = Callable[[Sequence[Row]], AbstractContextManager[Sequence[tuple[str, Recording]]]]
 

@@ -14,8 +14,8 @@ from rawnet_jax.scale.ledger import (
     records,
 )
 from rawnet_jax.scale.shard import error_lines
-from rawnet_jax.scale.stores import Store
 from rawnet_jax.scale.tallies import Tally
+from rawnet_jax.storage.stores import Store
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from rawnet_jax.scale.rows import member_of
+from rawnet_jax.storage.rows import member_of
 
 VERDICTS = ("bonafide", "spoof", "cannot judge", "unreadable")
 OTHERS = "(others)"

@@ -15,9 +15,9 @@ from typing import IO, Any
 from rawnet_jax.errors import RawnetError
 from rawnet_jax.scale.ledger import Task
 from rawnet_jax.scale.shard import OpenRows, Settings, score_shard
-from rawnet_jax.scale.stores import open_store
 from rawnet_jax.scoring.model import ScoringModel
 from rawnet_jax.scoring.sources import tracer_of
+from rawnet_jax.storage.stores import open_store
 
 OpenModel = Callable[[Mapping[str, Any]], ScoringModel]
 

@@ -8,14 +8,14 @@ import pytest
 import soundfile
 
 from rawnet_jax.cli.main import main
+from rawnet_jax.data.fetch import fetched
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.scale.fetch import fetched
 from rawnet_jax.scale.ledger import Task
 from rawnet_jax.scale.listing import list_sources
 from rawnet_jax.scale.plan import plan_shards
-from rawnet_jax.scale.rows import Row, member_of, member_uri, read_rows, sizes, write_manifest
 from rawnet_jax.scale.tallies import OTHERS, Tally
 from rawnet_jax.scale.todo import Todo
+from rawnet_jax.storage.rows import Row, member_of, member_uri, read_rows, sizes, write_manifest
 
 ROWS = [Row(f"s3://bucket/{number}.flac", 10 * number, f"{number:x}") for number in range(1, 26)]
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from rawnet_jax.data.fetch import fetched
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.scale.fetch import fetched
 from rawnet_jax.scale.listing import list_sources
-from rawnet_jax.scale.rows import Row, write_manifest
-from rawnet_jax.scale.stores import ObjectStore, open_store, store_of_host, uri_without_secrets
+from rawnet_jax.storage.rows import Row, write_manifest
+from rawnet_jax.storage.stores import ObjectStore, open_store, store_of_host, uri_without_secrets
 from tests.conftest import REPO
 from tests.scale.fake_worker import run
 from tests.scale.faulty_proxy import FaultyProxy

@@ -7,8 +7,8 @@ import soundfile
 from rawnet_jax.config import AudioConfig, GateConfig
 from rawnet_jax.scale import ray_decoders
 from rawnet_jax.scale.ray_decoders import DecodedRecordings, Decoder, Decoding
-from rawnet_jax.scale.rows import Row
 from rawnet_jax.scoring.decoded import Decoded, Promised, decode
+from rawnet_jax.storage.rows import Row
 
 HOW = Decoding(AudioConfig(), GateConfig(), None, 2)
 

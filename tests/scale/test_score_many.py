@@ -21,9 +21,9 @@ from rawnet_jax.jobs.score_many_status import ScoreManyStatusOptions, show_statu
 from rawnet_jax.metrics.source import SourceRule
 from rawnet_jax.run import Run
 from rawnet_jax.scale.listing import list_sources
-from rawnet_jax.scale.rows import write_manifest
-from rawnet_jax.scale.stores import FolderStore
 from rawnet_jax.scoring.sources import SOURCES_FILE, save_source_rule
+from rawnet_jax.storage.rows import write_manifest
+from rawnet_jax.storage.stores import FolderStore
 from tests.conftest import REPO
 from tests.scale.fake_worker import LOG, PAUSE, run
 from tests.small_run import STEP, write_run

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from rawnet_jax.atomic_file import refuse_special, temporary_beside
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.scale.optional import imported
+from rawnet_jax.storage.optional import imported
 
 JSON_LINES, PARQUET = ".jsonl", ".parquet"
 """Extensions of manifests."""

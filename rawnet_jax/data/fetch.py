@@ -8,8 +8,8 @@ from typing import overload
 
 from rawnet_jax.data.audio import Encoded, Source
 from rawnet_jax.errors import AudioError, DataError
-from rawnet_jax.scale.rows import Row, member_of
-from rawnet_jax.scale.stores import (
+from rawnet_jax.storage.rows import Row, member_of
+from rawnet_jax.storage.stores import (
     FolderStore,
     Store,
     divided,

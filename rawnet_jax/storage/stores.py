@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rawnet_jax.atomic_file import refuse_special, temporary_beside, write_synced
 from rawnet_jax.errors import ConfigError, DataError
-from rawnet_jax.scale.optional import imported
+from rawnet_jax.storage.optional import imported
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "http", "https")

@@ -1,0 +1,1 @@
+"""Where recordings lie: folders, object storage, tar files, and manifests that list them."""

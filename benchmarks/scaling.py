@@ -14,25 +14,30 @@ import argparse
 import dataclasses
 import json
 import os
+import resource
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.machine import num_cores, processor
-from rawnet_jax.config import Config
+from rawnet_jax.config import Config, DataConfig
 from rawnet_jax.data.batch_plan import BatchPlan
+from rawnet_jax.data.corpus import load_partition
 from rawnet_jax.data.loader import BatchSource
-from rawnet_jax.data.trial import Trial
+from rawnet_jax.data.trial import ProblemLedger, Trial
 from rawnet_jax.huge_pages import restart_with_huge_pages
 from rawnet_jax.labels import Label
+from rawnet_jax.storage.rows import Row, member_uri, write_manifest
 
-PARTS = ("feeds", "seeds", "data", "devices", "processes")
+PARTS = ("feeds", "seeds", "data", "recordings", "devices", "processes")
 SEVERAL_STEPS = 8
 
 
@@ -205,6 +210,44 @@ def data(counts: Sequence[int] = (10_000, 100_000, 1_000_000, 10_000_000)) -> li
     return rows
 
 
+def recordings(counts: Sequence[int] = (100_000, 1_000_000)) -> list[tuple[str, str]]:
+    """Join a list of trials with a manifest of members of tar files, in a process of its own."""
+    rows = []
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.scaling", "--join", folder, str(count)],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+        rows.append((f"{count:,} recordings", done.stdout.strip()))
+    return rows
+
+
+def join(folder: Path, count: int) -> None:
+    """Write a list and a manifest, join them, and print seconds and memory."""
+    names = [f"T_{number:08d}" for number in range(count)]
+    lines = [f"{name}.flac,{('spoof', 'bonafide')[n % 2]},eval" for n, name in enumerate(names)]
+    (folder / "manifest.csv").write_text("\n".join(["path,label,partition", *lines]))
+    members = (
+        Row(
+            member_uri(f"s3://b/{n // 1000:05d}.tar", 512 * n, 60_000, f"flac/{name}.flac"),
+            60_000,
+            "e",
+        )
+        for n, name in enumerate(names)
+    )
+    write_manifest(folder / "all.jsonl", members)
+    config = DataConfig("manifest", str(folder), recordings=str(folder / "all.jsonl"))
+    started = time.perf_counter()
+    clips = load_partition(config, "eval", ProblemLedger(config.problems))
+    seconds = time.perf_counter() - started
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert len(clips) == count
+    print(f"joined in {seconds:.2f} s, {most / 2**20:.2f} GiB in all")
+
+
 def devices(size: Size, counts: Sequence[int] = (1, 2, 4, 8)) -> list[tuple[str, str]]:
     rows = []
     for count in counts:
@@ -280,9 +323,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=Size.rounds)
     parser.add_argument("--tiny", action="store_true", help="smallest sizes")
     parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--join", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         child(args.child)
+        return 0
+    if args.join:
+        join(Path(args.join[0]), int(args.join[1]))
         return 0
     names = [field.name for field in dataclasses.fields(Size)]
     size = Size(**{name: getattr(args, name) for name in names})
@@ -301,6 +348,7 @@ def report(parts: Sequence[str], size: Size, tiny: bool) -> dict[str, list[tuple
         "feeds": lambda: feeds(size),
         "seeds": lambda: seeds(size, (1, 2) if tiny else (1, 2, 4, 8)),
         "data": lambda: data((10_000,) if tiny else (10_000, 100_000, 1_000_000, 10_000_000)),
+        "recordings": lambda: recordings((1_000,) if tiny else (100_000, 1_000_000)),
         "devices": lambda: devices(size, (2,) if tiny else (1, 2, 4, 8)),
         "processes": lambda: processes(size, (2,) if tiny else (1, 2, 4)),
     }

@@ -109,6 +109,9 @@ class DataConfig(Section):
     dev_protocol: str = ""
     eval_protocol: str = ""
     audio_dir: str = ""  # relative to root, for all partitions; "" = published layout
+    # what the command `manifest` wrote of object storage, tar files or folders: the audio is looked
+    # for in it; "" = in the corpus's folders
+    recordings: str = ""
     # only trials of this subset, such as eval of the ASVspoof 2021 keys or for-norm of Fake-or-Real
     subset: str = ""  # "" = all
     one_means: str = one_of("unstated", "bonafide", "spoof")  # key 1 in lists of one's own; 0 = not

@@ -48,6 +48,10 @@ def checked(config: Config) -> Config:
             "numbers of at least 0, one of them above it: (spoof, bonafide)"
         )
     check_buckets(config.data.bucket_samples, config.data.num_samples)
+    if config.data.recordings and config.data.audio_dir:
+        raise ConfigError(
+            "config.data.recordings and audio_dir both say where the audio is; set one of them"
+        )
     _check_combinations(config)
     for name, value in config.model.fields.items():
         _check_model_field(f"config.model.fields.{name}", name, value)

@@ -29,6 +29,7 @@ FREE_TO_CHANGE = (
     "config.name",
     "config.note",
     "config.data.root",
+    "config.data.recordings",
     "config.data.cache_dir",
     "config.data.num_workers",
     "config.data.num_threads",

@@ -6,7 +6,7 @@ SIZE = scaling.Size(batch_size=8, num_samples=800, num_clips=32, steps=2, rounds
 
 
 def test_every_part_but_the_slow_ones():
-    found = scaling.report(("feeds", "data"), SIZE, tiny=True)
+    found = scaling.report(("feeds", "data", "recordings"), SIZE, tiny=True)
     assert [name for name, _ in found["feeds"]] == [
         "clips from host, 1 steps a dispatch",
         "clips from host, 8 steps a dispatch",
@@ -14,6 +14,7 @@ def test_every_part_but_the_slow_ones():
         "clips from device memory, 8 steps a dispatch",
     ]
     assert [name for name, _ in found["data"]] == ["10,000 clips"]
+    assert [name for name, _ in found["recordings"]] == ["1,000 recordings"]
     for rows in found.values():
         assert all(any(character.isdigit() for character in value) for _, value in rows)
 

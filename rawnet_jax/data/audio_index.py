@@ -98,6 +98,14 @@ class AudioIndex:
             for relative in sorted(audio_files(folder, recursive=recursive)):
                 self._add(relative, prefix + relative)
 
+    @classmethod
+    def of_names(cls, names: Iterable[str]) -> "AudioIndex":
+        """Return an index of recordings that lie elsewhere, each its own path."""
+        index = cls([])
+        for name in sorted(names):
+            index._add(name, name)
+        return index
+
     def _add(self, relative: str, path: str) -> None:
         self.paths.add(path)
         name = _with_lower_extension(relative)

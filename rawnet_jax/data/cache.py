@@ -29,8 +29,8 @@ from rawnet_jax.data.cache_files import (
     PartRecord,
     cache_root,
     index_dtype,
-    is_readable_now,
     map_part,
+    may_be_readable_now,
     plan_cache,
     read_json,
     write_atomically,
@@ -138,11 +138,11 @@ def open_or_build(
 
 
 def _open_finished(
-    folder: Path, plan: CachePlan, clips: Sequence[Clip], level: int
+    folder: Path, plan: CachePlan, clips: Sequence[Clip], level: int, *, is_new: bool = False
 ) -> _Contents | None:
     """Return what `_open` returns, or None, and log at `level` why."""
     try:
-        return _open(folder, plan, clips)
+        return _open(folder, plan, clips, is_new=is_new)
     except FileNotFoundError:
         _LOG.log(min(level, logging.INFO), "audio cache %s: not finished", folder)
     except DamagedError as error:
@@ -168,7 +168,7 @@ def _build(
         )
         with contextlib.closing(parts):
             _write_index(folder, plan, clips, _reported(parts, report))
-        contents = _open_finished(folder, plan, clips, logging.ERROR)
+        contents = _open_finished(folder, plan, clips, logging.ERROR, is_new=True)
     if contents is None:
         raise DataError(f"audio cache {folder}: what was written reads back differently")
     return contents
@@ -214,7 +214,7 @@ def _write_index(
     skipped: list[tuple[int, str, str]] = []
     num_clipped = 0
     for number, (part, record) in enumerate(parts):
-        rows = index[part.first_clip : part.first_clip + len(part.paths)]
+        rows = index[part.first_clip : part.first_clip + len(part.sources)]
         rows["part"] = number
         rows["num_samples"] = record.num_samples
         rows["offset"][1:] = np.cumsum(record.num_samples, dtype=np.int64)[:-1]
@@ -234,8 +234,14 @@ def _write_index(
     write_json(folder / "index.json", body)
 
 
-def _open(folder: Path, plan: CachePlan, clips: Sequence[Clip]) -> _Contents:
+def _open(folder: Path, plan: CachePlan, clips: Sequence[Clip], *, is_new: bool) -> _Contents:
     """Map a finished cache and check every byte of it.
+
+    Args:
+        folder: of the cache.
+        plan: what it must be.
+        clips: that it was made for.
+        is_new: it was finished just now, so that what could not be fetched is not tried again.
 
     Raises:
         FileNotFoundError: if it was never finished.
@@ -244,10 +250,8 @@ def _open(folder: Path, plan: CachePlan, clips: Sequence[Clip]) -> _Contents:
     summary = read_json(folder / "index.json")
     if summary["key"] != plan.key:
         raise DamagedError("audio files have changed since the cache was written")
-    if is_readable_now(summary["skipped"]):
-        raise DamagedError(
-            "clips were skipped because an extra was missing, and it is installed now"
-        )
+    if not is_new and may_be_readable_now(summary["skipped"]):
+        raise DamagedError("clips that could not be fetched or decoded then may be readable now")
     index = _read_index(folder, summary, clips)
     num_samples = np.zeros(len(plan.parts), np.int64)
     np.add.at(num_samples, index["part"], index["num_samples"])

@@ -29,13 +29,16 @@ from rawnet_jax.data.cache_files import (
     CachePlan,
     PartPlan,
     PartRecord,
+    place_of,
     read_record,
     write_atomically,
     write_json,
 )
 from rawnet_jax.data.decoder_lines import drop_decoder_lines
+from rawnet_jax.data.fetch import Recordings
 from rawnet_jax.errors import AudioError, DataError
 from rawnet_jax.progress import make_bar
+from rawnet_jax.storage.rows import Row
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,8 +72,8 @@ def build_parts(
     with ThreadPoolExecutor(usable_cores(), thread_name_prefix="cache-check") as executor:
         finished = list(executor.map(lambda part: read_record(folder, part), plan.parts))
     missing = [part for part, record in zip(plan.parts, finished, strict=True) if record is None]
-    num_clips = sum(len(part.paths) for part in plan.parts)
-    num_done = num_clips - sum(len(part.paths) for part in missing)
+    num_clips = sum(len(part.sources) for part in plan.parts)
+    num_done = num_clips - sum(len(part.sources) for part in missing)
     if num_done and missing:
         _LOG.info("audio cache %s: resuming at %d of %d clips", folder, num_done, num_clips)
     num_workers = min(num_workers or usable_cores(), -(-len(missing) // _PARTS_A_WORKER))
@@ -109,9 +112,10 @@ def build_part(folder: Path, part: PartPlan, audio: AudioConfig, on_clips: OnCli
 
     def decode(file: IO[bytes]) -> int:
         crc32 = 0
-        for position, path in enumerate(part.paths):
+        for position, source in enumerate(part.sources):
+            one = source if isinstance(source, str) else next(coming)
             try:
-                samples, _ = to_int16(read_waveform(path, audio, on_clipped=clipped.append))
+                samples, _ = to_int16(read_waveform(one, audio, on_clipped=clipped.append))
             except AudioError as error:
                 skipped.append((position, str(error), error.reason))
                 num_samples.append(0)
@@ -123,7 +127,9 @@ def build_part(folder: Path, part: PartPlan, audio: AudioConfig, on_clips: OnCli
             on_clips(1)
         return crc32
 
-    crc32 = write_atomically(folder / f"{part.name}.i16", decode)
+    with Recordings([one for one in part.sources if isinstance(one, Row)]) as recordings:
+        coming = (source for _, source in recordings)
+        crc32 = write_atomically(folder / f"{part.name}.i16", decode)
     record = PartRecord(part.key, crc32, num_samples, skipped, sum(clipped))
     write_json(folder / f"{part.name}.json", asdict(record))
     return record
@@ -192,8 +198,9 @@ class _Worker:
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             status = self._process.wait()
             raise DataError(
-                f"a decoding process ended with status {status} between {part.paths[0]} and"
-                f" {part.paths[-1]}; config.data.num_workers=1 decodes without processes"
+                f"a decoding process ended with status {status} between "
+                f"{place_of(part.sources[0])} and {place_of(part.sources[-1])}; "
+                "config.data.num_workers=1 decodes without processes"
             ) from None
         if isinstance(message, OSError):
             raise message

@@ -27,9 +27,11 @@ import numpy as np
 
 from rawnet_jax.atomic_file import temporary_beside
 from rawnet_jax.config import AudioConfig, DataConfig
+from rawnet_jax.data.fetch import NOT_FETCHED
 from rawnet_jax.data.file_kinds import NEEDS_MEDIA
 from rawnet_jax.data.media_file import is_installed
 from rawnet_jax.data.trial import Clip
+from rawnet_jax.storage.rows import Row
 
 FORMAT_VERSION = 1
 PART_CLIPS = 256  # about 25 MB of speech: little is lost when a build is interrupted
@@ -38,11 +40,11 @@ SAMPLE_DTYPE = np.dtype("<i2")
 
 @dataclass(frozen=True)
 class PartPlan:
-    """A part of a cache that is to be written: which files, in which versions."""
+    """A part of a cache that is to be written: which recordings, in which versions."""
 
     name: str
     first_clip: int
-    paths: tuple[str, ...]
+    sources: tuple[str | Row, ...]  # paths, or rows of a manifest
     key: str
 
 
@@ -91,22 +93,34 @@ def cache_root(config: DataConfig) -> Path:
 
 
 def plan_cache(clips: Sequence[Clip], audio: AudioConfig) -> CachePlan:
-    """Look at every file (not into it) and lay out the cache."""
+    """Look at every file (not into it) and lay out the cache; of a manifest its rows tell."""
     settings = json.dumps([FORMAT_VERSION, dataclasses.asdict(audio)], sort_keys=True)
-    paths = [os.path.abspath(clip.path) for clip in clips]
-    names = (f"{clip.trial.utterance_id}\0{path}" for clip, path in zip(clips, paths, strict=True))
+    sources = [
+        clip.audio if isinstance(clip.audio, Row) else os.path.abspath(clip.audio) for clip in clips
+    ]
+    names = (
+        f"{clip.trial.utterance_id}\0{place_of(source)}"
+        for clip, source in zip(clips, sources, strict=True)
+    )
     parts = []
-    for first in range(0, len(paths), PART_CLIPS):
-        chunk = tuple(paths[first : first + PART_CLIPS])
-        key = _digest([settings, *(f"{path}\0{_version(path)}" for path in chunk)])
+    for first in range(0, len(sources), PART_CLIPS):
+        chunk = tuple(sources[first : first + PART_CLIPS])
+        key = _digest([settings, *(f"{place_of(one)}\0{_version(one)}" for one in chunk)])
         parts.append(PartPlan(f"part-{first // PART_CLIPS:05d}", first, chunk, key))
     name = _digest([settings, str(PART_CLIPS), *names])[:20]
     return CachePlan(name, _digest([part.key for part in parts]), tuple(parts))
 
 
-def _version(path: str) -> str:
+def place_of(source: str | Row) -> str:
+    """Return the path of a file, or the URI of a row."""
+    return source if isinstance(source, str) else source.uri
+
+
+def _version(source: str | Row) -> str:
+    if isinstance(source, Row):
+        return f"{source.size} {source.etag}"
     try:
-        status = os.stat(path)
+        status = os.stat(source)
     except (OSError, ValueError):
         return "missing"
     return f"{status.st_size} {status.st_mtime_ns}"
@@ -185,7 +199,7 @@ def read_record(folder: Path, plan: PartPlan) -> PartRecord | None:
     """Return what a finished part holds, or None if it is to be made (again)."""
     try:
         record = PartRecord(**read_json(folder / f"{plan.name}.json"))
-        if record.key != plan.key or is_readable_now(record.skipped):
+        if record.key != plan.key or may_be_readable_now(record.skipped):
             return None
         map_part(folder / f"{plan.name}.i16", sum(record.num_samples), record.crc32)
     except (FileNotFoundError, DamagedError):
@@ -193,9 +207,10 @@ def read_record(folder: Path, plan: PartPlan) -> PartRecord | None:
     return record
 
 
-def is_readable_now(skipped: Sequence[tuple[int, str, str]]) -> bool:
-    """Return whether a clip was left out because of a missing extra that is installed now."""
-    return any(reason == NEEDS_MEDIA for _, _, reason in skipped) and is_installed()
+def may_be_readable_now(skipped: Sequence[tuple[int, str, str]]) -> bool:
+    """Return whether clips were left out for what may be over: a missing extra or network."""
+    reasons = {reason for _, _, reason in skipped}
+    return NOT_FETCHED in reasons or (NEEDS_MEDIA in reasons and is_installed())
 
 
 def map_part(path: Path, num_samples: int, crc32: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rawnet_jax.config import DataConfig
 from rawnet_jax.data.audio_index import AudioIndex, audio_files
+from rawnet_jax.data.fetch import recordings_of
 from rawnet_jax.data.layouts import CORPORA as CORPORA
 from rawnet_jax.data.manifests import PARTITIONS as PARTITIONS
 from rawnet_jax.data.manifests import partitions_in
@@ -23,6 +24,7 @@ from rawnet_jax.data.protocols import Parser
 from rawnet_jax.data.text_file import read_lines
 from rawnet_jax.data.trial import Clip, ProblemLedger, Trial
 from rawnet_jax.errors import DataError
+from rawnet_jax.storage.rows import Row
 
 
 def load_partition(config: DataConfig, partition: str, ledger: ProblemLedger) -> list[Clip]:
@@ -52,6 +54,8 @@ def load_partition(config: DataConfig, partition: str, ledger: ProblemLedger) ->
 def _join_of(config: DataConfig, place: PartitionPlace) -> "_Join":
     if layout_of(config).audio_from == "rule":
         return _join_by_rule
+    if place.recordings is not None:
+        return _join_by_recordings
     return _join_by_name if place.base is None else _join_by_path
 
 
@@ -244,11 +248,31 @@ _Join = Callable[[PartitionPlace, Sequence[Trial], ProblemLedger], _Joined]
 
 def _join_by_name(place: PartitionPlace, trials: Sequence[Trial], ledger: ProblemLedger) -> _Joined:
     index = AudioIndex(place.audio_dirs)
+    return _found_in(index, Path, place, trials, ledger), index
+
+
+def _join_by_recordings(
+    place: PartitionPlace, trials: Sequence[Trial], ledger: ProblemLedger
+) -> _Joined:
+    assert place.recordings is not None
+    recordings = recordings_of(place.recordings)
+    index = AudioIndex.of_names(recordings)
+    return _found_in(index, recordings.__getitem__, place, trials, ledger), index
+
+
+def _found_in(
+    index: AudioIndex,
+    audio_of: Callable[[str], Path | Row],
+    place: PartitionPlace,
+    trials: Sequence[Trial],
+    ledger: ProblemLedger,
+) -> list[Clip]:
+    """Return the clips of the trials whose audio is in an index."""
     clips = []
     for trial in trials:
         found = _searched(index, trial)
         if len(found) == 1:
-            clips.append(Clip(trial, Path(found[0])))
+            clips.append(Clip(trial, audio_of(found[0])))
         elif found:
             ledger.report(
                 "missing_audio",
@@ -257,7 +281,7 @@ def _join_by_name(place: PartitionPlace, trials: Sequence[Trial], ledger: Proble
             )
         else:
             _report_missing(trial, place, ledger, index)
-    return clips, index
+    return clips
 
 
 def _searched(index: AudioIndex, trial: Trial) -> list[str]:
@@ -328,7 +352,7 @@ def _report_unlisted(
     clips: Iterable[Clip],
     ledger: ProblemLedger,
 ) -> None:
-    unlisted = index.paths.difference(str(clip.path) for clip in clips)
+    unlisted = index.paths.difference(clip.name for clip in clips)
     for other in () if layout_of(config).undivided else PARTITIONS:
         if unlisted and other != place.partition:
             unlisted -= _listed_by(config, other, place, index)
@@ -342,7 +366,8 @@ def _listed_by(
     """Return the audio that another partition names in folders that it shares with this one."""
     try:
         theirs = locate_partition(config, partition)
-        if place.base is None and not set(place.audio_dirs) & set(theirs.audio_dirs):
+        apart = not set(place.audio_dirs) & set(theirs.audio_dirs)
+        if place.base is None and place.recordings is None and apart:
             return set()
         trials = read_trials(config, theirs, ProblemLedger.counting())
     except DataError:

@@ -17,7 +17,7 @@ from rawnet_jax.regular_file import read_file_or_pipe
 
 PLACE_FIELDS = (
     *("corpus", "root", "train_protocol", "dev_protocol", "eval_protocol", "audio_dir", "subset"),
-    "one_means",
+    *("recordings", "one_means"),
 )
 """Fields of `DataConfig` that tell where a corpus is; all others stay those of the run."""
 

@@ -1,14 +1,14 @@
-"""Recordings of a shard, fetched ahead of the threads that decode them."""
+"""Recordings of a manifest, fetched ahead of the threads that decode them."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import overload
 
 from rawnet_jax.data.audio import Encoded, Source
 from rawnet_jax.errors import AudioError, DataError
-from rawnet_jax.storage.rows import Row, member_of
+from rawnet_jax.storage.rows import Row, all_rows, member_of
 from rawnet_jax.storage.stores import (
     FolderStore,
     Store,
@@ -26,19 +26,62 @@ _HERE = FolderStore(Path())
 class _Fetched(Encoded):
     """The bytes of a recording, which come when they are asked for."""
 
-    __slots__ = ("_ahead", "_index")
-    _ahead: "Recordings"
-    _index: int
+    __slots__ = ("_fetch",)
+    _fetch: Callable[[], bytes]
 
-    def __init__(self, ahead: "Recordings", index: int, name: str) -> None:
-        object.__setattr__(self, "_ahead", ahead)
-        object.__setattr__(self, "_index", index)
+    def __init__(self, fetch: Callable[[], bytes], name: str) -> None:
+        object.__setattr__(self, "_fetch", fetch)
         object.__setattr__(self, "name", name)
 
     @property
     def content(self) -> bytes:
         """The bytes; raises `AudioError` where they do not come."""
-        return self._ahead.take(self._index)
+        try:
+            return self._fetch()
+        except DataError as error:
+            what = str(error).removeprefix(f"{self.name}: ")
+            raise AudioError(self.name, NOT_FETCHED, what) from None
+
+
+def recordings_of(manifest: Path) -> dict[str, Path | Row]:
+    """Return all recordings of a manifest by name: a file of this machine is its path.
+
+    Of two members of one name in one tar file the later counts, as it does for tar.
+
+    Raises:
+        ConfigError: the extra that reads the manifest, or its storage, is not installed.
+        DataError: the manifest is missing or damaged.
+    """
+    found: dict[str, Path | Row] = {}
+    hosts: set[str] = set()
+    for row in all_rows(manifest):
+        member = member_of(row.uri)
+        where = row.uri if member is None else member.tar
+        if is_remote(where):
+            hosts.add(divided(where)[0])
+        elif member is None:
+            path = Path(row.uri)
+            found[str(path)] = path
+            continue
+        found[row.name] = row
+    for host in sorted(hosts):
+        store_of_host(host)  # what is missing is said here, not by a process that decodes
+    return found
+
+
+def source_of(row: Row) -> Source:
+    """Return what reads one recording: its path, or its bytes, which are fetched here.
+
+    Raises:
+        AudioError: they do not come.
+    """
+    if _is_path(row.uri):
+        return row.uri
+    return Encoded(_Fetched(lambda: fetched(row), row.name).content, row.name)
+
+
+def _is_path(uri: str) -> bool:
+    return not is_remote(uri) and member_of(uri) is None
 
 
 class Recordings(Sequence[tuple[str, Source]]):
@@ -81,30 +124,21 @@ class Recordings(Sequence[tuple[str, Source]]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         uri = self._rows[index].uri
-        is_path = not is_remote(uri) and member_of(uri) is None
-        return uri, uri if is_path else _Fetched(self, index, uri)
+        return uri, uri if _is_path(uri) else _Fetched(lambda: self._take(index), uri)
 
     def __iter__(self) -> Iterator[tuple[str, Source]]:
         return (self[index] for index in range(len(self)))
 
-    def take(self, index: int) -> bytes:
-        """Return the bytes of one row, once, and fetch the next ones meanwhile.
-
-        Raises:
-            AudioError: they do not come.
-        """
+    def _take(self, index: int) -> bytes:
+        """Return the bytes of one row, once, and fetch the next ones meanwhile."""
         with self._lock:
             end = min(index + 2 * self._concurrency, len(self._rows))
             for number in range(max(self._next, index), end):
-                if not isinstance(self[number][1], str):
+                if not _is_path(self._rows[number].uri):
                     self._coming[number] = self._pool.submit(fetched, self._rows[number])
             self._next = max(self._next, end)
             coming = self._coming.pop(index, None) or self._pool.submit(fetched, self._rows[index])
-        try:
-            return coming.result()
-        except DataError as error:
-            name = self._rows[index].uri
-            raise AudioError(name, NOT_FETCHED, str(error).removeprefix(f"{name}: ")) from None
+        return coming.result()
 
 
 def fetched(row: Row) -> bytes:

@@ -13,6 +13,7 @@ from rawnet_jax.config import AudioConfig, DataConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import RAISES_MAX_DURATION, open_audio, read_waveform
 from rawnet_jax.data.corpus import load_partition, present_partitions
+from rawnet_jax.data.fetch import source_of
 from rawnet_jax.data.layout import CorpusLayout, PartitionLayout
 from rawnet_jax.data.partitions import require_trainable, training_clips
 from rawnet_jax.data.places import layout_of, locate_partition, locate_protocol
@@ -21,6 +22,7 @@ from rawnet_jax.data.trial import Clip, ProblemLedger
 from rawnet_jax.errors import AudioError, ConfigError, DataError
 from rawnet_jax.labels import Label
 from rawnet_jax.progress import make_bar
+from rawnet_jax.storage.rows import Row
 
 _FILES_A_TASK = 64
 
@@ -169,7 +171,7 @@ def _why_not_trained(
         left_out = left_out.union(*(health.audio.unusable for health in partitions))
     try:
         train, dev = (
-            [clip.trial for clip in clips if str(clip.path) not in left_out]
+            [clip.trial for clip in clips if clip.name not in left_out]
             for clips in training_clips(config, ProblemLedger.counting())
         )
         require_trainable(train, dev, config)
@@ -246,17 +248,18 @@ def _examine_audio(
 
 def _probe(clip: Clip, config: AudioConfig, *, decode: bool) -> _Probe | AudioError:
     try:
-        with open_audio(clip.path, config) as file:
+        source = source_of(clip.audio) if isinstance(clip.audio, Row) else clip.audio
+        with open_audio(source, config) as file:
             decode = decode or file.frames is None  # only then its length is known
             duration_s = (file.frames or 0) / file.samplerate
             rate, channels, kind = file.samplerate, file.channels, f"{file.format} {file.subtype}"
         if decode:
-            duration_s = len(read_waveform(clip.path, config)) / SAMPLE_RATE_HZ
+            duration_s = len(read_waveform(source, config)) / SAMPLE_RATE_HZ
         elif duration_s < config.min_duration_s:
-            raise AudioError(clip.path, "too short", f"{duration_s:.4f} s by its header")
+            raise AudioError(clip.name, "too short", f"{duration_s:.4f} s by its header")
         elif duration_s > config.max_duration_s:
             what = f"{duration_s:.0f} s by its header; {RAISES_MAX_DURATION}"
-            raise AudioError(clip.path, "too long", what)
+            raise AudioError(clip.name, "too long", what)
     except AudioError as error:
         return error
     return duration_s, rate, channels, kind

@@ -30,6 +30,7 @@ class PartitionPlace:
         base: folder from which a list gives paths; None where audio is searched for.
         more_lists: further lists of the same partition.
         companions: folders with bona fide speech that go with it; among `audio_dirs` too.
+        recordings: a manifest, in which audio is searched for by name; None where folders hold it.
     """
 
     partition: str
@@ -39,6 +40,7 @@ class PartitionPlace:
     base: Path | None = None
     more_lists: tuple[Path, ...] = ()
     companions: tuple[Path, ...] = ()
+    recordings: Path | None = None
 
     @property
     def lists(self) -> tuple[Path, ...]:
@@ -48,7 +50,7 @@ class PartitionPlace:
     @property
     def audio(self) -> str:
         """Where the audio is, for messages."""
-        folders = [str(folder) for folder in self.audio_dirs or (self.base,)]
+        folders = [str(folder) for folder in self.audio_dirs or (self.recordings or self.base,)]
         rest = len(folders) - _NUM_SHOWN
         return " or ".join(folders[:_NUM_SHOWN]) + (f" or {rest} more" if rest > 0 else "")
 
@@ -78,15 +80,30 @@ def locate_partition(config: DataConfig, partition: str) -> PartitionPlace:
     """
     layout = layout_of(config)
     protocol, named = locate_protocol(config, partition)
+    recordings = _recordings_of(config, layout)
     if layout.audio_from == "rule":
         return _folders_place(config, layout, partition, protocol, named)
     if layout.audio_from == "search":
         companions = locate_companions(config, partition)
         more = () if named or not layout.every_list else _all_lists(config, layout, partition)[1:]
-        dirs = (*_audio_dirs(config, layout, partition), *companions)
-        return PartitionPlace(partition, protocol, named, dirs, None, more, companions)
-    base = _base_of(config, layout, protocol)
-    return PartitionPlace(partition, protocol, named, base=base)
+        dirs = () if recordings else (*_audio_dirs(config, layout, partition), *companions)
+        return PartitionPlace(partition, protocol, named, dirs, None, more, companions, recordings)
+    base = None if recordings else _base_of(config, layout, protocol)
+    return PartitionPlace(partition, protocol, named, base=base, recordings=recordings)
+
+
+def _recordings_of(config: DataConfig, layout: CorpusLayout) -> Path | None:
+    if not config.recordings:
+        return None
+    if layout.is_folders:
+        raise ConfigError(
+            f"config.data.recordings: corpus {config.corpus} takes its trials from folders of this "
+            "machine; it must be a corpus with lists of trials"
+        )
+    manifest = Path(config.recordings).expanduser()
+    if not manifest.is_file():
+        raise DataError(f"{manifest}: no such file (config.data.recordings)")
+    return manifest
 
 
 def locate_protocol(config: DataConfig, partition: str) -> tuple[Path, bool]:

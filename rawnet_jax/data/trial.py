@@ -11,6 +11,7 @@ import numpy as np
 from rawnet_jax.config import ProblemPolicy
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.labels import Label
+from rawnet_jax.storage.rows import Row
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,10 +41,22 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One trial and the file that holds its audio."""
+    """One trial and what holds its audio: a file, or a row of a manifest."""
 
     trial: Trial
-    path: Path
+    audio: Path | Row
+
+    @property
+    def path(self) -> Path:
+        """Path of a file; raises `DataError` where it is a row of a manifest."""
+        if isinstance(self.audio, Row):
+            raise DataError(f"{self.audio.name}: must be a file of this machine")
+        return self.audio
+
+    @property
+    def name(self) -> str:
+        """Where the audio lies, for people."""
+        return self.audio.name if isinstance(self.audio, Row) else str(self.audio)
 
 
 def labels_of(trials: Iterable[Trial]) -> np.ndarray | None:

@@ -28,7 +28,10 @@ from rawnet_jax.terminal import complain, sized
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Where things lay on the machine of the training: of no use elsewhere, and nobody's business.
-_PLACES = ("data.root", "data.cache_dir", "augment.noise_dir", "augment.rir_dir", "train.init_from")
+_PLACES = (
+    *("data.root", "data.recordings", "data.cache_dir", "augment.noise_dir", "augment.rir_dir"),
+    "train.init_from",
+)
 _IN_ROOT = ("train_protocol", "dev_protocol", "eval_protocol", "audio_dir")
 _CARD = """\
 # {name}

@@ -40,6 +40,12 @@ class Row(NamedTuple):
     size: int
     etag: str
 
+    @property
+    def name(self) -> str:
+        """Where it lies, for people: of a member of a tar file, its name behind that of the tar."""
+        member = member_of(self.uri)
+        return self.uri if member is None else f"{member.tar}/{member.name}"
+
 
 class Member(NamedTuple):
     """Where a recording lies in a tar file."""
@@ -157,6 +163,20 @@ def sizes(path: Path) -> Iterator[tuple[int, int]]:
         at += len(line)
 
 
+def all_rows(path: Path) -> Iterator[Row]:
+    """Yield every row.
+
+    Raises:
+        DataError: the manifest is missing or damaged; with its line.
+    """
+    if extension_of(path) == PARQUET:
+        for batch in _batches(path, None):
+            yield from map(_parquet_row, batch.to_pylist())
+        return
+    for number, line in _lines(path, 0):
+        yield _parsed(line, path, number)
+
+
 def read_rows(path: Path, at: int, skip: int, count: int) -> list[Row]:
     """Read some rows.
 
@@ -216,7 +236,7 @@ def _parquet_file(path: Path) -> Any:
     return file
 
 
-def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
+def _batches(path: Path, columns: list[str] | None) -> Iterator[Any]:
     pa = imported("pyarrow", PARQUET)
     try:
         yield from _parquet_file(path).iter_batches(columns=columns)
@@ -234,7 +254,11 @@ def _parquet_rows(path: Path, first: int, count: int) -> list[Row]:
         if end > first and begin < first + count:
             table = file.read_row_group(group, columns=names)
             start = max(first - begin, 0)
-            for one in table.slice(start, min(first + count, end) - begin - start).to_pylist():
-                rows.append(Row(one["uri"] or "", one["size"] or 0, one.get("etag") or ""))
+            some = table.slice(start, min(first + count, end) - begin - start)
+            rows += map(_parquet_row, some.to_pylist())
         begin = end
     return rows
+
+
+def _parquet_row(columns: dict[str, Any]) -> Row:
+    return Row(columns["uri"] or "", columns["size"] or 0, columns.get("etag") or "")

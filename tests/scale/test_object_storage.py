@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from rawnet_jax.config import DataConfig
 from rawnet_jax.data.fetch import fetched
+from rawnet_jax.data.partitions import load_listed_cache
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.scale.listing import list_sources
 from rawnet_jax.storage.rows import Row, write_manifest
@@ -166,3 +168,26 @@ def test_what_is_no_uri():
     with pytest.raises(ConfigError, match="without a query"):
         list(list_sources(["https://example.org/a.wav?token=abc"]))
     assert uri_without_secrets("https://me:word@x.org/a?sig=b") == "https://x.org/a"
+
+
+def test_training_clips_come_from_tar_files_of_a_server_that_fails(proxy, clips, tmp_path):
+    """The audio cache is that of the same recordings on a disk."""
+    open_store("s3://calls").replace("shards/shard.tar", (clips / "shard.tar").read_bytes())
+    lines = [f"in/{n}.wav,{('spoof', 'bonafide')[n % 2]},train" for n in range(4)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["path,label,partition", *lines]))
+    found = []
+    for name, source in (("s3", "s3://calls/shards/"), ("here", str(clips / "shard.tar"))):
+        recordings = tmp_path / f"{name}.jsonl"
+        write_manifest(recordings, list_sources([source]))
+        config = DataConfig(
+            corpus="manifest",
+            root=str(tmp_path),
+            recordings=str(recordings),
+            cache_dir=str(tmp_path / name),
+        )
+        proxy.every = 2
+        cache = load_listed_cache(config, "train", progress=False)
+        found.append([cache.waveform(number).tolist() for number in range(len(cache))])
+    assert sum(proxy.faults.values()) >= 2
+    assert found[0] == found[1]
+    assert len(found[0]) == 4

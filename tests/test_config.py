@@ -51,6 +51,7 @@ def test_every_field_can_be_overridden_and_survives_json():
         assert hasattr(section, f.name)
     words += ["--config.model.fields.channels=(3,4)", "--config.loss.class_weights=(0.1,0.9)"]
     words.append("--config.train.batch_size=14")  # 7 parts of whole pairs
+    words.append("--config.data.audio_dir=")  # not with config.data.recordings
     found = with_overrides(config, words)
     assert found.optimizer.learning_rate == 0.25
     assert found.train.num_epochs == 7

@@ -69,15 +69,15 @@ def recordings_of(manifest: Path) -> dict[str, Path | Row]:
     return found
 
 
-def source_of(row: Row) -> Source:
+def source_of(audio: Path | Row) -> Source:
     """Return what reads one recording: its path, or its bytes, which are fetched here.
 
     Raises:
         AudioError: they do not come.
     """
-    if _is_path(row.uri):
-        return row.uri
-    return Encoded(_Fetched(lambda: fetched(row), row.name).content, row.name)
+    if not isinstance(audio, Row):
+        return audio
+    return Encoded(_Fetched(lambda: fetched(audio), audio.name).content, audio.name)
 
 
 def _is_path(uri: str) -> bool:

@@ -22,7 +22,6 @@ from rawnet_jax.data.trial import Clip, ProblemLedger
 from rawnet_jax.errors import AudioError, ConfigError, DataError
 from rawnet_jax.labels import Label
 from rawnet_jax.progress import make_bar
-from rawnet_jax.storage.rows import Row
 
 _FILES_A_TASK = 64
 
@@ -248,7 +247,7 @@ def _examine_audio(
 
 def _probe(clip: Clip, config: AudioConfig, *, decode: bool) -> _Probe | AudioError:
     try:
-        source = source_of(clip.audio) if isinstance(clip.audio, Row) else clip.audio
+        source = source_of(clip.audio)
         with open_audio(source, config) as file:
             decode = decode or file.frames is None  # only then its length is known
             duration_s = (file.frames or 0) / file.samplerate

@@ -13,7 +13,7 @@ import numpy as np
 from rawnet_jax.atomic_file import refuse_special, temporary_beside, write_synced
 from rawnet_jax.config import AudioConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
-from rawnet_jax.data.audio import read_waveform
+from rawnet_jax.data.audio import Source, read_waveform
 from rawnet_jax.data.loader import crop_or_pad
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.onnx_speech import OUTPUT as SPEECH
@@ -71,7 +71,7 @@ class Difference:
         return float(np.max([self.score, self.llr or 0.0, self.distance or 0.0]))  # or NaN
 
 
-def make_check_clips(program: Program, paths: Sequence[Path], audio: AudioConfig) -> CheckClips:
+def make_check_clips(program: Program, paths: Sequence[Source], audio: AudioConfig) -> CheckClips:
     """Make clips to try an exported file on.
 
     Args:

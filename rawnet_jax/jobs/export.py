@@ -8,7 +8,9 @@ from pathlib import Path
 from rawnet_jax.atomic_file import make_folder
 from rawnet_jax.config import Config, DataConfig
 from rawnet_jax.config_file import SOURCE_NAME
+from rawnet_jax.data.audio import Source
 from rawnet_jax.data.corpus import load_partition
+from rawnet_jax.data.fetch import source_of
 from rawnet_jax.data.inputs import find_inputs
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
 from rawnet_jax.data.trial import ProblemLedger
@@ -134,7 +136,7 @@ def _licence_noted(workdir: Path) -> str:
         raise DataError(f"{path}: damaged: {error}") from error
 
 
-def _recordings(options: ExportOptions, data: DataConfig) -> list[Path]:
+def _recordings(options: ExportOptions, data: DataConfig) -> list[Source]:
     """Return recordings to try the file on; none, with a line, where the corpus is not at hand."""
     if options.clips:
         inputs = find_inputs(options.clips)
@@ -146,7 +148,7 @@ def _recordings(options: ExportOptions, data: DataConfig) -> list[Path]:
             listed = load_partition(data, partition, ProblemLedger(data.problems))
         except (DataError, ConfigError):
             continue
-        return [listed[i].path for i in spread(len(listed), NUM_RECORDINGS).tolist()]
+        return [source_of(listed[i].audio) for i in spread(len(listed), NUM_RECORDINGS).tolist()]
     say_written([("note", "the corpus is not here; --clips names recordings to try it on")])
     return []
 

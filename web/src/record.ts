@@ -58,6 +58,7 @@ export async function record(
   return {
     processing: track ? leftOn(track) : "",
     async stop() {
+      node.port.onmessage = null; // blocks under way would count seconds on
       const rateHz = context.sampleRate;
       stream.getTracks().forEach((one) => {
         one.stop();

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-import rawnet_jax
 from rawnet_jax.jobs.derived_preset import write_derived
 from rawnet_jax.metrics.source import fit_families
+from rawnet_jax.presets.catalog import run_folder
+from rawnet_jax.run import Run
 from rawnet_jax.scoring.enrolled import EnrolledVoice, save_voices
 from rawnet_jax.scoring.sources import save_source_rule
 from tests.spoken import noise, spoken
@@ -19,7 +20,7 @@ CLIPS = 8  # of each family; both together are a batch for any number of devices
 
 def write_knowing(folder: Path) -> None:
     """Write the packaged detector with a rule on two families of sounds made by code."""
-    run = rawnet_jax.load("general_1").model
+    run = Run.open(run_folder(Path("general_1")))
     size = run.recipe.window
     clean = [spoken(SECONDS, seed)[:size] for seed in range(CLIPS)]
     loud = [one + noise(SECONDS, 0.1, seed)[: len(one)] for seed, one in enumerate(clean)]

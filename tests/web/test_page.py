@@ -292,9 +292,9 @@ def test_sources_and_a_person_are_those_of_the_command(browser, site, tmp_path, 
         page.eval_on_selector("#threshold", TO_THE_RIGHT)
         found = json.loads(downloaded(page, "#json").read_text(encoding="utf-8"))
         threshold = f"--threshold={found['threshold']}"
-        words = (threshold, f"--speaker={VOICE.name}")
-        path = site / "talk.wav"
-        wanted = scored_by_command(path, capsys, *words, workdir=tmp_path / "knowing")
+        path, speaker = site / "talk.wav", f"--speaker={VOICE.name}"
+        folder = tmp_path / "knowing"
+        wanted = scored_by_command(path, capsys, threshold, speaker, workdir=folder)
         assert wanted["source"] == "clean"
         assert {n: found[n] for n in ("verdict", "source", "notes")} == {
             n: wanted[n] for n in ("verdict", "source", "notes")

@@ -27,7 +27,7 @@ from rawnet_jax.scoring.envelope import Envelope
 from rawnet_jax.scoring.file_scorer import Outcome
 from rawnet_jax.scoring.model import ScoringModel
 from rawnet_jax.scoring.model_watch import ModelWatch
-from rawnet_jax.scoring.sources import score_by
+from rawnet_jax.scoring.sources import load_source_rule, score_by
 from rawnet_jax.scoring.verdict import DecisionRule
 
 if TYPE_CHECKING:  # imports JAX, which an exported file does not need
@@ -282,8 +282,9 @@ class Detector:
         output = Path(path)
         kind = output.suffix.lower().removeprefix(".")
         check_format(kind, run.config.model.name)
+        decision, sources = self.decision, load_source_rule(run.workdir, run.step)
         program = program_of(run).with_decision(
-            self.decision.calibration, self.decision.point, licence, run.outliers
+            decision.calibration, decision.point, licence, run.outliers, sources
         )
         content = WRITERS[kind](program)
         clips = make_check_clips(program, [], run.config.data.audio)

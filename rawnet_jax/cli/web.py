@@ -51,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="origin of a service of `serve`, which scores in place of the browser; --workdir then "
         "names the card alone",
     )
+    parser.add_argument(
+        "--speaker",
+        metavar="NAME",
+        help="all recordings are said to be of this person, whom adapt --speaker enrolled",
+    )
     parser.set_defaults(takes_overrides=True)
 
 

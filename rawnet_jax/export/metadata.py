@@ -1,6 +1,7 @@
 """What an exported file says of itself, so that it can be used without this package."""
 
 import importlib.metadata
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +12,7 @@ from rawnet_jax.config import Config, GateConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.calibration import Calibration
+from rawnet_jax.metrics.source import SourceRule
 from rawnet_jax.scoring.outlier import OutlierBound
 from rawnet_jax.scoring.speech import MIN_SHARE, OFF
 from rawnet_jax.scoring.verdict import OperatingPoint
@@ -53,7 +55,7 @@ def describe(
         "labels": {label.key: int(label) for label in Label},
         "score_direction": "higher = more bona fide",
         "software_license": "Apache-2.0",
-        **how_to_read(None, None, "", None),
+        **how_to_read(None, None, "", None, None),
     }
 
 
@@ -62,13 +64,15 @@ def how_to_read(
     threshold: OperatingPoint | None,
     licence: str,
     outliers: OutlierBound | None,
+    sources: SourceRule | None,
 ) -> dict[str, Any]:
     """Return the part of the metadata that `Program.with_decision` sets; see there."""
     return {
-        "outputs": _outputs(calibration, outliers),
+        "outputs": _outputs(calibration, outliers, sources),
         "threshold": None if threshold is None else _threshold(threshold),
         "calibration": None if calibration is None else calibration.to_dict(),
         "unlike_training": None if outliers is None else _unlike_training(outliers),
+        "sources": None if sources is None else _sources(sources),
         "license": licence or "not stated by whoever trained it",
     }
 
@@ -83,12 +87,17 @@ def _inputs(num_samples: int, takes_num_samples: bool) -> dict[str, str]:
     return inputs
 
 
-def _outputs(calibration: Calibration | None, outliers: OutlierBound | None) -> dict[str, str]:
+def _outputs(
+    calibration: Calibration | None, outliers: OutlierBound | None, sources: SourceRule | None
+) -> dict[str, str]:
     outputs = {"score": "float32 [B], higher = more bona fide"}
     if calibration is not None:
         outputs["llr"] = "float32 [B], natural logarithm of the likelihood ratio, bona fide / spoof"
     if outliers is not None:
         outputs["distance"] = "float32 [B], from what the network was trained on, about 1 there"
+    if sources is not None:
+        width = len(sources.whitening)
+        outputs["coordinates"] = f"float32 [B, {width}], where a row lies among sources of fakes"
     return outputs
 
 
@@ -101,6 +110,23 @@ def _unlike_training(bound: OutlierBound) -> dict[str, Any]:
         "share": bound.share,
         "rule": "no verdict above highest: share of genuine dev speech lies there; highest is of "
         "the mean over the windows that a score is of, highest_of_window of one",
+    }
+
+
+def _sources(rule: SourceRule) -> dict[str, Any]:
+    """Return which family of engines a fake comes from, by the output ``coordinates``."""
+    return {
+        "output": "coordinates",
+        "names": list(rule.names),
+        "means": rule.coordinates(rule.means).tolist(),
+        # JSON has no infinity, which `least` is where no name is ever sure.
+        "farthest": min(rule.farthest, sys.float_info.max),
+        "least": min(rule.least, sys.float_info.max),
+        "share": rule.share,
+        "rule": "of a recording that is called spoof, the nearest of means to the mean coordinates "
+        "of the windows that its score is of: if their distance over the root of the width is at "
+        "most farthest, and the nearest is at least as probable as least, each mean weighing "
+        "exp(-distance^2 / 2); else none of these",
     }
 
 

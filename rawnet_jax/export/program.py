@@ -21,6 +21,7 @@ from rawnet_jax.errors import ConfigError
 from rawnet_jax.export.metadata import describe, how_to_read
 from rawnet_jax.metrics.calibration import AffineCalibration, Calibration, IsotonicCalibration
 from rawnet_jax.metrics.outlier import EmbeddingDistance
+from rawnet_jax.metrics.source import SourceRule
 from rawnet_jax.models.registry import build_model
 from rawnet_jax.run import Run
 from rawnet_jax.scoring.embedder import embedded
@@ -30,11 +31,14 @@ from rawnet_jax.scoring.verdict import OperatingPoint
 DISTANCE = "distance"
 """Name of the output: how far each row is from what the network was trained on."""
 
+COORDINATES = "coordinates"
+"""Name of the output: where each row lies among the families of sources."""
+
 _BATCH = 16
 
 Outputs = dict[str, Any]
 """``score`` [B], with a calibration ``llr`` [B], with a rule on what is unlike training
-``distance`` [B]; float32."""
+``distance`` [B], with one on sources ``coordinates`` [B, D]; float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,7 @@ class Program:
         metadata: see `rawnet_jax.export.metadata.describe`.
         calibration: from scores to log-likelihood ratios; None = there is none.
         measure: from embeddings to the distance from training; None = it is not measured.
+        sources: names the family that a fake comes from; None = it is not named.
     """
 
     model: nn.Module
@@ -59,6 +64,7 @@ class Program:
     metadata: dict[str, Any]
     calibration: Calibration | None = None
     measure: EmbeddingDistance | None = None
+    sources: SourceRule | None = None
 
     def with_decision(
         self,
@@ -66,6 +72,7 @@ class Program:
         threshold: OperatingPoint | None,
         licence: str = "",
         outliers: OutlierRule | None = None,
+        sources: SourceRule | None = None,
     ) -> "Program":
         """Return this program with what its scores are read by.
 
@@ -74,11 +81,16 @@ class Program:
             threshold: of its scores, or of their likelihood ratios; None = there is none.
             licence: of the trained parameters, in words; "" = nobody has said.
             outliers: the rule on what is unlike training; None = there is none.
+            sources: the rule on the family of engines; None = there is none.
         """
         bound = None if outliers is None else outliers.bound
-        metadata = self.metadata | how_to_read(calibration, threshold, licence, bound)
-        measure = None if outliers is None else outliers.measure
-        return replace(self, calibration=calibration, measure=measure, metadata=metadata)
+        return replace(
+            self,
+            calibration=calibration,
+            measure=None if outliers is None else outliers.measure,
+            sources=sources,
+            metadata=self.metadata | how_to_read(calibration, threshold, licence, bound, sources),
+        )
 
     @property
     def step(self) -> int:
@@ -94,7 +106,8 @@ class Program:
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs, in order."""
         llr = () if self.calibration is None else ("llr",)
-        return ("score", *llr, *(() if self.measure is None else (DISTANCE,)))
+        distance = () if self.measure is None else (DISTANCE,)
+        return ("score", *llr, *distance, *(() if self.sources is None else (COORDINATES,)))
 
     def specs(self, batch: Any) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Return shapes and types of the inputs.
@@ -117,7 +130,8 @@ class Program:
 
         Returns:
             ``score`` [B], higher = more bona fide; ``llr`` [B], natural logarithm, where there is a
-            calibration; ``distance`` [B] where there is a rule on what is unlike training.
+            calibration; ``distance`` [B] where there is a rule on what is unlike training;
+            ``coordinates`` [B, D] where there is one on sources.
         """
         if num_samples is None:
             num_samples = jnp.full(waveform.shape[:1], self.num_samples, jnp.int32)
@@ -127,6 +141,8 @@ class Program:
             found["llr"] = calibrated(output.score, self.calibration)
         if self.measure is not None:
             found[DISTANCE] = distance_from(self.measure, output.embedding)
+        if self.sources is not None:
+            found[COORDINATES] = _coordinates(self.sources, output.embedding)
         return found
 
 
@@ -216,6 +232,12 @@ def distance_from(measure: EmbeddingDistance, embedding: jax.Array) -> jax.Array
         nearest = square if nearest is None else jnp.minimum(nearest, square)
     assert nearest is not None
     return jnp.sqrt(nearest * np.float32(1 / measure.means.shape[1]))
+
+
+def _coordinates(sources: SourceRule, embedding: jax.Array) -> jax.Array:
+    """Return where embeddings [B, D] lie, float32 [B, D], as `SourceRule.coordinates` does."""
+    # In float32 the centre goes off first: what is left is small, and so are its roundings.
+    return (embedding - sources.centre.astype(np.float32)) @ sources.whitening.astype(np.float32)
 
 
 def reads_num_samples(model: nn.Module, variables: dict[str, Any], num_samples: int) -> bool:

@@ -3,8 +3,8 @@
     python -P run_exported.py FORMAT FILE FOLDER
 
 FOLDER holds ``waveform.npy`` float32 [N, T] and, for a file that takes it, ``num_samples.npy``
-int32 [N]; into it goes ``NAME.npy`` [N] of every output. The first clip is scored alone, the others
-in batches.
+int32 [N]; into it goes ``NAME.npy`` [N] or [N, D] of every output. The first clip is scored alone,
+the others in batches.
 """
 
 import json

@@ -17,7 +17,7 @@ from rawnet_jax.data.audio import Source, read_waveform
 from rawnet_jax.data.loader import crop_or_pad
 from rawnet_jax.errors import ExportError
 from rawnet_jax.export.onnx_speech import OUTPUT as SPEECH
-from rawnet_jax.export.program import DISTANCE, Program, flax_rows
+from rawnet_jax.export.program import COORDINATES, DISTANCE, Program, flax_rows
 from rawnet_jax.export.stamp import check_file
 from rawnet_jax.regular_file import read_regular
 from rawnet_jax.scoring.speech import FRAME, SHORT, SILERO, total_speech_s
@@ -55,6 +55,9 @@ class Difference:
             score, as a share of it where it is above 1; None without a calibration.
         distance: largest difference of a distance from training, as a share of it where it is above
             1; None where it is not measured.
+        coordinates: how far a row lies from where it should among sources, as a share of its
+            distance from their centre where that is above 1, per direction; None where sources are
+            not named.
         num_clips: clips that were compared.
         num_real: how many of them are recordings.
     """
@@ -64,11 +67,13 @@ class Difference:
     num_clips: int
     num_real: int
     distance: float | None = None
+    coordinates: float | None = None
 
     @property
     def largest(self) -> float:
         """The largest of all."""
-        return float(np.max([self.score, self.llr or 0.0, self.distance or 0.0]))  # or NaN
+        others = (self.llr, self.distance, self.coordinates)
+        return float(np.max([self.score, *(one or 0.0 for one in others)]))  # or NaN
 
 
 def make_check_clips(program: Program, paths: Sequence[Source], audio: AudioConfig) -> CheckClips:
@@ -164,9 +169,19 @@ def compare(path: Path, kind: str, program: Program, clips: CheckClips) -> Diffe
     if program.measure is not None:
         far = program.measure(rows[:, 1:])
         distance = _largest((found[DISTANCE] - far) / np.maximum(far, 1.0))
+    places = None if program.sources is None else _misplaced(found[COORDINATES], rows, program)
     if SPEECH in found:
         _check_speech(path, found[SPEECH], clips)
-    return Difference(_largest(score - wanted), llr, len(wanted), clips.num_real, distance)
+    off = _largest(score - wanted)
+    return Difference(off, llr, len(wanted), clips.num_real, distance, places)
+
+
+def _misplaced(found: np.ndarray, rows: np.ndarray, program: Program) -> float:
+    assert program.sources is not None
+    wanted = program.sources.coordinates(rows[:, 1:])
+    root = np.sqrt(wanted.shape[1])
+    far = np.linalg.norm(wanted, axis=1) / root
+    return _largest(np.linalg.norm(found - wanted, axis=1) / root / np.maximum(far, 1.0))
 
 
 def _check_speech(path: Path, found: np.ndarray, clips: CheckClips) -> None:
@@ -205,7 +220,7 @@ def run_exported(
         num_samples: int32 [N].
 
     Returns:
-        float32 [N] by name of the output.
+        float32 [N], or [N, D], by name of the output.
 
     Raises:
         DataError: it is damaged: its digest is not the one in its metadata.

@@ -27,6 +27,7 @@ from rawnet_jax.json_text import parsed_json
 from rawnet_jax.presets.files import is_preset, read_preset
 from rawnet_jax.regular_file import read_regular
 from rawnet_jax.run import Run
+from rawnet_jax.scoring.sources import load_source_rule
 from rawnet_jax.terminal import sized
 
 NUM_RECORDINGS = 8
@@ -104,9 +105,12 @@ def _program(options: ExportOptions, run: Run) -> Program:
     program = program_of(run, num_samples=options.num_samples)
     decision = run.decision(threshold=options.threshold)
     licence = options.licence or _licence_noted(options.workdir)
-    # Eight bits are too few for it: the distance counts what lies far outside the ranges seen.
+    # Eight bits are too few: distances count what lies far outside the ranges seen.
     outliers = None if options.quantize else run.outliers
-    program = program.with_decision(decision.calibration, decision.point, licence, outliers)
+    sources = None if options.quantize else load_source_rule(run.workdir, run.step)
+    program = program.with_decision(
+        decision.calibration, decision.point, licence, outliers, sources
+    )
     notes = list(decision.notes)
     if run.outliers is not None and outliers is None:
         notes.append("8-bit files do not tell what is unlike training; the run refuses that")

@@ -16,6 +16,7 @@ from rawnet_jax.jobs.export import ExportOptions, write_export
 from rawnet_jax.jobs.options import RunOptions
 from rawnet_jax.labels import Label
 from rawnet_jax.presets.files import is_preset, read_preset
+from rawnet_jax.scoring.enrolled import enrolled_voice
 from rawnet_jax.terminal import say
 from rawnet_jax.web.server import make_server
 from rawnet_jax.web.site import (
@@ -39,12 +40,15 @@ class WebOptions(RunOptions):
     browser: bool
     scores: Path | None
     server: str | None = None
+    speaker: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ConfigError(f"--port {self.port}: it must be 0 to 65535")
         if self.server is not None:
             object.__setattr__(self, "server", server_origin(self.server))
+        if self.server is not None and self.speaker is not None:
+            raise ConfigError("--speaker: is for a page that scores itself, not for --server")
 
 
 def web(options: WebOptions) -> int:
@@ -78,8 +82,9 @@ def web(options: WebOptions) -> int:
 def _write_site(folder: Path, options: WebOptions) -> None:
     measured = _measured(options)
     copy_page(folder, options.server)
-    name, card = _described(options.workdir)
-    write_info(folder, name, card, measured, options.server)
+    workdir, speaker = options.workdir, options.speaker
+    voice = None if speaker is None else enrolled_voice(workdir, speaker)
+    write_info(folder, *_described(workdir), measured, options.server, voice)
     if options.server is not None:
         return
     write_export(

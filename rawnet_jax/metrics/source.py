@@ -48,14 +48,35 @@ class SourceRule:
     least: float = 0.0
     share: float = 0.0
 
+    @property
+    def centre(self) -> np.ndarray:
+        """Return the mean of the families' means, float64 [D]."""
+        centre: np.ndarray = self.means.mean(axis=0)
+        return centre
+
+    def coordinates(self, embeddings: np.ndarray) -> np.ndarray:
+        """Return where embeddings lie from the centre, in units of a family's spread.
+
+        The distance to a family is that of two points there. The mean of coordinates is that of the
+        mean embedding.
+
+        Args:
+            embeddings: float [N, D].
+
+        Returns:
+            float64 [N, D].
+        """
+        found: np.ndarray = (np.asarray(embeddings, np.float64) - self.centre) @ self.whitening
+        return found
+
     def measure(self, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the nearest family int [N], its distance and its probability, float64 [N].
 
         Args:
             embeddings: float [N, D].
         """
-        offset = np.asarray(embeddings, np.float64)[:, None] - self.means
-        square = np.square(offset @ self.whitening).sum(axis=-1)
+        offset = self.coordinates(embeddings)[:, None] - self.coordinates(self.means)
+        square = np.square(offset).sum(axis=-1)
         nearest = square.argmin(axis=1)
         lowest = square.min(axis=1)
         probability = 1 / np.exp((lowest[:, None] - square) / 2).sum(axis=1)

@@ -13,6 +13,7 @@ import numpy as np
 
 from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.errors import ConfigError, DataError
+from rawnet_jax.scoring.enrolled import EnrolledVoice
 from rawnet_jax.web.server import policy_with
 
 MODEL = "model.onnx"
@@ -117,7 +118,12 @@ def copy_page(folder: Path, server: str | None = None) -> None:
 
 
 def write_info(
-    folder: Path, name: str, card: str, measured: Measured | None, server: str | None = None
+    folder: Path,
+    name: str,
+    card: str,
+    measured: Measured | None,
+    server: str | None = None,
+    voice: EnrolledVoice | None = None,
 ) -> None:
     """Write what the page says of the model.
 
@@ -127,12 +133,13 @@ def write_info(
         card: Markdown: what it was trained on, and where it fails.
         measured: error rates; None = none are known.
         server: origin of the server that scores; None = the page does.
+        voice: of the person whom all recordings are said to be of; None = of anybody.
 
     Raises:
         DataError: it cannot be written.
     """
-    rates = None if measured is None else asdict(measured)
-    record = {"name": name, "card": card, "measured": rates, "server": server}
+    rates, voice_of = (None if one is None else asdict(one) for one in (measured, voice))
+    record = {"name": name, "card": card, "measured": rates, "server": server, "voice": voice_of}
     write_text_atomically(folder / INFO, json.dumps(record, ensure_ascii=False) + "\n")
 
 

@@ -4,6 +4,7 @@ Needs the built page (`make web`), chromium, and playwright, which is in no extr
 large, and the one of the system will do.
 """
 
+import contextlib
 import functools
 import http.server
 import json
@@ -18,6 +19,7 @@ import soundfile
 from rawnet_jax.cli.main import main
 from tests.spoken import noise, spoken
 from tests.web.browser import ARGUMENTS, AXE, BUILT, CHROMIUM, served
+from tests.web.knowing import VOICE, write_knowing
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -75,6 +77,8 @@ def page(browser, address):
     open_page(page, address)
     yield page
     context.close()
+    # That none went elsewhere says something only where those of the worker are seen, too.
+    assert f"{address}model.onnx" in requests
     assert [url for url in requests if not url.startswith((address, f"blob:{address}"))] == []
     assert complaints == []
 
@@ -112,17 +116,23 @@ def until(page, expression):
     assert is_true, expression
 
 
+def record(page):
+    page.click("#record")
+    until(page, "document.getElementById('record').textContent.includes('2 s')")
+    assert page.inner_text("#status").startswith("Recording")
+    page.click("#record")
+
+
 def downloaded(page, button):
     with page.expect_download() as waiting:
         page.click(button)
     return Path(waiting.value.path())
 
 
-def scored_by_command(path, capsys):
+def scored_by_command(path, capsys, *words, workdir="general_1"):
     capsys.readouterr()
-    main(
-        ["score", "--workdir=general_1", "--no-progress", "--format=jsonl", "--windows", str(path)]
-    )
+    how = ("--no-progress", "--format=jsonl", "--windows")
+    main(["score", f"--workdir={workdir}", *how, *words, str(path)])
     return json.loads(capsys.readouterr().out)
 
 
@@ -138,6 +148,8 @@ def test_a_dropped_wav_gets_the_record_of_the_command(page, site, capsys):
     assert found["windows"][0].keys() == wanted["windows"][0].keys()
     assert len(found["windows"]) == len(wanted["windows"])
     assert "vidence of" in page.inner_text("#verdict")
+    # What a screen reader says, of a region that is live.
+    assert page.inner_text("#status") == f"Done. {page.inner_text('#verdict')}"
     lines = downloaded(page, "#csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 1 + len(found["windows"])
     assert downloaded(page, "#png").read_bytes().startswith(b"\x89PNG")
@@ -157,9 +169,7 @@ def test_other_files_are_decoded_by_the_browser(page, site, name, capsys):
 
 def test_a_long_file_shows_time_line_and_spans(page, site):
     choose(page, site / "long.wav")
-    page.eval_on_selector(
-        "#threshold", "(e) => { e.value = e.max; e.dispatchEvent(new Event('input')) }"
-    )
+    page.eval_on_selector("#threshold", TO_THE_RIGHT)
     spans = page.locator("#spans button")
     assert spans.count() >= 1
     label = page.get_attribute("#picture", "aria-label")
@@ -191,13 +201,108 @@ def test_sliders_move_what_they_say(page, site):
 
 
 def test_the_microphone_is_recorded_and_judged(page):
+    for _ in range(2):
+        record(page)
+        page.wait_for_selector(DONE, timeout=60_000)
+        assert page.inner_text("#file-name").startswith("Recording, ")
+        assert page.inner_text("#verdict")
+
+
+@pytest.fixture
+def changed_page(browser, address):
+    """Opens the page where the browser's own functions were changed first."""
+    contexts = []
+
+    def open_changed(script):
+        contexts.append(browser.new_context())
+        contexts[-1].add_init_script(script)
+        page = contexts[-1].new_page()
+        open_page(page, address)
+        return page
+
+    yield open_changed
+    for context in contexts:
+        context.close()
+
+
+def test_what_the_browser_leaves_on_is_said(changed_page):
+    page = changed_page(
+        """
+        MediaStreamTrack.prototype.getSettings = () => (
+          { echoCancellation: false, noiseSuppression: true, autoGainControl: true }
+        );
+        const ask = navigator.mediaDevices.getUserMedia;
+        navigator.mediaDevices.getUserMedia = function (wanted) {
+          window.wanted = wanted;
+          return ask.call(this, wanted);
+        };
+        """
+    )
     page.click("#record")
-    until(page, "document.getElementById('record').textContent.includes('2 s')")
-    assert page.inner_text("#status").startswith("Recording")
+    until(page, "document.getElementById('status').textContent.startsWith('Recording.')")
+    said = page.inner_text("#status")
+    assert "left on: noise suppression, automatic gain." in said
+    off = dict.fromkeys(("echoCancellation", "noiseSuppression", "autoGainControl"), False)
+    assert page.evaluate("window.wanted") == {"audio": {"channelCount": 1, **off}}
+
+
+def test_a_microphone_that_is_not_allowed_is_one_sentence(changed_page):
+    page = changed_page(
+        """
+        navigator.mediaDevices.getUserMedia =
+          () => Promise.reject(new DOMException("no", "NotAllowedError"));
+        """
+    )
     page.click("#record")
-    page.wait_for_selector(DONE, timeout=60_000)
-    assert page.inner_text("#file-name").startswith("Recording, ")
-    assert page.inner_text("#verdict")
+    page.wait_for_selector("#error:not([hidden])")
+    assert page.inner_text("#error") == "The microphone was not allowed."
+
+
+def test_half_an_hour_is_taken_and_no_more(page, tmp_path):
+    waveform = np.zeros(1800 * RATE, np.float32)
+    waveform[1790 * RATE :] = np.resize(spoken(6.0), 10 * RATE)
+    soundfile.write(tmp_path / "half_an_hour.wav", waveform, RATE)
+    choose(page, tmp_path / "half_an_hour.wav")
+    assert page.inner_text("#file-name") == "half_an_hour.wav, 1800.0 s"
+    verdicts = page.locator("#windows tr td:nth-child(3)").all_text_contents()
+    assert len(verdicts) > 1000
+    assert verdicts[0] == "cannot judge"
+    assert verdicts[-1] in ("bonafide", "spoof")
+    soundfile.write(tmp_path / "more.wav", np.zeros(1861 * 8000, np.int16), 8000)
+    page.set_input_files("#file", str(tmp_path / "more.wav"))
+    page.wait_for_selector("#error:not([hidden])", timeout=60_000)
+    assert "is 31 minutes long; at most 30" in page.inner_text("#error")
+    with (tmp_path / "large.wav").open("wb") as file:
+        file.truncate(201_000_000)
+    page.set_input_files("#file", str(tmp_path / "large.wav"))
+    until(page, "document.getElementById('error').textContent.includes('201 MB')")
+    assert page.is_hidden("#result")
+
+
+def test_sources_and_a_person_are_those_of_the_command(browser, site, tmp_path, capsys):
+    write_knowing(tmp_path / "knowing")
+    words = [f"--workdir={tmp_path / 'knowing'}", f"--speaker={VOICE.name}"]
+    assert main(["web", *words, f"--export={tmp_path / 'site'}"]) == 0
+    context = browser.new_context()
+    with served(tmp_path / "site") as address:
+        page = context.new_page()
+        open_page(page, address)
+        assert f"taken to be of {VOICE.name}" in page.inner_text("#claim")
+        choose(page, site / "talk.wav")
+        page.eval_on_selector("#threshold", TO_THE_RIGHT)
+        found = json.loads(downloaded(page, "#json").read_text(encoding="utf-8"))
+        threshold = f"--threshold={found['threshold']}"
+        path, speaker = site / "talk.wav", f"--speaker={VOICE.name}"
+        folder = tmp_path / "knowing"
+        wanted = scored_by_command(path, capsys, threshold, speaker, workdir=folder)
+        assert wanted["source"] == "clean"
+        assert {n: found[n] for n in ("verdict", "source", "notes")} == {
+            n: wanted[n] for n in ("verdict", "source", "notes")
+        }
+        assert found["llr"] == pytest.approx(wanted["llr"], abs=1e-4)
+        assert page.inner_text("#source").startswith("Source: clean")
+        assert wanted["notes"][0] in page.inner_text("#explained")
+    context.close()
 
 
 def test_what_cannot_be_judged_says_why(page, site):
@@ -260,27 +365,40 @@ class Plain(http.server.SimpleHTTPRequestHandler):
         self.sent.append(self.path)
 
 
-def test_a_plain_file_server_will_do_and_then_none(browser, site):
+@contextlib.contextmanager
+def plain_server(folder):
+    """Serve a folder by what knows nothing of the page; yields address and what was sent."""
     Plain.sent = []
-    handler = functools.partial(Plain, directory=str(site / "site"))
+    handler = functools.partial(Plain, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    context = browser.new_context()
     try:
-        page = context.new_page()
-        open_page(page, f"http://127.0.0.1:{server.server_address[1]}/")
-        context.set_offline(True)
-        choose(page, site / "talk.wav")
-        assert page.inner_text("#verdict")
-        paths = {path.lstrip("/") or "index.html" for path in Plain.sent} - {"model.onnx"}
-        size = sum((site / "site" / path).stat().st_size for path in paths)
-        assert 3_000_000 < size < PAGE_BYTES
+        yield f"http://127.0.0.1:{server.server_address[1]}/", Plain.sent
     finally:
-        context.close()
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_a_plain_file_server_will_do_and_then_none(browser, site):
+    context = browser.new_context()
+    page = context.new_page()
+    with plain_server(site / "site") as (address, sent):
+        open_page(page, address)
+        loaded = len(sent)
+    context.set_offline(True)
+    choose(page, site / "talk.wav")
+    assert page.inner_text("#verdict")
+    choose(page, site / "talk.mp3")
+    record(page)
+    page.wait_for_selector(DONE, timeout=60_000)
+    assert page.inner_text("#file-name").startswith("Recording, ")
+    context.close()
+    assert len(sent) == loaded
+    paths = {path.lstrip("/") or "index.html" for path in sent} - {"model.onnx"}
+    size = sum((site / "site" / path).stat().st_size for path in paths)
+    assert 3_000_000 < size < PAGE_BYTES
 
 
 def test_nothing_of_the_page_names_another_host(site):

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import pytest
 import soundfile
 
 import rawnet_jax
-from tests.spoken import spoken
+from tests.spoken import noise, spoken
+from tests.web.knowing import VOICE, write_knowing
 
 WEB = Path(__file__).parents[2] / "web"
 RATE = 16_000
@@ -23,6 +25,12 @@ RESAMPLED, EXACT = 0.05, 1e-4
 
 MODELS = {"model": [], "first": ["--config.eval.aggregate="]}
 """Overrides of the packaged detector: as it is, and with the first window of speech alone."""
+
+KNOWING = "knowing"
+"""The same detector, which knows sources and a person."""
+
+ALL_SPOOF = 1e9
+"""A threshold at which a source is named of all that is judged."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,6 +60,7 @@ def recordings() -> dict[str, tuple[np.ndarray, int]]:
         "stereo": (np.stack([speech, 0.5 * np.roll(speech, 3)], axis=1), RATE),
         "silence": (quiet, RATE),
         "too_short": (speech[:1000], RATE),
+        "noisy_speech": (speech + noise(8.0, 0.1)[: len(speech)], RATE),
         "noise": (0.1 * rng.standard_normal(4 * RATE), RATE),
         "offset": (np.full(RATE, 0.2), RATE),
         "faint": (faint, RATE),
@@ -80,8 +89,12 @@ def fixtures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (samples, rate) in recordings().items():
         subtype = "FLOAT" if name == "faint" else "PCM_16"
         soundfile.write(folder / f"{name}.wav", samples, rate, subtype=subtype)
-    for model, changes in MODELS.items():
-        detector = rawnet_jax.load("general_1", overrides=changes)
+    write_knowing(folder / KNOWING)
+    detectors = {
+        name: rawnet_jax.load("general_1", overrides=changes) for name, changes in MODELS.items()
+    }
+    detectors[KNOWING] = rawnet_jax.load(folder / KNOWING, speaker=VOICE.name, threshold=ALL_SPOOF)
+    for model, detector in detectors.items():
         detector.export(folder / f"{model}.onnx")
         for name, (_, rate) in recordings().items():
             said = detector.score(str(folder / f"{name}.wav"))
@@ -92,6 +105,9 @@ def fixtures(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "reason": None if said.reason is None else said.reason.split(":")[0],
                     "llr": said.llr,
                     "from_s": said.scored_from_s,
+                    "source": said.source,
+                    "notes": list(said.notes),
+                    "voice": asdict(VOICE) if model == KNOWING else None,
                     "tolerance": EXACT if rate == RATE else RESAMPLED,
                 }
             )
@@ -104,6 +120,8 @@ def test_the_page_says_what_python_says(fixtures: Path) -> None:
     reasons = {row["reason"] for row in expected}
     assert max(row["from_s"] for row in expected if row["model"] == "first.onnx") > 5
     assert {None, "no speech", "digital silence", "DC offset", "wrong channel"} <= reasons
+    assert {None, "clean", "noisy", "none of these"} == {row["source"] for row in expected}
+    assert any("+0.625 for ana" in note for row in expected for note in row["notes"])
     done = subprocess.run(
         ["npx", "--no-install", "vitest", "run", "test/parity.test.ts"],
         cwd=WEB,

@@ -15,6 +15,7 @@ from rawnet_jax.cli.main import main
 from rawnet_jax.data.score_file import ScoreTable, write_scores
 from rawnet_jax.errors import ConfigError, DataError
 from rawnet_jax.presets.catalog import list_presets
+from rawnet_jax.scoring.enrolled import EnrolledVoice, save_voices
 from rawnet_jax.web import site
 from rawnet_jax.web.server import HEADERS, make_server
 from tests.docs_examples import DOCS, blocks, run_console
@@ -85,6 +86,20 @@ def test_a_server_scores_in_place_of_the_page(tmp_path, built):
     policy = (tmp_path / "page" / "index.html").read_text()
     assert re.findall(r"https?:[^; ]*", policy) == [server[:-1]]
     assert f"connect-src 'self' {server[:-1]};" in policy
+
+
+def test_a_person_is_named_where_one_is_enrolled(tmp_path, built, capsys):
+    write_run(tmp_path / "run")
+    voice = EnrolledVoice("ana", 12, -1.5, 0.625)
+    save_voices(tmp_path / "run", {"ana": voice})
+    words = ["web", f"--workdir={tmp_path / 'run'}", f"--export={tmp_path / 'page'}"]
+    assert main([*words, "--speaker=ben"]) == 2
+    assert "--speaker ben: is not enrolled" in capsys.readouterr().err
+    assert main([*words, "--speaker=ana", "--server=https://a.example"]) == 2
+    assert "not for --server" in capsys.readouterr().err
+    assert main([*words, "--speaker=ana"]) == 0
+    said = json.loads((tmp_path / "page" / "page.json").read_text())
+    assert said["voice"] == {"name": "ana", "num_clips": 12, "mean": -1.5, "shift": 0.625}
 
 
 def test_the_header_allows_that_server_alone(tmp_path):

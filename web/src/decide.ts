@@ -1,6 +1,7 @@
 /** From scores to what is said, as rawnet_jax/scoring/verdict.py says it. */
 
 import { moreTelling } from "./gate";
+import { familyOf } from "./source";
 import type { About, Calibration, Said, Scored, Window } from "./types";
 
 /** What the user has set: of scores as they are, and the prior of spoof. */
@@ -88,7 +89,10 @@ export function judge(scored: Scored, about: About, settings: Settings): Said {
     return { verdict: "cannot judge", score: null, llr: null, p_spoof: null, reason };
   }
   const distances = chosen.map((window) => window.distance ?? NaN);
-  return said(mean(chosen.map((window) => window.score!)), mean(distances), about, settings, false);
+  const whole = said(mean(chosen.map((one) => one.score!)), mean(distances), about, settings, false);
+  if (!about.sources) return whole;
+  const places = chosen.flatMap((window) => window.coordinates ?? []);
+  return { ...whole, source: whole.verdict === "spoof" ? familyOf(places, about.sources) : null };
 }
 
 export function judgeWindow(window: Window, about: About, settings: Settings): Said {
@@ -104,7 +108,8 @@ export function judgeWindow(window: Window, about: About, settings: Settings): S
 function atPrior(told: Said, prior: number): Said {
   const { verdict, score, llr, reason } = told;
   const p_spoof = told.p_spoof === null || llr === null ? null : pSpoof(llr, prior);
-  return { verdict, score, llr, p_spoof, reason };
+  const source = told.source === undefined ? {} : { source: told.source };
+  return { verdict, score, llr, p_spoof, reason, ...source };
 }
 
 function said(

@@ -4,6 +4,7 @@ import { UserError } from "./errors";
 import type { Audio } from "./types";
 
 const OPUS_HZ = 48_000;
+const LOWEST_HZ = 8000; // that a browser makes a context of
 const MP3_HZ = [
   [11_025, 12_000, 8_000],
   [],
@@ -25,7 +26,7 @@ export async function decode(content: ArrayBuffer): Promise<Audio> {
   }
 }
 
-/** Returns the rate that a FLAC, Ogg or MP3 file names; undefined where it is not known. */
+/** Returns the rate that a FLAC, Ogg, MP4 or MP3 file names; undefined where it is not known. */
 export function fileRate(bytes: Uint8Array): number | undefined {
   const word = (at: number, length = 4) => String.fromCharCode(...bytes.subarray(at, at + length));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -37,7 +38,20 @@ export function fileRate(bytes: Uint8Array): number | undefined {
     if (word(packet + 1, 6) === "vorbis") return view.getUint32(packet + 12, true);
     return undefined;
   }
+  if (word(4) === "ftyp") return mp4Rate(bytes, view);
   return mp3Rate(bytes, word(0, 3) === "ID3" ? afterTag(bytes) : 0);
+}
+
+/** Of the first AAC track: 16.16 fixed point, 28 bytes from where its entry names itself. */
+function mp4Rate(bytes: Uint8Array, view: DataView): number | undefined {
+  for (let at = bytes.indexOf(0x6d); at >= 0 && at + 32 <= bytes.length; ) {
+    if (view.getUint32(at) === 0x6d703461) {
+      const rate = view.getUint16(at + 28); // "mp4a"
+      if (rate >= LOWEST_HZ) return rate;
+    }
+    at = bytes.indexOf(0x6d, at + 1);
+  }
+  return undefined;
 }
 
 function afterTag(bytes: Uint8Array): number {

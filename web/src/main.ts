@@ -6,12 +6,13 @@ import { draw, type View } from "./draw";
 import type { Engine, Found, Given } from "./engine";
 import { UserError } from "./errors";
 import { scoresHere } from "./local";
-import { record, type Recording } from "./record";
+import { prepare, record, type Recording } from "./record";
 import { asCsv, asRecord } from "./report";
 import { SAMPLE_RATE_HZ, noise, silence, vowels } from "./samples";
-import { explained, percent, rates, type Measured } from "./say";
+import { explained, percent, rates, sourceOf, type Measured } from "./say";
 import { scoresByServer } from "./server";
 import type { About, Said, Scored } from "./types";
+import { claim, normalised, type Voice } from "./voice";
 import { writeWav } from "./wav";
 
 const MAX_BYTES = 200e6;
@@ -24,6 +25,8 @@ interface PageInfo {
   measured: Measured | null;
   /** Origin of the server that scores; null = the page does. */
   server: string | null;
+  /** Whom all recordings are said to be of; null = anybody. */
+  voice: Voice | null;
 }
 
 interface State {
@@ -85,11 +88,14 @@ async function start() {
   state.info = info;
   get("model-name").textContent = info.name;
   get("card").replaceChildren(...cardElements(info.card));
+  if (info.voice) get("claim").textContent = claim(info.voice);
+  get("claim").hidden = !info.voice;
   state.engine = info.server ? byServer(info.server) : scoresHere(new URL(".", document.baseURI).href);
   const about = await state.engine.load((what) => {
     say(`${what}…`);
   });
   if (about) know(about);
+  await prepare().catch(() => undefined); // a device without sound can still judge files
   document.querySelectorAll<HTMLButtonElement>("#drop button, #drop input").forEach((one) => {
     one.disabled = false;
   });
@@ -157,7 +163,8 @@ async function score(given: Given) {
 
 function show({ about, scored, waveform }: Found) {
   know(about);
-  state.scored = scored;
+  const voice = state.info?.voice;
+  state.scored = voice ? normalised(scored, about, voice) : scored;
   state.waveform = waveform;
   showProgress(null);
   if (player.src) URL.revokeObjectURL(player.src);
@@ -181,7 +188,11 @@ function update(): Said {
   if (!about || !scored) throw new Error("there is no recording");
   const said = judge(scored, about, settings);
   get("verdict").textContent = sentence(said);
-  get("explained").textContent = explained(said, about, settings);
+  const more = [explained(said, about, settings), ...(scored.notes ?? []).map((note) => `Note: ${note}.`)];
+  get("explained").textContent = more.join(" ");
+  const source = get("source");
+  source.textContent = sourceOf(said, about);
+  source.hidden = !source.textContent;
   get("probability").hidden = said.p_spoof === null;
   get("p-spoof").textContent = `P(spoof) = ${percent(said.p_spoof ?? 0)} at a prior of ${percent(settings.prior)}`;
   get("prior-value").textContent = percent(settings.prior);

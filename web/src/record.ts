@@ -15,6 +15,24 @@ export interface Recording {
   stop(): Promise<Audio>;
 }
 
+let prepared: Promise<AudioContext> | undefined;
+
+/** Returns what records, at the device's own rate; loaded with the page, so that it needs no network later. */
+export function prepare(): Promise<AudioContext> {
+  prepared ??= made().catch((error: unknown) => {
+    prepared = undefined;
+    throw error;
+  });
+  return prepared;
+}
+
+async function made(): Promise<AudioContext> {
+  // Of no rate that is named: one at 16 kHz would resample, and Firefox refuses it.
+  const context = new AudioContext();
+  await context.audioWorklet.addModule(new URL("recorder.js", document.baseURI));
+  return context;
+}
+
 export async function record(
   onLength: (seconds: number) => void,
   onEnd: () => void,
@@ -23,9 +41,7 @@ export async function record(
     throw new UserError("This browser gives no page a microphone here; it must be https or localhost.");
   }
   const stream = await microphone();
-  // At the device's own rate: a context at 16 kHz would resample, and Firefox refuses it.
-  const context = new AudioContext();
-  await context.audioWorklet.addModule(new URL("recorder.js", document.baseURI));
+  const context = await prepare();
   const source = context.createMediaStreamSource(stream);
   const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0, channelCount: 1 });
   const blocks: Float32Array[] = [];
@@ -42,12 +58,14 @@ export async function record(
   return {
     processing: track ? leftOn(track) : "",
     async stop() {
+      node.port.onmessage = null; // blocks under way would count seconds on
       const rateHz = context.sampleRate;
       stream.getTracks().forEach((one) => {
         one.stop();
       });
       source.disconnect();
-      await context.close();
+      node.port.postMessage("stop");
+      await context.suspend();
       const mono = new Float32Array(length);
       let at = 0;
       for (const block of blocks) {

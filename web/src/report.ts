@@ -16,7 +16,7 @@ export function asRecord(path: string, scored: Scored, about: About, settings: S
     num_windows: chosen.length,
     scored_from_s: chosen.length ? Math.min(...chosen.map((one) => one.start)) / rate : 0,
     reason,
-    notes: [] as string[],
+    notes: scored.notes ?? [],
     spoof_s: spoofSpans(scored, about, settings).map((span) => [span.start_s, span.end_s]),
     windows: scored.windows.map((window) => {
       const { verdict, score, llr, p_spoof } = judgeWindow(window, about, settings);

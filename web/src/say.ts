@@ -1,6 +1,7 @@
 /** What the page says of a verdict, in sentences. */
 
 import { ownThreshold, type Settings } from "./decide";
+import { NONE_OF_THESE } from "./source";
 import type { About, Said } from "./types";
 
 interface Rates {
@@ -27,6 +28,14 @@ export function explained(said: Said, about: About, settings: Settings): string 
   const ends = bounds ? " This model never says more than its trials support." : "";
   const atEnd = bounds?.some((bound) => Math.abs(bound - said.llr!) < 1e-9) ? ends : "";
   return `Such a score is ${ratio.toFixed(1)} times as likely for ${is} speech as for ${not} speech (LLR ${said.llr.toFixed(2)}).${atEnd} ${call}`;
+}
+
+/** Returns which family of engines a fake comes from, in words; "" where there is nothing to say. */
+export function sourceOf(said: Said, about: About): string {
+  if (!said.source) return "";
+  if (said.source !== NONE_OF_THESE) return `Source: ${said.source}, by the fakes that this model knows.`;
+  const known = about.sources?.names.join(", ");
+  return `Source: ${known ? `none of ${known}` : "none that this model knows"}, as far as it is sure.`;
 }
 
 export function rates(about: About, measured: Measured | null, settings: Settings): string {

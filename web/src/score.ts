@@ -152,6 +152,11 @@ async function scoreBatch(
     }
     if (window.refusal) return;
     window.score = found.score![row]!;
+    if (about.sources) {
+      const places = found[about.sources.output]!;
+      const width = places.length / batch.length;
+      window.coordinates = places.slice(row * width, (row + 1) * width);
+    }
     if (about.unlike_training) window.distance = found[about.unlike_training.output]![row]!;
   });
 }

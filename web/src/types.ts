@@ -30,6 +30,8 @@ export interface Said {
   llr: number | null;
   p_spoof: number | null;
   reason: string | null;
+  /** Family of engines of a fake; null where it is called none, left out where none are known. */
+  source?: string | null;
 }
 
 /** A window of the recording; `score` is null where the gate refused it. */
@@ -39,6 +41,7 @@ export interface Window {
   score: number | null;
   distance: number | null;
   refusal: Refusal | null;
+  coordinates?: Float32Array;
   told?: Said;
 }
 
@@ -52,6 +55,7 @@ export interface Scored {
   windows: Window[];
   refusal: Refusal | null;
   told?: Said;
+  notes?: string[];
 }
 
 export interface Gate {
@@ -71,6 +75,15 @@ export interface Calibration {
   scores?: number[];
   llrs?: number[];
   bounds?: [number, number] | null;
+}
+
+/** The rule on sources of fakes. */
+export interface Sources {
+  output: string;
+  names: string[];
+  means: number[][];
+  farthest: number;
+  least: number;
 }
 
 /** The metadata of an exported ONNX file, of docs/export.md, that the page uses. */
@@ -94,4 +107,5 @@ export interface About {
   } | null;
   calibration: Calibration | null;
   unlike_training: { output: string; highest: number; highest_of_window: number } | null;
+  sources?: Sources | null;
 }

@@ -11,6 +11,7 @@ import { readAbout } from "../src/metadata";
 import { asRecord } from "../src/report";
 import { heard, score, type Run } from "../src/score";
 import type { About } from "../src/types";
+import { normalised, type Voice } from "../src/voice";
 import { readWav } from "../src/wav";
 
 const folder = process.env.RAWNET_JAX_FIXTURES ?? "";
@@ -22,6 +23,9 @@ interface Expected {
   reason: string | null;
   llr: number | null;
   from_s: number;
+  source: string | null;
+  notes: string[];
+  voice: Voice | null;
   tolerance: number;
 }
 
@@ -60,10 +64,13 @@ test.each(names)("$model of $name", { timeout: 60_000 }, async (wanted) => {
   const { about, run } = models.get(wanted.model)!;
   const content = new Uint8Array(read(name)).buffer;
   const { waveform, refusal } = heard(readWav(content), about);
-  const found = refusal
+  const own = refusal
     ? { numSamples: waveform.length, windows: [], refusal }
     : await score(waveform, about, run);
-  const said = judge(found, about, { threshold: 0, prior: 0.5 });
+  const found = wanted.voice ? normalised(own, about, wanted.voice) : own;
+  const said = judge(found, about, { threshold: 1e9, prior: 0.5 });
+  expect(said.source ?? null).toBe(wanted.source);
+  expect(found.notes ?? []).toEqual(wanted.notes);
   expect(said.reason?.split(":")[0] ?? null).toBe(reason);
   if (llr === null) expect(said.llr).toBeNull();
   else expect(Math.abs(said.llr! - llr)).toBeLessThanOrEqual(tolerance);

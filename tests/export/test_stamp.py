@@ -45,16 +45,20 @@ def flipped(content, at, bit=1):
     return bytes(changed)
 
 
+def assert_flips_are_noticed(content, path, more=()):
+    name = content.index(FIELD.encode())
+    rng = np.random.default_rng(0)
+    for at in [*rng.integers(0, len(content), 200).tolist(), *(name + n for n in more)]:
+        if not name <= at < name + len(FIELD):  # then it looks like an older file
+            with pytest.raises(DataError, match=f"^{path}: damaged"):
+                check_file(flipped(content, at), path)
+
+
 def test_any_flipped_bit_of_an_onnx_file_is_noticed():
     pytest.importorskip("onnx")
     content = export_onnx(small_program())
     check_file(content, "m.onnx")
-    name = content.index(FIELD.encode())
-    rng = np.random.default_rng(0)
-    for at in [*rng.integers(0, len(content), 200).tolist(), name + 12, name + 40]:
-        if not name <= at < name + len(FIELD):  # then it looks like an older file
-            with pytest.raises(DataError, match=r"^m\.onnx: damaged"):
-                check_file(flipped(content, at), "m.onnx")
+    assert_flips_are_noticed(content, "m.onnx", more=(12, 40))
 
 
 def test_any_flipped_bit_of_a_tflite_file_is_noticed():
@@ -63,10 +67,7 @@ def test_any_flipped_bit_of_a_tflite_file_is_noticed():
 
     content = export_tflite(small_program())
     check_file(content, "m.tflite")
-    rng = np.random.default_rng(0)
-    for at in rng.integers(0, len(content), 200).tolist():
-        with pytest.raises(DataError, match=r"^m\.tflite: damaged"):
-            check_file(flipped(content, at), "m.tflite")
+    assert_flips_are_noticed(content, "m.tflite", more=(16, 40))
 
 
 def test_a_changed_program_of_stablehlo_is_noticed():

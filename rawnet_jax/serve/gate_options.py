@@ -1,6 +1,7 @@
 """Options of ``serve`` that make a gate of it."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from rawnet_jax.serve.gate import Gate
 
 _NEEDED = ("cryptography", "httpx", "joserfc")
+_HOST = r"(?:[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
+_ORIGIN = re.compile(rf"(?:http://{_HOST}(?!:80$)|https://{_HOST}(?!:443$))(?::[1-9]\d{{0,4}})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +106,11 @@ class GateOptions:
 
 
 def _check_origin(origin: str) -> None:
-    scheme, _, host = origin.partition("://")
-    if scheme not in ("http", "https") or not host or "/" in host or "*" in host:
+    """Refuse what no browser sends: an origin of another form would match no page."""
+    if not _ORIGIN.fullmatch(origin):
         raise ConfigError(
-            f"--origin {origin!r}: must be http://HOST or https://HOST, with its port"
+            f"--origin {origin!r}: must be http://HOST or https://HOST as browsers send it: in "
+            "small letters, with its port unless that is 80 or 443, and no slash at the end"
         )
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from rawnet_jax.errors import ConfigError
+from rawnet_jax.serve.gate_options import GateOptions
 from rawnet_jax.serve.keys import Role
 from tests.serve.running import running, stub_service
 from tests.serve.stream_client import PAGE, keyed
@@ -36,3 +38,34 @@ def test_without_origins_no_page_may_ask():
     with running(stub_service()) as server:
         answer = server.client.get("/v1/model", headers={"Origin": server.url})
         assert (answer.status_code, answer.headers.get(ALLOWS)) == (200, None)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "null",
+        "bank.example",
+        "https://",
+        "https://*.bank.example",
+        "https://bank.example/",
+        "https://Bank.example",
+        "https://bank.example:443",
+        "http://localhost:80",
+        "https://user@bank.example",
+        "https://bank.example:port",
+        "https://bank.example ",
+        "ftp://bank.example",
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin):
+    with pytest.raises(ConfigError, match="must be http://HOST or https://HOST"):
+        GateOptions(origin=(origin,))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://bank.example", "http://localhost:8000", "http://127.0.0.1:8080", "http://[::1]:9000"],
+)
+def test_an_origin_as_browsers_send_it_is_taken(origin):
+    assert GateOptions(origin=(origin,)).origin == (origin,)

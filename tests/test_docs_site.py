@@ -32,10 +32,16 @@ def test_the_site_builds_without_warnings_and_asks_nobody(tmp_path):
     assert not [page.name for page in pages if loaded.search(page.read_text("utf-8"))]
 
 
-def test_the_version_is_the_same_everywhere():
-    cited = re.search(r"^version: (.+)$", (REPO / "CITATION.cff").read_text("utf-8"), re.M)
-    assert cited is not None
-    assert cited[1] == rawnet_jax.__version__
+def test_version_and_date_are_the_same_everywhere():
+    cited = (REPO / "CITATION.cff").read_text("utf-8")
+    version = re.search(r"^version: (.+)$", cited, re.M)
+    date = re.search(r"^date-released: (.+)$", cited, re.M)
+    newest = re.search(r"^## \[(\d.*)\] - (.+)$", (REPO / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert version is not None
+    assert date is not None
+    assert newest is not None
+    assert version[1] == newest[1] == rawnet_jax.__version__
+    assert date[1] == newest[2]
 
 
 @pytest.mark.slow

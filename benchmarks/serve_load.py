@@ -1,7 +1,6 @@
 """Requests to a service, and what became of them; see `benchmarks.serve`."""
 
 import asyncio
-import contextlib
 import io
 import statistics
 import time
@@ -40,12 +39,14 @@ class Sent:
         seconds: how long it took in all.
         latency_ms: of answers with a score.
         statuses: answers by status; 0 = no answer.
+        unanswered: why there was no answer, and when.
         memory_mb: of the service and its processes, over time.
     """
 
     seconds: float
     latency_ms: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    unanswered: list[str] = field(default_factory=list)
     memory_mb: list[float] = field(default_factory=list)
 
     @property
@@ -55,7 +56,11 @@ class Sent:
     @property
     def refused(self) -> str:
         """Return answers without a score, by status."""
-        parts = (f"{n} × {s}" for s, n in sorted(self.statuses.items()) if s != 200)
+        parts = (
+            f"{n} × {s or f'no answer ({self.unanswered[-1]})'}"
+            for s, n in sorted(self.statuses.items())
+            if s != 200
+        )
         return ", ".join(parts) or "0"
 
     @property
@@ -96,16 +101,23 @@ def recording(seconds: float) -> bytes:
 
 async def _one(target: Target, found: Sent) -> None:
     """Send one request on a connection of its own: httpx takes too long to send many at once."""
-    sent_s, status = time.perf_counter(), 0
-    with contextlib.suppress(OSError, ValueError, IndexError):
+    sent_s, status, connected_s = time.perf_counter(), 0, float("nan")
+    try:
         async with asyncio.timeout(_LONGEST_S):
             reader, writer = await asyncio.open_connection(target.host, target.port)
+            connected_s = time.perf_counter() - sent_s
             try:
                 writer.write(target.request)
                 status = int((await reader.read()).split()[1])
             finally:
                 writer.close()
                 await writer.wait_closed()
+    except (OSError, ValueError, IndexError) as error:
+        if not status:
+            took_s = time.perf_counter() - sent_s
+            found.unanswered.append(
+                f"{type(error).__name__} after {took_s:.1f} s, connected after {connected_s:.1f} s"
+            )
     found.add(status, time.perf_counter() - sent_s)
 
 

@@ -26,6 +26,7 @@ NONE_OF_THESE = "none of these"
 """The source of a fake that no known family is sure for."""
 
 _NUMBERS = ("farthest", "least", "share")
+_ScoreBatch = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _CURE = "fit it again with the command sources, or delete the file"
 
 
@@ -42,7 +43,7 @@ class Tracer:
     """
 
     rule: SourceRule
-    embed_batch: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    embed_batch: _ScoreBatch
     aggregation: str
     measure: EmbeddingDistance | None
 
@@ -91,6 +92,20 @@ def tracer_of(model: ScoringModel) -> Tracer | None:
     return Tracer(rule, run.embed_batch, run.recipe.aggregation, measure)
 
 
+def way_of(model: ScoringModel) -> tuple[_ScoreBatch, Callable[[FileScore], FileScore]]:
+    """Return what recordings are scored by, and what makes the results those of the model.
+
+    The second adds the source, where the model knows sources, and else nothing.
+
+    Raises:
+        DataError: the rule on sources is damaged.
+    """
+    tracer = tracer_of(model)
+    if tracer is None:
+        return model.score_batch, lambda found: found
+    return tracer.embed_batch, tracer.traced
+
+
 def score_by(
     model: ScoringModel, recordings: Sequence[tuple[str, Recording]], **how: Any
 ) -> Generator[FileScore, None, None]:
@@ -108,13 +123,12 @@ def score_by(
         DataError: the rule on sources is damaged.
         ConfigError: the detector of speech is not installed.
     """
-    tracer = tracer_of(model)
-    score_batch = model.score_batch if tracer is None else tracer.embed_batch
+    score_batch, traced = way_of(model)
     how.setdefault("num_devices", model.num_devices)
     results = score_recordings(recordings, score_batch, model.recipe, **how)
     with contextlib.closing(results):
         for found in results:
-            yield found if tracer is None else tracer.traced(found)
+            yield traced(found)
 
 
 def save_source_rule(folder: Path, rule: SourceRule, step: int) -> None:

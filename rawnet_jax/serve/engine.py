@@ -18,6 +18,7 @@ from rawnet_jax.scoring.decoded import Decoded
 from rawnet_jax.scoring.file_scorer import FileScore
 from rawnet_jax.scoring.model import ScoringModel
 from rawnet_jax.scoring.recordings import score_recordings
+from rawnet_jax.scoring.sources import way_of
 from rawnet_jax.scoring.verdict import DecisionRule
 from rawnet_jax.serve.decode_pool import Expired
 from rawnet_jax.serve.rounding import STEP, may_turn, rounded
@@ -80,10 +81,14 @@ class Engine:
             settings: limits.
             num_coming: tells how many recordings wait here or will soon; with no other on its way,
                 a batch does not wait. None = it always does.
+
+        Raises:
+            DataError: the model's rule on sources is damaged.
         """
         self._num_coming = num_coming or (lambda: settings.batch)
         self.golden = float("nan")
         self._model = model
+        self._score_batch, self._traced = way_of(model)
         self._decision = decision
         self._settings = settings
         devices = model.num_devices
@@ -234,14 +239,14 @@ class Engine:
     def _scores(self, items: Sequence[_Item]) -> list[FileScore | Exception]:
         results = score_recordings(
             [(item.name, item.decoded) for item in items],
-            self._model.score_batch,
+            self._score_batch,
             self._recipe,
             all_windows=items[0].all_windows,
             num_threads=min(len(items), usable_cores()),
             num_devices=self._model.num_devices,
         )
         found: list[FileScore | Exception] = []
-        for item, one in zip(items, results, strict=True):
+        for item, one in zip(items, map(self._traced, results), strict=True):
             if len(items) > 1 and may_turn(one, self._decision):
                 found.append(self._scored_alone(item))
             else:
@@ -267,7 +272,7 @@ class Engine:
         window = self._recipe.window
         waveform = np.zeros((rows, window), np.float32)
         waveform[:] = golden_signal(window)
-        found = self._model.score_batch(waveform, np.full(rows, window, np.int32))
+        found = self._score_batch(waveform, np.full(rows, window, np.int32))
         return float(np.asarray(found).reshape(rows, -1)[-1, 0])
 
     def _check(self, score: float) -> None:

@@ -1,6 +1,7 @@
 """``POST /v1/score`` through a real server: the same answer as the command ``score``."""
 
 import json
+import shutil
 
 import httpx
 import numpy as np
@@ -9,6 +10,9 @@ import soundfile
 
 import rawnet_jax
 from rawnet_jax.cli.main import main
+from rawnet_jax.metrics.source import SourceRule
+from rawnet_jax.run import Run
+from rawnet_jax.scoring.sources import save_source_rule
 from rawnet_jax.serve.service import Service
 from tests.serve.running import RATE, noise, running, wav
 from tests.small_run import write_run
@@ -91,6 +95,24 @@ def test_the_answer_is_the_record_of_score(folder, detector, server, name, windo
     assert found["path"] == "-"
     if found["score"] is not None:
         assert round(found["score"], 4) == found["score"]
+
+
+def test_the_source_of_a_fake_is_that_of_score(folder, tmp_path):
+    shutil.copytree(folder / "run", tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    width = run.embed_batch(np.zeros((8, 3_200), np.float32), np.full(8, 3_200)).shape[1] - 1
+    rule = SourceRule(("a", "b"), np.eye(2, width), np.eye(width), farthest=99.0, least=0.0)
+    save_source_rule(tmp_path / "run", rule, run.step)
+    detector = rawnet_jax.load(tmp_path / "run", threshold=1e9)  # all is spoof
+    with running(Service(detector)) as server:
+        for name in ("call.wav", "low.mp3", "still.wav"):
+            expected = detector.score(folder / name).to_dict()
+            found = server.score((folder / name).read_bytes()).json()
+            assert found.get("source") == expected.get("source")
+            assert expected.get("source") in (("a", "b") if expected["score"] else (None,))
+            for key in KEYS:
+                del found[key]
+            same(found, expected)
 
 
 def test_the_command_and_the_service_agree(folder, server, capsys, source):

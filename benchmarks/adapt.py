@@ -11,7 +11,8 @@ others. Speech is that of the eval part of --data, or that of --manifest and --p
 `benchmarks.fairness`), cut to pieces of --piece seconds. The fakes that the adaptation sees are
 those of the dev part, those of the test are of the eval part; with --through both go through the
 rate and codec of the speaker's files first, so that a channel does not tell them apart. Genuine
-speech of other people that it holds on to is of the dev part, too, unless --alone.
+speech of other people that it holds on to is of the dev part, too, unless --alone; the other
+speakers of the table are those of the eval part.
 
 FOLDER is in ASVspoof 2019 layout: dev.trl.txt, eval.trl.txt, flac/. Prints a Markdown table.
 """
@@ -229,7 +230,9 @@ def table(bench: Bench, speakers: dict[str, Speaker], chosen: Sequence[str]) -> 
     print("| " + " | ".join(_HEADS) + " |\n" + "|---" * len(_HEADS) + "|")
     for name in chosen:
         one = speakers[name]
-        rest = _joined(other.pieces for key, other in speakers.items() if key != name)
+        rest = bench.part("eval", True, one.channel)
+        if one.channel is None:
+            rest = rest.rows(np.array(rest.groups) != name)
         own = Totals()
         for seed in range(options.seeds):
             ours = one.drawn(options.seconds, seed)

@@ -220,7 +220,10 @@ def report(found: Scored, by: Sequence[str], thresholds: Sequence[float]) -> lis
             tail = (f"{unlike} of {len(own)}", len(refused) - unlike)
             mark = f"{_marked(name, row.group)} | " + " | ".join(map(str, (*cells, *tail)))
             lines.append(f"| {mark} |")
-        lines += ["", *(_said(name, table) for table in made), ""]
+        silent = sorted(set(value) - {row.group for row in made[-1].rows})
+        said = [_said(name, table) for table in made]
+        said += [f"No recording has a verdict: {', '.join(silent)}."] if silent else []
+        lines += ["", *said, ""]
     return lines
 
 

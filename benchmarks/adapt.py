@@ -1,25 +1,151 @@
 """What adapting a detector does for the speakers that it wrongs most.
 
-Speakers of the eval part with enough clips are ordered by how much of their speech the detector
-calls spoof; for each of the worst, clips are drawn to adapt to, and the others are the test. The
-fakes that the adaptation sees are those of the dev part, those of the test are of the eval part.
-Genuine speech of other people that it holds on to is of the dev part, too, unless --alone.
+    python -m benchmarks.adapt --data FOLDER --threshold 1.46
+    python -m benchmarks.adapt --data FOLDER --threshold 1.46 --seconds 60 --through \
+        --manifest speech.csv --packages
 
-    python benchmarks/adapt.py --data FOLDER --threshold 1.46
+Speakers with enough speech are ordered by how much of it the detector calls spoof; for each of the
+worst, recordings are drawn to adapt to, --seconds in all, and the others are the test. With
+--together the chosen speakers are one group: each is the test in turn, and it is adapted to the
+others. Speech is that of the eval part of --data, or that of --manifest and --packages (see
+`benchmarks.fairness`), cut to pieces of --piece seconds. The fakes that the adaptation sees are
+those of the dev part, those of the test are of the eval part; with --through both go through the
+rate and codec of the speaker's files first, so that a channel does not tell them apart. Genuine
+speech of other people that it holds on to is of the dev part, too, unless --alone; the other
+speakers of the table are those of the eval part.
 
 FOLDER is in ASVspoof 2019 layout: dev.trl.txt, eval.trl.txt, flac/. Prints a Markdown table.
 """
 
 import argparse
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import soundfile
+import soxr
 
+from benchmarks.fairness import PACKAGES, Speech, drawn, from_manifest, from_packages, samples_of
+from rawnet_jax.data.given import source_of
 from rawnet_jax.evaluation.adaptation import adapt
-from rawnet_jax.evaluation.adaptation_fit import Goal, Recordings
+from rawnet_jax.evaluation.adaptation_fit import Goal, Recordings, joined
 from rawnet_jax.jobs.measured_recordings import Named, measured
 from rawnet_jax.presets.catalog import run_folder
 from rawnet_jax.run import Run
+
+_HEADS = (
+    *("speaker", "seed", "before", "threshold alone", "last layer", "at equal acceptance"),
+    *("fakes accepted", "other speakers"),
+)
+
+Channel = tuple[str, int]
+"""Codec (of soundfile) and sample rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Speech of one person.
+
+    Attributes:
+        pieces: that can be judged; their groups are the names of their recordings.
+        seconds: of each recording.
+        channel: of the files; None = as the lists have it.
+    """
+
+    pieces: Recordings
+    seconds: dict[str, float]
+    channel: Channel | None = None
+
+    def drawn(self, seconds: float, seed: int) -> np.ndarray:
+        """Return bool [N], pieces of as many recordings as make up so many seconds."""
+        names = list(dict.fromkeys(self.pieces.groups))
+        chosen, total = set(), 0.0
+        for at in np.random.default_rng(seed).permutation(len(names)).tolist():
+            if total >= seconds:
+                break
+            chosen.add(names[at])
+            total += self.seconds[names[at]]
+        return np.array([name in chosen for name in self.pieces.groups])
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over the rows of the table."""
+
+    mine: np.ndarray = field(default_factory=lambda: np.zeros(5, int))
+    others: np.ndarray = field(default_factory=lambda: np.zeros(4, int))
+
+
+class Bench:
+    """A detector, and lists of fakes and of genuine speech."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.run = Run.open(run_folder(options.workdir))
+        self.rule = self.run.decision(threshold=options.threshold)
+        self._of: dict[tuple[str, bool, Channel | None], Recordings] = {}
+
+    def measured(self, named: Sequence[Named], title: str) -> Recordings:
+        """Return scores and embeddings of what can be judged."""
+        return measured(self.run, self.rule, named, True, None, title, True)
+
+    def part(self, part: str, genuine: bool, channel: Channel | None = None) -> Recordings:
+        """Return one class of a part of the lists, through a channel."""
+        key = (part, genuine, channel)
+        if key not in self._of:
+            named = []
+            for of, speaker, utterance, attack, is_genuine in read_lists(self.options.data):
+                if (of, is_genuine) == (part, genuine):
+                    path = self.options.data / "flac" / f"{utterance}.flac"
+                    source = str(path) if channel is None else through(path, channel)
+                    named.append(Named(utterance, source, speaker if genuine else attack))
+            self._of[key] = self.measured(named, part)
+        return self._of[key]
+
+    def of_lists(self) -> dict[str, Speaker]:
+        """Return the speakers of the eval part; a clip is a recording of its own."""
+        found = self.part("eval", True)
+        speakers, groups = {}, np.array(found.groups)
+        for name in dict.fromkeys(found.groups):
+            own = found.rows(groups == name)
+            names = tuple(f"{name} {number}" for number in range(len(own)))
+            pieces = Recordings(own.scores, own.embeddings, names, own.called_spoof)
+            speakers[name] = Speaker(pieces, dict.fromkeys(names, _LIST_SECONDS))
+        return speakers
+
+    def of_files(self) -> dict[str, Speaker]:
+        """Return the speakers of manifests and packages."""
+        options = self.options
+        speech = from_packages(options.root, PACKAGES) if options.packages else []
+        speech += [one for path in options.manifest for one in from_manifest(path)]
+        of: dict[str, list[Speech]] = defaultdict(list)
+        for one in speech:
+            if not options.only or one.groups.get("speaker") in options.only:
+                of[one.groups.get("speaker", "")].append(one)
+        return {
+            name: self._speaker(name, drawn(own, options.most, options.join))
+            for name, own in of.items()
+        }
+
+    def _speaker(self, name: str, speech: Sequence[Speech]) -> Speaker:
+        named, seconds = [], {}
+        for number, one in enumerate(speech):
+            samples, rate = samples_of(one)
+            recording = f"{name} {number}"
+            seconds[recording] = len(samples) / rate
+            count = max(1, round(seconds[recording] / self.options.piece))
+            for piece in np.array_split(samples, count):
+                named.append(Named(recording, source_of((piece, rate)), recording))
+        info = soundfile.info(speech[0].paths[0])
+        channel = (info.subtype, info.samplerate) if self.options.through else None
+        return Speaker(self.measured(named, name), seconds, channel)
+
+
+_LIST_SECONDS = 2.0  # of a clip of the lists, on average: 10 of them are 20 s
 
 
 def read_lists(data: Path) -> list[tuple[str, str, str, str, bool]]:
@@ -32,89 +158,139 @@ def read_lists(data: Path) -> list[tuple[str, str, str, str, bool]]:
     return rows
 
 
+def through(path: Path, channel: Channel) -> Any:
+    """Return a file's samples as they are behind a codec and a rate."""
+    codec, rate = channel
+    samples, own = soundfile.read(path, dtype="float32")
+    samples = np.clip(soxr.resample(samples, own, rate), -1, 1)
+    kind = {"VORBIS": "OGG", "OPUS": "OGG", "GSM610": "WAV"}.get(codec)
+    if kind is not None:
+        stream = io.BytesIO()
+        soundfile.write(stream, samples, rate, format=kind, subtype=codec)
+        stream.seek(0)
+        samples, rate = soundfile.read(stream, dtype="float32")
+    return source_of((samples, rate))
+
+
 def at_equal_acceptance(genuine: np.ndarray, fakes: np.ndarray, num_accepted: int) -> int:
     """Return how much genuine speech is called spoof where so many fakes are accepted."""
     threshold = np.sort(fakes)[::-1][num_accepted - 1]
     return int(np.count_nonzero(genuine < threshold))
 
 
+def worst_of(speakers: dict[str, Speaker], num: int, seconds: float) -> list[str]:
+    """Return the speakers that are wronged most, of those with half as much more speech."""
+    enough = [name for name, one in speakers.items() if sum(one.seconds.values()) >= 1.5 * seconds]
+    return sorted(enough, key=lambda name: -float(speakers[name].pieces.called_spoof.mean()))[:num]
+
+
+def row(
+    bench: Bench, ours: Recordings, test: Recordings, rest: Recordings, channel: Channel | None
+) -> tuple[list[int], list[int], str]:
+    """Adapt once.
+
+    Returns:
+        Clips of the test called spoof: before, by the threshold alone, by the new last layer, by it
+        at equal acceptance; and how many there are. The same of other speakers, without the second.
+        Shares of fakes accepted before and after, as text.
+    """
+    options = bench.options
+    known, fakes = bench.part("dev", False, channel), bench.part("eval", False, channel)
+    held = None if options.alone else bench.part("dev", True, channel)
+    plain, layer = (
+        adapt(ours, known, Goal(last_layer=last), threshold=options.threshold, others=held).fitted
+        for last in (False, True)
+    )
+    num_accepted = int(np.count_nonzero(~fakes.called_spoof))
+    of_fakes = fakes.changed(layer.change)
+
+    def after(genuine: Recordings) -> list[int]:
+        scores = genuine.changed(layer.change)
+        num = int(np.count_nonzero(scores < layer.threshold))
+        return [num, at_equal_acceptance(scores, of_fakes, num_accepted), len(genuine)]
+
+    before = int(np.count_nonzero(test.called_spoof))
+    alone = int(np.count_nonzero(test.scores < plain.threshold))
+    passed = int(np.count_nonzero(of_fakes >= layer.threshold))
+    share = f"{num_accepted / len(fakes):.1%} to {passed / len(fakes):.1%}"
+    others = [int(np.count_nonzero(rest.called_spoof)), *after(rest)]
+    return [before, alone, *after(test)], others, share
+
+
+def show_row(name: str, seed: str, mine: Sequence[int], share: str, others: Sequence[int]) -> None:
+    """Print one row of the table."""
+    cells = " | ".join(f"{num} of {mine[4]}" for num in mine[:4])
+    theirs = f"{others[0]} to {others[1]}, at equal acceptance {others[2]}, of {others[3]}"
+    print(f"| {name} | {seed} | {cells} | {share} | {theirs} |", flush=True)
+
+
+def table(bench: Bench, speakers: dict[str, Speaker], chosen: Sequence[str]) -> None:
+    """Print the table of all chosen speakers and seeds."""
+    options, totals = bench.options, Totals()
+    print("| " + " | ".join(_HEADS) + " |\n" + "|---" * len(_HEADS) + "|")
+    for name in chosen:
+        one = speakers[name]
+        rest = bench.part("eval", True, one.channel)
+        if one.channel is None:
+            rest = rest.rows(np.array(rest.groups) != name)
+        own = Totals()
+        for seed in range(options.seeds):
+            ours = one.drawn(options.seconds, seed)
+            mine, test = one.pieces.rows(ours), one.pieces.rows(~ours)
+            if options.together:
+                parts = [speakers[other] for other in chosen if other != name]
+                mine = _joined(p.pieces.rows(p.drawn(options.seconds, seed)) for p in parts)
+                test = one.pieces
+            found, others, share = row(bench, mine, test, rest, one.channel)
+            show_row(name, str(seed), found, share, others)
+            for sums in (own, totals):
+                sums.mine += found
+                sums.others += others
+        show_row(f"**{name}**", "", own.mine.tolist(), "", own.others.tolist())
+    show_row("all", "", totals.mine.tolist(), "", totals.others.tolist())
+
+
+def _joined(parts: Any) -> Recordings:
+    found = joined(*parts)
+    assert found is not None
+    return found
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, nargs="*", default=[], help="speech, CSV files")
+    parser.add_argument("--packages", action="store_true", help="speech of installed packages")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="where packages are")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="speakers that are looked at")
     parser.add_argument("--workdir", type=Path, help="default: the default preset")
     parser.add_argument("--threshold", type=float, required=True, help="of before")
     parser.add_argument("--speakers", type=int, default=3)
-    parser.add_argument("--least-clips", type=int, default=15, help="of a speaker")
-    parser.add_argument(
-        "--most-clips", type=int, default=60, help="a speaker with more is probably not one person"
-    )
-    parser.add_argument("--clips", type=int, default=10, help="that are adapted to")
+    parser.add_argument("--seconds", type=float, default=20, help="that are adapted to")
+    parser.add_argument("--piece", type=float, default=3.0, help="seconds; longer files are cut")
+    parser.add_argument("--join", type=float, default=2.0, help="seconds; shorter ones are joined")
+    parser.add_argument("--most", type=int, default=120, help="recordings of a speaker")
+    parser.add_argument("--most-clips", type=int, default=60, help="of a speaker of the lists; one "
+                        "with more is probably not one person")  # fmt: skip
+    parser.add_argument("--through", action="store_true", help="fakes through the speaker's codec")
+    parser.add_argument("--together", action="store_true", help="the speakers are one group")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--alone", action="store_true", help="no speech of others to hold on to")
-    args = parser.parse_args()
-    run = Run.open(run_folder(args.workdir))
-    rule = run.decision(threshold=args.threshold)
-
-    def scored(part: str, genuine: bool) -> Recordings:
-        rows = [row for row in read_lists(args.data) if (row[0], row[4]) == (part, genuine)]
-        named = [
-            Named(row[2], str(args.data / "flac" / f"{row[2]}.flac"), row[1] if genuine else row[3])
-            for row in rows
-        ]
-        return measured(run, rule, named, True, None, part, True)
-
-    speech, known, fakes = scored("eval", True), scored("dev", False), scored("eval", False)
-    held = None if args.alone else scored("dev", True)
-    sizes = {name: speech.groups.count(name) for name in dict.fromkeys(speech.groups)}
-    wrongs = {
-        name: float(np.mean(speech.called_spoof[np.array(speech.groups) == name]))
-        for name, size in sizes.items()
-        if args.least_clips <= size <= args.most_clips
-    }
-    worst = sorted(wrongs, key=lambda name: -wrongs[name])[: args.speakers]
-    num_accepted = int(np.count_nonzero(~fakes.called_spoof))
-    print(f"{len(known)} fakes to adapt with, {len(fakes)} to test with\n")
-    heads = ("speaker", "seed", "before", "threshold alone", "last layer", "at equal acceptance")
-    print("| " + " | ".join((*heads, "fakes accepted", "other speakers")) + " |")
-    print("|---" * 8 + "|")
-    sums, of_others = np.zeros(5, int), np.zeros(4, int)
-    for name in worst:
-        for seed in range(args.seeds):
-            mine = np.flatnonzero(np.array(speech.groups) == name)
-            chosen = np.random.default_rng(seed).permutation(mine)[: args.clips]
-            ours = np.isin(np.arange(len(speech)), chosen)
-            test = speech.rows(np.isin(np.arange(len(speech)), mine) & ~ours)
-            plain, layer = (
-                adapt(
-                    *(speech.rows(ours), known, Goal(last_layer=last)),
-                    threshold=args.threshold,
-                    others=held,
-                )
-                for last in (False, True)
-            )
-            fitted = layer.fitted
-            genuine, others = test.changed(fitted.change), fakes.changed(fitted.change)
-            passed = int(np.count_nonzero(others >= fitted.threshold))
-            found = [
-                int(np.count_nonzero(test.called_spoof)),
-                int(np.count_nonzero(test.scores < plain.fitted.threshold)),
-                int(np.count_nonzero(genuine < fitted.threshold)),
-                at_equal_acceptance(genuine, others, num_accepted),
-            ]
-            sums += [*found, len(test)]
-            cells = " | ".join(f"{num} of {len(test)}" for num in found)
-            share = f"{num_accepted / len(fakes):.1%} to {passed / len(fakes):.1%}"
-            rest = speech.rows(~np.isin(np.arange(len(speech)), mine))
-            wronged = int(np.count_nonzero(rest.changed(fitted.change) < fitted.threshold))
-            equal = at_equal_acceptance(rest.changed(fitted.change), others, num_accepted)
-            now = np.array([np.count_nonzero(rest.called_spoof), wronged, equal, len(rest)])
-            of_others += now
-            theirs = f"{now[0]} to {now[1]}, at equal acceptance {now[2]}, of {now[3]}"
-            print(f"| {name} | {seed} | {cells} | {share} | {theirs} |")
-    before, after, equal, num = of_others
-    theirs = f"{before} to {after}, at equal acceptance {equal}, of {num}"
-    print("| all | | " + " | ".join(f"{num} of {sums[4]}" for num in sums[:4]), end="")
-    print(f" | | {theirs} |")
+    options = parser.parse_args()
+    bench = Bench(options)
+    of_files = bool(options.manifest or options.packages)
+    speakers = bench.of_files() if of_files else bench.of_lists()
+    ranked = speakers if of_files else {
+        name: one for name, one in speakers.items() if len(one.pieces) <= options.most_clips
+    }  # fmt: skip
+    chosen = worst_of(ranked, options.speakers, options.seconds)
+    for name in ranked:
+        one = ranked[name]
+        print(f"{name}: {sum(one.seconds.values()):.0f} s, {one.pieces.called_spoof.mean():.0%}")
+    print()
+    table(bench, speakers, chosen)
 
 
 if __name__ == "__main__":

@@ -35,15 +35,22 @@ def command(*words: str | Path) -> None:
         sys.exit(status.returncode)
 
 
-def train(pool: Path, workdir: Path, part: str, seed: int) -> None:
-    """Train one run, or resume it."""
+def train(
+    pool: Path,
+    workdir: Path,
+    lists: tuple[str | Path, str | Path],
+    seed: int,
+    more: Sequence[str] = (),
+) -> None:
+    """Train one run on a list, with another one for dev, or resume it."""
     command(
         *("train", f"--config={CONFIG}", f"--workdir={workdir}", f"--config.data.root={pool}"),
-        f"--config.data.train_protocol=protocols/{part}.train.csv",
-        f"--config.data.dev_protocol=protocols/{part}.dev.csv",
+        f"--config.data.train_protocol={lists[0]}",
+        f"--config.data.dev_protocol={lists[1]}",
         f"--config.augment.noise_dir={pool / 'noise'}",
         f"--config.augment.rir_dir={pool / 'rir'}",
         f"--config.train.seed={seed}",
+        *more,
     )
 
 
@@ -101,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for part, workdirs in runs.items():
         for seed, workdir in enumerate(workdirs):
             if not options.only or workdir.name in options.only:
-                train(pool, workdir, part, seed)
+                lists = (f"protocols/{part}.train.csv", f"protocols/{part}.dev.csv")
+                train(pool, workdir, lists, seed)
     if options.only:
         return
     for workdir in (run for part in runs.values() for run in part):

@@ -1,6 +1,7 @@
 """Which rows of a training list each run of the families bench keeps, and its table."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def test_rates_are_those_of_each_family_and_of_chosen_clips():
 def test_the_table_marks_families_that_a_run_lacked_and_the_picture_is_drawn():
     counts = {COPIES[0]: 900, COPIES[1]: 900, "vits": 800}
     plans = plans_of(counts)
-    bench = SimpleNamespace(plans=plans, size=lambda plan: (int(100 * plan.share), 7))
+    bench: Any = SimpleNamespace(plans=plans, size=lambda plan: (int(100 * plan.share), 7))
     rate = {"dev": 30.0, "clear": 20.0, COPIES[0]: 5.0, COPIES[1]: 6.0, "vits": 7.0}
     found = {plan.name: rate for plan in plans}
     lines = table(bench, found)

@@ -77,10 +77,10 @@ def plans_of(counts: dict[str, int]) -> list[Plan]:
     return [
         Plan("all", whole),
         *(without(name, [name]) for name in COPIES if name in whole),
-        *(without(name, [name]) for name in large[:1]),
         Plan("genuine_1_4", whole, 1 / 4),
-        Plan("genuine_1_8", whole, 1 / 8),
+        *(without(name, [name]) for name in large[:1]),
         Plan("families_2", whole[:2]),
+        Plan("genuine_1_8", whole, 1 / 8),
         Plan("genuine_1_2", whole, 1 / 2),
         *(without(name, [name]) for name in large[1:]),
         *([without("small", small)] if small else []),

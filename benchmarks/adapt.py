@@ -13,7 +13,8 @@ those of the dev part, those of the test are of the eval part; with --through bo
 rate and codec of the speaker's files first, so that a channel does not tell them apart. Genuine
 speech of other people that it holds on to is of the dev part, too, unless --alone; the other
 speakers of the table are those of the eval part. --vocoder has a vocoder of `vocode`, or the folder
-of one, copy the speaker's own test recordings: fakes of this very voice, over this very channel.
+of one, copy the speaker's own test recordings: fakes of this very voice, over this very channel;
+with --against-copies, copies of the recordings that it is adapted to are among its fakes.
 
 FOLDER is in ASVspoof 2019 layout: dev.trl.txt, eval.trl.txt, flac/. Prints a Markdown table.
 """
@@ -223,6 +224,8 @@ def row(
     options, channel = bench.options, one.channel
     known, fakes = bench.part("dev", False, channel), bench.part("eval", False, channel)
     held = None if options.alone else bench.part("dev", True, channel)
+    if options.against_copies and one.copies is not None:
+        known = _joined([known, one.copies.rows(np.isin(one.copies.groups, ours.groups))])
     plain, layer = (
         adapt(ours, known, Goal(last_layer=last), threshold=options.threshold, others=held).fitted
         for last in (False, True)
@@ -243,7 +246,7 @@ def row(
     others = [int(np.count_nonzero(rest.called_spoof)), *after(rest)]
     copies = [0, 0, 0]
     if one.copies is not None:
-        own = one.copies.rows(np.isin(one.copies.groups, list(set(test.groups))))
+        own = one.copies.rows(np.isin(one.copies.groups, test.groups))
         passed = int(np.count_nonzero(own.changed(layer.change) >= equal))
         copies = [int(np.count_nonzero(~own.called_spoof)), passed, len(own)]
     return [before, alone, *after(test)], others, copies, share
@@ -312,6 +315,7 @@ def main() -> None:
                         "with more is probably not one person")  # fmt: skip
     parser.add_argument("--through", action="store_true", help="fakes through the speaker's codec")
     parser.add_argument("--vocoder", help="name or folder: copies of the speaker's own voice")
+    parser.add_argument("--against-copies", action="store_true", help="adapt to copies, too")
     parser.add_argument("--together", action="store_true", help="the speakers are one group")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--alone", action="store_true", help="no speech of others to hold on to")

@@ -12,7 +12,9 @@ others. Speech is that of the eval part of --data, or that of --manifest and --p
 those of the dev part, those of the test are of the eval part; with --through both go through the
 rate and codec of the speaker's files first, so that a channel does not tell them apart. Genuine
 speech of other people that it holds on to is of the dev part, too, unless --alone; the other
-speakers of the table are those of the eval part.
+speakers of the table are those of the eval part. --vocoder has a vocoder of `vocode`, or the folder
+of one, copy the speaker's own test recordings: fakes of this very voice, over this very channel;
+with --against-copies, copies of the recordings that it is adapted to are among its fakes.
 
 FOLDER is in ASVspoof 2019 layout: dev.trl.txt, eval.trl.txt, flac/. Prints a Markdown table.
 """
@@ -30,6 +32,10 @@ import soundfile
 import soxr
 
 from benchmarks.fairness import PACKAGES, Speech, drawn, from_manifest, from_packages, samples_of
+from rawnet_jax.contract import SAMPLE_RATE_HZ
+from rawnet_jax.copy_synthesis.model_files import model_vocoders
+from rawnet_jax.copy_synthesis.table import chosen
+from rawnet_jax.copy_synthesis.vocoder import copy_of
 from rawnet_jax.data.given import source_of
 from rawnet_jax.evaluation.adaptation import adapt
 from rawnet_jax.evaluation.adaptation_fit import Goal, Recordings, joined
@@ -39,7 +45,7 @@ from rawnet_jax.run import Run
 
 _HEADS = (
     *("speaker", "seed", "before", "threshold alone", "last layer", "at equal acceptance"),
-    *("fakes accepted", "other speakers"),
+    *("fakes accepted", "other speakers", "own copies accepted"),
 )
 
 Channel = tuple[str, int]
@@ -54,11 +60,13 @@ class Speaker:
         pieces: that can be judged; their groups are the names of their recordings.
         seconds: of each recording.
         channel: of the files; None = as the lists have it.
+        copies: of the pieces, by a vocoder.
     """
 
     pieces: Recordings
     seconds: dict[str, float]
     channel: Channel | None = None
+    copies: Recordings | None = None
 
     def drawn(self, seconds: float, seed: int) -> np.ndarray:
         """Return bool [N], pieces of as many recordings as make up so many seconds."""
@@ -78,6 +86,7 @@ class Totals:
 
     mine: np.ndarray = field(default_factory=lambda: np.zeros(5, int))
     others: np.ndarray = field(default_factory=lambda: np.zeros(4, int))
+    copies: np.ndarray = field(default_factory=lambda: np.zeros(3, int))
 
 
 class Bench:
@@ -101,7 +110,10 @@ class Bench:
             for of, speaker, utterance, attack, is_genuine in read_lists(self.options.data):
                 if (of, is_genuine) == (part, genuine):
                     path = self.options.data / "flac" / f"{utterance}.flac"
-                    source = str(path) if channel is None else through(path, channel)
+                    source: Any = str(path)
+                    if channel is not None:
+                        samples, rate = soundfile.read(path, dtype="float32")
+                        source = through(samples, rate, channel)
                     named.append(Named(utterance, source, speaker if genuine else attack))
             self._of[key] = self.measured(named, part)
         return self._of[key]
@@ -132,7 +144,9 @@ class Bench:
         }
 
     def _speaker(self, name: str, speech: Sequence[Speech]) -> Speaker:
-        named, seconds = [], {}
+        named, seconds, copies = [], {}, []
+        info = soundfile.info(speech[0].paths[0])
+        channel = (info.subtype, info.samplerate) if self.options.through else None
         for number, one in enumerate(speech):
             samples, rate = samples_of(one)
             recording = f"{name} {number}"
@@ -140,9 +154,23 @@ class Bench:
             count = max(1, round(seconds[recording] / self.options.piece))
             for piece in np.array_split(samples, count):
                 named.append(Named(recording, source_of((piece, rate)), recording))
-        info = soundfile.info(speech[0].paths[0])
-        channel = (info.subtype, info.samplerate) if self.options.through else None
-        return Speaker(self.measured(named, name), seconds, channel)
+                if self.options.vocoder:
+                    copies.append(Named(recording, self._copy(piece, rate, channel), recording))
+        of_voice = self.measured(copies, f"copies of {name}") if copies else None
+        return Speaker(self.measured(named, name), seconds, channel, of_voice)
+
+    def _copy(self, piece: np.ndarray, rate: int, channel: Channel | None) -> Any:
+        """Return a copy of a piece, behind the channel of the piece."""
+        name = self.options.vocoder
+        path = Path(name)
+        models = model_vocoders([path]) if path.is_dir() else []
+        [vocoder] = chosen([models[0].name if models else name], models)
+        mono = soxr.resample(piece.mean(axis=1), rate, SAMPLE_RATE_HZ).astype(np.float32)
+        rng = np.random.default_rng(len(mono))
+        copy = copy_of(np.clip(mono, -1, 1), vocoder, vocoder.draw(rng), rng)
+        if channel is None:
+            return source_of((copy, SAMPLE_RATE_HZ))
+        return through(copy, SAMPLE_RATE_HZ, channel)
 
 
 _LIST_SECONDS = 2.0  # of a clip of the lists, on average: 10 of them are 20 s
@@ -158,10 +186,9 @@ def read_lists(data: Path) -> list[tuple[str, str, str, str, bool]]:
     return rows
 
 
-def through(path: Path, channel: Channel) -> Any:
-    """Return a file's samples as they are behind a codec and a rate."""
+def through(samples: np.ndarray, own: int, channel: Channel) -> Any:
+    """Return samples of the rate `own` as they are behind a codec and a rate."""
     codec, rate = channel
-    samples, own = soundfile.read(path, dtype="float32")
     samples = np.clip(soxr.resample(samples, own, rate), -1, 1)
     kind = {"VORBIS": "OGG", "OPUS": "OGG", "GSM610": "WAV"}.get(codec)
     if kind is not None:
@@ -172,10 +199,9 @@ def through(path: Path, channel: Channel) -> Any:
     return source_of((samples, rate))
 
 
-def at_equal_acceptance(genuine: np.ndarray, fakes: np.ndarray, num_accepted: int) -> int:
-    """Return how much genuine speech is called spoof where so many fakes are accepted."""
-    threshold = np.sort(fakes)[::-1][num_accepted - 1]
-    return int(np.count_nonzero(genuine < threshold))
+def accepting(fakes: np.ndarray, num_accepted: int) -> float:
+    """Return the threshold at which so many fakes are accepted."""
+    return float(np.sort(fakes)[::-1][num_accepted - 1])
 
 
 def worst_of(speakers: dict[str, Speaker], num: int, seconds: float) -> list[str]:
@@ -185,50 +211,61 @@ def worst_of(speakers: dict[str, Speaker], num: int, seconds: float) -> list[str
 
 
 def row(
-    bench: Bench, ours: Recordings, test: Recordings, rest: Recordings, channel: Channel | None
-) -> tuple[list[int], list[int], str]:
+    bench: Bench, ours: Recordings, test: Recordings, rest: Recordings, one: Speaker
+) -> tuple[list[int], list[int], list[int], str]:
     """Adapt once.
 
     Returns:
         Clips of the test called spoof: before, by the threshold alone, by the new last layer, by it
         at equal acceptance; and how many there are. The same of other speakers, without the second.
+        Copies of the test that are accepted: before, at equal acceptance, and how many there are.
         Shares of fakes accepted before and after, as text.
     """
-    options = bench.options
+    options, channel = bench.options, one.channel
     known, fakes = bench.part("dev", False, channel), bench.part("eval", False, channel)
     held = None if options.alone else bench.part("dev", True, channel)
+    if options.against_copies and one.copies is not None:
+        known = _joined([known, one.copies.rows(np.isin(one.copies.groups, ours.groups))])
     plain, layer = (
         adapt(ours, known, Goal(last_layer=last), threshold=options.threshold, others=held).fitted
         for last in (False, True)
     )
     num_accepted = int(np.count_nonzero(~fakes.called_spoof))
     of_fakes = fakes.changed(layer.change)
+    equal = accepting(of_fakes, num_accepted)
 
     def after(genuine: Recordings) -> list[int]:
         scores = genuine.changed(layer.change)
         num = int(np.count_nonzero(scores < layer.threshold))
-        return [num, at_equal_acceptance(scores, of_fakes, num_accepted), len(genuine)]
+        return [num, int(np.count_nonzero(scores < equal)), len(genuine)]
 
     before = int(np.count_nonzero(test.called_spoof))
     alone = int(np.count_nonzero(test.scores < plain.threshold))
     passed = int(np.count_nonzero(of_fakes >= layer.threshold))
     share = f"{num_accepted / len(fakes):.1%} to {passed / len(fakes):.1%}"
     others = [int(np.count_nonzero(rest.called_spoof)), *after(rest)]
-    return [before, alone, *after(test)], others, share
+    copies = [0, 0, 0]
+    if one.copies is not None:
+        own = one.copies.rows(np.isin(one.copies.groups, test.groups))
+        passed = int(np.count_nonzero(own.changed(layer.change) >= equal))
+        copies = [int(np.count_nonzero(~own.called_spoof)), passed, len(own)]
+    return [before, alone, *after(test)], others, copies, share
 
 
-def show_row(name: str, seed: str, mine: Sequence[int], share: str, others: Sequence[int]) -> None:
+def show_row(name: str, seed: str, sums: Totals, share: str = "") -> None:
     """Print one row of the table."""
+    mine, others, copies = sums.mine, sums.others, sums.copies
     cells = " | ".join(f"{num} of {mine[4]}" for num in mine[:4])
     theirs = f"{others[0]} to {others[1]}, at equal acceptance {others[2]}, of {others[3]}"
-    print(f"| {name} | {seed} | {cells} | {share} | {theirs} |", flush=True)
+    own = f"{copies[0]} to {copies[1]} of {copies[2]}" if copies[2] else ""
+    print(f"| {name} | {seed} | {cells} | {share} | {theirs} | {own} |", flush=True)
 
 
-def table(bench: Bench, speakers: dict[str, Speaker], chosen: Sequence[str]) -> None:
+def table(bench: Bench, speakers: dict[str, Speaker], names: Sequence[str]) -> None:
     """Print the table of all chosen speakers and seeds."""
     options, totals = bench.options, Totals()
     print("| " + " | ".join(_HEADS) + " |\n" + "|---" * len(_HEADS) + "|")
-    for name in chosen:
+    for name in names:
         one = speakers[name]
         rest = bench.part("eval", True, one.channel)
         if one.channel is None:
@@ -238,16 +275,18 @@ def table(bench: Bench, speakers: dict[str, Speaker], chosen: Sequence[str]) -> 
             ours = one.drawn(options.seconds, seed)
             mine, test = one.pieces.rows(ours), one.pieces.rows(~ours)
             if options.together:
-                parts = [speakers[other] for other in chosen if other != name]
+                parts = [speakers[other] for other in names if other != name]
                 mine = _joined(p.pieces.rows(p.drawn(options.seconds, seed)) for p in parts)
                 test = one.pieces
-            found, others, share = row(bench, mine, test, rest, one.channel)
-            show_row(name, str(seed), found, share, others)
+            *counts, share = row(bench, mine, test, rest, one)
+            this = Totals(*(np.array(numbers) for numbers in counts))
+            show_row(name, str(seed), this, share)
             for sums in (own, totals):
-                sums.mine += found
-                sums.others += others
-        show_row(f"**{name}**", "", own.mine.tolist(), "", own.others.tolist())
-    show_row("all", "", totals.mine.tolist(), "", totals.others.tolist())
+                sums.mine += this.mine
+                sums.others += this.others
+                sums.copies += this.copies
+        show_row(f"**{name}**", "", own)
+    show_row("all", "", totals)
 
 
 def _joined(parts: Any) -> Recordings:
@@ -275,6 +314,8 @@ def main() -> None:
     parser.add_argument("--most-clips", type=int, default=60, help="of a speaker of the lists; one "
                         "with more is probably not one person")  # fmt: skip
     parser.add_argument("--through", action="store_true", help="fakes through the speaker's codec")
+    parser.add_argument("--vocoder", help="name or folder: copies of the speaker's own voice")
+    parser.add_argument("--against-copies", action="store_true", help="adapt to copies, too")
     parser.add_argument("--together", action="store_true", help="the speakers are one group")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--alone", action="store_true", help="no speech of others to hold on to")
@@ -285,12 +326,12 @@ def main() -> None:
     ranked = speakers if of_files else {
         name: one for name, one in speakers.items() if len(one.pieces) <= options.most_clips
     }  # fmt: skip
-    chosen = worst_of(ranked, options.speakers, options.seconds)
+    worst = worst_of(ranked, options.speakers, options.seconds)
     for name in ranked:
         one = ranked[name]
         print(f"{name}: {sum(one.seconds.values()):.0f} s, {one.pieces.called_spoof.mean():.0%}")
     print()
-    table(bench, speakers, chosen)
+    table(bench, speakers, worst)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,6 +36,7 @@ COPIES = ("transposed-convolution", "inverse-stft")
 
 _FEW = 20  # one trial of dev in so many is looked at while it trains
 _SMALL = 300  # families with fewer fakes are left out together
+_ABOVE: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
 _TRAINED = "families"  # list with fakes of every training family
 
 Row = dict[str, str]
@@ -77,10 +79,10 @@ def plans_of(counts: dict[str, int]) -> list[Plan]:
     return [
         Plan("all", whole),
         *(without(name, [name]) for name in COPIES if name in whole),
-        *(without(name, [name]) for name in large[:1]),
         Plan("genuine_1_4", whole, 1 / 4),
-        Plan("genuine_1_8", whole, 1 / 8),
+        *(without(name, [name]) for name in large[:1]),
         Plan("families_2", whole[:2]),
+        Plan("genuine_1_8", whole, 1 / 8),
         Plan("genuine_1_2", whole, 1 / 2),
         *(without(name, [name]) for name in large[1:]),
         *([without("small", small)] if small else []),
@@ -249,15 +251,17 @@ def picture(bench: Bench, found: dict[str, dict[str, float]]) -> bytes:
     """Draw the error with one family left out, and over genuine speech and families."""
     left = [plan for plan in bench.plans if plan.name in found and "without" in plan.name]
     curves = {
-        "genuine pieces": [p for p in bench.plans if p.name.startswith("genuine")],
-        "families of fakes": [p for p in bench.plans if p.name.startswith("families")],
+        name: [p for p in bench.plans if p.name.startswith(name.split()[0]) and p.name in found]
+        for name in ("genuine pieces", "families of fakes")
     }
+    curves = {name: plans for name, plans in curves.items() if plans}
     whole = bench.plans[0]
 
     def draw(figure: Figure) -> None:
-        bars, *panels = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
+        widths = (1.5, *[1] * len(curves))
+        bars, *panels = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
         own = [(plan, [n for n in whole.families if n not in plan.families]) for plan in left]
-        names = [plan.name.replace("_", " ") for plan in left]
+        names = [plan.name.removeprefix("without_") for plan in left]
         at = np.arange(len(left))
         for shift, run, colour, word in (
             (-0.2, whole.name, BONAFIDE_COLOUR, "trained on"),
@@ -267,13 +271,12 @@ def picture(bench: Bench, found: dict[str, dict[str, float]]) -> bytes:
             bars.barh(at + shift, values, 0.38, color=colour, label=word)
         bars.set_yticks(at, names)
         bars.invert_yaxis()
-        bars.set_xlabel("EER of that family, %")
-        bars.legend(loc="lower right")
+        bars.set_axisbelow(True)
+        bars.grid(False, axis="y")
+        bars.set_xlabel("EER of a family that is …, %")
+        bars.legend(**_ABOVE)
         for axes, (name, plans) in zip(panels, curves.items(), strict=True):
-            done = sorted(
-                (p for p in [*plans, whole] if p.name in found),
-                key=lambda p: (p.share, len(p.families)),
-            )
+            done = sorted([*plans, whole], key=lambda p: (p.share, len(p.families)))
             places = [
                 bench.size(p)[0] if name.startswith("genuine") else len(p.families) for p in done
             ]
@@ -282,10 +285,10 @@ def picture(bench: Bench, found: dict[str, dict[str, float]]) -> bytes:
             axes.set_xscale("log", base=2)
             axes.set_xticks(places, [f"{place:,}" for place in places])
             axes.set_xlabel(name)
-            axes.set_ylabel("EER, %")
-            axes.legend()
+            axes.set_ylabel("EER of dev, %")
+            axes.legend(**_ABOVE)
 
-    return png(draw, (12.5, 3.8))
+    return png(draw, (4.5 + 4 * len(curves), 3.8))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

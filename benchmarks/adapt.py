@@ -204,6 +204,11 @@ def accepting(fakes: np.ndarray, num_accepted: int) -> float:
     return float(np.sort(fakes)[::-1][num_accepted - 1])
 
 
+def at_equal_acceptance(genuine: np.ndarray, fakes: np.ndarray, num_accepted: int) -> int:
+    """Return how much genuine speech is called spoof where so many fakes are accepted."""
+    return int(np.count_nonzero(genuine < accepting(fakes, num_accepted)))
+
+
 def worst_of(speakers: dict[str, Speaker], num: int, seconds: float) -> list[str]:
     """Return the speakers that are wronged most, of those with half as much more speech."""
     enough = [name for name, one in speakers.items() if sum(one.seconds.values()) >= 1.5 * seconds]
@@ -232,12 +237,11 @@ def row(
     )
     num_accepted = int(np.count_nonzero(~fakes.called_spoof))
     of_fakes = fakes.changed(layer.change)
-    equal = accepting(of_fakes, num_accepted)
 
     def after(genuine: Recordings) -> list[int]:
         scores = genuine.changed(layer.change)
         num = int(np.count_nonzero(scores < layer.threshold))
-        return [num, int(np.count_nonzero(scores < equal)), len(genuine)]
+        return [num, at_equal_acceptance(scores, of_fakes, num_accepted), len(genuine)]
 
     before = int(np.count_nonzero(test.called_spoof))
     alone = int(np.count_nonzero(test.scores < plain.threshold))
@@ -247,7 +251,9 @@ def row(
     copies = [0, 0, 0]
     if one.copies is not None:
         own = one.copies.rows(np.isin(one.copies.groups, test.groups))
-        passed = int(np.count_nonzero(own.changed(layer.change) >= equal))
+        passed = int(
+            np.count_nonzero(own.changed(layer.change) >= accepting(of_fakes, num_accepted))
+        )
         copies = [int(np.count_nonzero(~own.called_spoof)), passed, len(own)]
     return [before, alone, *after(test)], others, copies, share
 

@@ -27,6 +27,7 @@ from benchmarks.machine import num_cores, processor
 from rawnet_jax.atomic_file import write_text_atomically
 from rawnet_jax.csv_text import csv_rows, csv_text
 from rawnet_jax.detector import Detector
+from rawnet_jax.errors import DataError
 from rawnet_jax.evaluation.common_names import length_band, under_common_names
 from rawnet_jax.labels import Label
 from rawnet_jax.metrics.breakdown import UNSTATED
@@ -98,13 +99,26 @@ def _fixed_part(pattern: str) -> str:
 
 
 def from_manifest(path: Path) -> list[Speech]:
-    """Return the genuine recordings of a CSV file."""
-    head, *rows = csv_rows(path.read_text("utf-8"))
+    """Return the genuine recordings of a CSV file.
+
+    Raises:
+        DataError: it cannot be read, has no column path, or names a file that is not there.
+    """
+    try:
+        head, *rows = csv_rows(path.read_text("utf-8"))
+        cells = [dict(zip(head, row, strict=True)) for row in rows]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no CSV file with a header: {error}") from error
+    if "path" not in head:
+        raise DataError(f"{path}: its header must have a column path; it has {', '.join(head)}")
     found = []
-    for row in rows:
-        groups = dict(zip(head, row, strict=True))
-        if groups.pop("label", "bonafide") == "bonafide":
-            found.append(Speech((path.parent / groups.pop("path"),), groups))
+    for number, groups in enumerate(cells, 2):
+        recording = path.parent / groups.pop("path")
+        if groups.pop("label", "bonafide") != "bonafide":
+            continue
+        if not recording.is_file():
+            raise DataError(f"{path}:{number}: {recording} is not there")
+        found.append(Speech((recording,), groups))
     return found
 
 
@@ -272,9 +286,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--most", type=int, default=120, help="recordings of a speaker")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args(arguments)
-    speech = from_packages(options.root, PACKAGES) if options.packages else []
-    speech += [one for path in options.manifest for one in from_manifest(path)]
-    speech = drawn(speech, options.most, options.join)
+    try:
+        speech = from_packages(options.root, PACKAGES) if options.packages else []
+        speech += [one for path in options.manifest for one in from_manifest(path)]
+        speech = drawn(speech, options.most, options.join)
+    except (DataError, soundfile.SoundFileError) as error:
+        parser.error(str(error))
     if not speech:
         parser.error("no recording; give --manifest, or --packages that are below --root")
     detector = rawnet_jax.load(options.workdir)

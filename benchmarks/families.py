@@ -247,6 +247,12 @@ def table(bench: Bench, found: dict[str, dict[str, float]]) -> list[str]:
     return lines
 
 
+def _mean_seen(bench: Bench, found: dict[str, dict[str, float]], family: str) -> float:
+    """Return the mean error of a family over the runs that were trained on it."""
+    runs = [plan for plan in bench.plans if plan.name in found and family in plan.families]
+    return float(np.mean([found[plan.name][family] for plan in runs]))
+
+
 def picture(bench: Bench, found: dict[str, dict[str, float]]) -> bytes:
     """Draw the error with one family left out, and over genuine speech and families."""
     left = [plan for plan in bench.plans if plan.name in found and "without" in plan.name]
@@ -263,12 +269,10 @@ def picture(bench: Bench, found: dict[str, dict[str, float]]) -> bytes:
         own = [(plan, [n for n in whole.families if n not in plan.families]) for plan in left]
         names = [plan.name.removeprefix("without_") for plan in left]
         at = np.arange(len(left))
-        for shift, run, colour, word in (
-            (-0.2, whole.name, BONAFIDE_COLOUR, "trained on"),
-            (0.2, "", SPOOF_COLOUR, "left out"),
-        ):
-            values = [np.mean([found[run or p.name][n] for n in lost]) for p, lost in own]
-            bars.barh(at + shift, values, 0.38, color=colour, label=word)
+        seen = [np.mean([_mean_seen(bench, found, name) for name in lost]) for _, lost in own]
+        new = [np.mean([found[plan.name][name] for name in lost]) for plan, lost in own]
+        bars.barh(at - 0.2, seen, 0.38, color=BONAFIDE_COLOUR, label="trained on")
+        bars.barh(at + 0.2, new, 0.38, color=SPOOF_COLOUR, label="left out")
         bars.set_yticks(at, names)
         bars.invert_yaxis()
         bars.set_axisbelow(True)

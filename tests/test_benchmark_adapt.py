@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.adapt import Speaker, accepting, read_lists, through, worst_of
+from benchmarks.adapt import Speaker, accepting, at_equal_acceptance, read_lists, through, worst_of
 from rawnet_jax.evaluation.adaptation_fit import Recordings
 
 
@@ -31,6 +31,7 @@ def test_the_worst_are_those_called_spoof_most_who_have_enough_speech():
 def test_at_the_threshold_so_many_fakes_are_accepted():
     fakes = np.array([0.0, 4.0, 1.0, 3.0])
     assert (fakes >= accepting(fakes, 2)).sum() == 2
+    assert at_equal_acceptance(np.array([2.0, 2.5, 3.0, 3.5]), fakes, 2) == 2
 
 
 @pytest.mark.parametrize(("codec", "rate"), [("PCM_16", 8000), ("GSM610", 8000), ("VORBIS", 22050)])
@@ -42,6 +43,8 @@ def test_a_channel_keeps_what_is_below_its_band_alone(codec, rate):
     found = through(tones, 16_000, (codec, rate))
     assert found.sample_rate_hz == rate
     samples = np.asarray(found.samples).reshape(-1)
+    plain = np.asarray(through(tones, 16_000, ("PCM_16", rate)).samples).reshape(-1)
+    assert np.array_equal(samples, plain) == (codec == "PCM_16")
     power = np.abs(np.fft.rfft(samples)) ** 2
     frequency = np.fft.rfftfreq(len(samples), 1 / rate)
     low, high = power[np.abs(frequency - 1000) < 50].sum(), power[frequency > 3900].sum()

@@ -1,5 +1,6 @@
 """Which recordings the fairness bench takes, how it joins them, and its table."""
 
+import re
 import tomllib
 
 import numpy as np
@@ -13,10 +14,12 @@ from benchmarks.fairness import (
     drawn,
     from_manifest,
     from_packages,
+    main,
     report,
     samples_of,
     scores_csv,
 )
+from rawnet_jax.errors import DataError
 
 
 def recording(path, seconds=0.5, rate=8000):
@@ -44,7 +47,29 @@ def test_every_source_says_who_and_under_which_licence():
 def test_a_manifest_passes_over_fakes(tmp_path):
     path = tmp_path / "m.csv"
     path.write_text("path,label,language\na.wav,bonafide,de\nb.wav,spoof,de\n")
+    recording(tmp_path / "a.wav")
     assert from_manifest(path) == [Speech((tmp_path / "a.wav",), {"language": "de"})]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        (None, "no CSV file"),
+        ("", "no CSV file"),
+        ("file\na.wav\n", "must have a column path"),
+        ("path,x\na.wav\n", "no CSV file"),
+        ("path\na.wav\n", "m.csv:2: .*a.wav is not there"),
+    ],
+)
+def test_a_bad_manifest_gets_one_line(tmp_path, text, wrong, capsys):
+    path = tmp_path / "m.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=wrong):
+        from_manifest(path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["--manifest", str(path), "--output", str(tmp_path / "out")])
+    assert re.search(wrong, capsys.readouterr().err)
 
 
 def test_words_of_a_speaker_are_joined_and_as_many_taken_as_asked_for(tmp_path):
@@ -82,7 +107,8 @@ def found():
         scored.add(float(n), None, {"language": "de", "speaker": f"d{n}"})
         scored.add(float(n), None, {"language": "fi", "speaker": f"f{n}", "sex": "f"})
     scored.add(1.0, "unlike anything this model was trained on: distance 9", {"language": "fi"})
-    scored.add(None, "no speech", {"language": "fi"})
+    for _ in range(2):
+        scored.add(None, "no speech", {"language": "fi"})
     scored.add(None, "no speech", {"language": "ga"})
     for n in range(60):
         scored.add(0.0, None, {"language": "cs", "speaker": f"c{n}"})
@@ -97,7 +123,7 @@ def test_groups_are_counted_and_the_worst_named(found):
     )
     [fi] = [line for line in lines if line.startswith("| fi ")]
     assert fi.startswith("| fi | 60 | 60 | 0 (0.0 %")
-    assert fi.endswith("| 1 of 62 | 1 |")
+    assert fi.endswith("| 1 of 63 | 2 |")
     assert any(line.startswith("| de (trained on) | 60 | 60 |") for line in lines)
     assert "Worst by language at 30: cs; clearly above all: cs." in lines
     assert "No recording has a verdict: ga." in lines
@@ -108,5 +134,5 @@ def test_scores_are_kept_with_groups_and_reasons(found):
     speech = [Speech((PACKAGES,), {})] * len(found.scores)
     head, *rows = scores_csv(speech, found).splitlines()
     assert head == "path,files,score,reason,language,speaker,sex"
-    assert len(rows) == 183
+    assert len(rows) == 184
     assert rows[-61].endswith(",nan,no speech,ga,,")

@@ -5,6 +5,7 @@ import concurrent.futures as futures
 import contextlib
 import datetime
 import ipaddress
+import math
 import os
 import re
 import signal
@@ -117,7 +118,7 @@ def test_the_card_names_model_and_limits(server):
 def test_not_ready_where_the_network_is_not_what_it_was(server, monkeypatch):
     model = server.service.detector.model
     with monkeypatch.context() as patch:
-        patch.setattr(model, "score_batch", lambda w, n: np.full(len(w), 7.0))
+        patch.setattr(model, "shift", 7.0)
         until(lambda: server.client.get("/readyz").status_code == 503)
         assert "self-test" in server.client.get("/readyz").json()["detail"]
         answer = server.score(GOOD)
@@ -222,7 +223,7 @@ def test_tls(tmp_path):
 def test_a_service_that_cannot_start_ends():
     service = stub_service()
     model: Any = service.detector.model
-    model.score_batch = lambda w, n: np.full(len(w), np.nan)
+    model.shift = math.nan
     with running(service, ready=False) as server:
         server.thread.join(20)
         [error] = server.errors

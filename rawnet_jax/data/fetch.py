@@ -36,11 +36,15 @@ class _Fetched(Encoded):
     @property
     def content(self) -> bytes:
         """The bytes; raises `AudioError` where they do not come."""
-        try:
-            return self._fetch()
-        except DataError as error:
-            what = str(error).removeprefix(f"{self.name}: ")
-            raise AudioError(self.name, NOT_FETCHED, what) from None
+        return _told(self._fetch, self.name)
+
+
+def _told(fetch: Callable[[], bytes], name: str) -> bytes:
+    """Return what is fetched; a failure is one of the recording."""
+    try:
+        return fetch()
+    except DataError as error:
+        raise AudioError(name, NOT_FETCHED, str(error).removeprefix(f"{name}: ")) from None
 
 
 def recordings_of(manifest: Path) -> dict[str, Path | Row]:
@@ -55,21 +59,19 @@ def recordings_of(manifest: Path) -> dict[str, Path | Row]:
     found: dict[str, Path | Row] = {}
     hosts: set[str] = set()
     for row in all_rows(manifest):
-        member = member_of(row.uri)
-        where = row.uri if member is None else member.tar
-        if is_remote(where):
-            hosts.add(divided(where)[0])
-        elif member is None:
+        if _is_path(row.uri):
             path = Path(row.uri)
             found[str(path)] = path
             continue
         found[row.name] = row
+        if is_remote(row.uri):  # of a member, too: it begins with the tar file's
+            hosts.add(divided(row.uri)[0])
     for host in sorted(hosts):
         store_of_host(host)  # what is missing is said here, not by a process that decodes
     return found
 
 
-def source_of(audio: Path | Row) -> Source:
+def readable(audio: Path | Row) -> Source:
     """Return what reads one recording: its path, or its bytes, which are fetched here.
 
     Raises:
@@ -77,7 +79,7 @@ def source_of(audio: Path | Row) -> Source:
     """
     if not isinstance(audio, Row):
         return audio
-    return Encoded(_Fetched(lambda: fetched(audio), audio.name).content, audio.name)
+    return Encoded(_told(lambda: fetched(audio), audio.name), audio.name)
 
 
 def _is_path(uri: str) -> bool:

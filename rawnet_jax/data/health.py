@@ -13,7 +13,7 @@ from rawnet_jax.config import AudioConfig, DataConfig
 from rawnet_jax.contract import SAMPLE_RATE_HZ
 from rawnet_jax.data.audio import RAISES_MAX_DURATION, open_audio, read_waveform
 from rawnet_jax.data.corpus import load_partition, present_partitions
-from rawnet_jax.data.fetch import source_of
+from rawnet_jax.data.fetch import readable
 from rawnet_jax.data.layout import CorpusLayout, PartitionLayout
 from rawnet_jax.data.partitions import require_trainable, training_clips
 from rawnet_jax.data.places import layout_of, locate_partition, locate_protocol
@@ -247,7 +247,7 @@ def _examine_audio(
 
 def _probe(clip: Clip, config: AudioConfig, *, decode: bool) -> _Probe | AudioError:
     try:
-        source = source_of(clip.audio)
+        source = readable(clip.audio)
         with open_audio(source, config) as file:
             decode = decode or file.frames is None  # only then its length is known
             duration_s = (file.frames or 0) / file.samplerate

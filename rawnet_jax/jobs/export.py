@@ -10,7 +10,7 @@ from rawnet_jax.config import Config, DataConfig
 from rawnet_jax.config_file import SOURCE_NAME
 from rawnet_jax.data.audio import Source
 from rawnet_jax.data.corpus import load_partition
-from rawnet_jax.data.fetch import source_of
+from rawnet_jax.data.fetch import readable
 from rawnet_jax.data.inputs import find_inputs
 from rawnet_jax.data.partitions import Clips, load_scoring_cache
 from rawnet_jax.data.trial import ProblemLedger
@@ -152,7 +152,7 @@ def _recordings(options: ExportOptions, data: DataConfig) -> list[Source]:
             listed = load_partition(data, partition, ProblemLedger(data.problems))
         except (DataError, ConfigError):
             continue
-        return [source_of(listed[i].audio) for i in spread(len(listed), NUM_RECORDINGS).tolist()]
+        return [readable(listed[i].audio) for i in spread(len(listed), NUM_RECORDINGS).tolist()]
     say_written([("note", "the corpus is not here; --clips names recordings to try it on")])
     return []
 
